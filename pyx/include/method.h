@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * method: the contract between a plan and one way to compute a convolution. */
+#ifndef ND_METHOD_H
+#define ND_METHOD_H
+#include "kernels.h"
+
+/* One run of a method. workspace has the bytes that the method asked for, 64-byte aligned; bias is a
+ * contiguous [g*ocg] or NULL; a method allocates nothing. */
+struct nd_job {
+    const struct nd_problem *p;
+    const struct nd_kernel_set *k;
+    int threads;
+    struct nd_array x, y;            /* weight_grad: y is dy */
+    const void *w;                   /* forward: the prepared weights, 64-byte aligned */
+    const void *bias;
+    struct nd_weights dw;            /* weight_grad: the result */
+    char *workspace;
+};
+
+struct nd_method {
+    /* bytes of prepared weights, and preparing them */
+    size_t (*prepared_bytes)(const struct nd_problem *, const struct nd_kernel_set *);
+    void (*prepare)(const struct nd_problem *, const struct nd_kernel_set *, const struct nd_weights *, void *to,
+                    int threads);
+    /* bytes of workspace on that many threads, and the run itself */
+    size_t (*forward_bytes)(const struct nd_problem *, const struct nd_kernel_set *, int threads);
+    void (*forward)(const struct nd_job *);
+    size_t (*weight_grad_bytes)(const struct nd_problem *, const struct nd_kernel_set *, int threads);
+    void (*weight_grad)(const struct nd_job *);
+};
+#endif

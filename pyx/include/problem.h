@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * problem: what a method is asked to compute, and the arrays it computes on.
+ *
+ * A forward problem (also every gradient with respect to the input, see src/ndconv/stages.py):
+ *
+ *   y[n, g*ocg + o, od, oh, ow] = b[g*ocg + o]
+ *       + sum over c < icg, kd, kh, kw of
+ *         x[n, g*icg + c, od*sd + kd*dd - pd, oh*sh + kh*dh - ph, ow*sw + kw*dw - pw] * w[g, o, c, kd, kh, kw]
+ *
+ * where x is zero outside its extents. The padding after an axis is implied by the output's extent;
+ * pd, ph, pw may be negative (a crop). 1-D and 2-D problems are 3-D ones whose leading extents are 1.
+ */
+#ifndef ND_PROBLEM_H
+#define ND_PROBLEM_H
+#include <stddef.h>
+#include <stdint.h>
+
+enum { ND_F32, ND_F64, ND_DTYPES };
+
+struct nd_problem {
+    ptrdiff_t n, g, icg, ocg;        /* images, groups, channels a group */
+    ptrdiff_t id, ih, iw;            /* input extents */
+    ptrdiff_t od, oh, ow;            /* output extents */
+    ptrdiff_t kd, kh, kw;            /* kernel taps */
+    ptrdiff_t sd, sh, sw;            /* strides */
+    ptrdiff_t dd, dh, dw;            /* dilations */
+    ptrdiff_t pd, ph, pw;            /* padding before */
+    int dtype;                       /* ND_F32 or ND_F64 */
+    int lanes_oc;                    /* 1: vectors hold output channels (NHWC memory), 0: pixels (NCHW) */
+};
+
+/* An array of rank 5 in any memory order: element [n, c, d, h, w] is data + dtype size * sum(index * stride).
+ * Strides count elements and may be zero or negative. */
+struct nd_array {
+    char *data;
+    ptrdiff_t n, c, d, h, w;
+};
+
+/* Weights [g, o, c, kd, kh, kw], likewise. */
+struct nd_weights {
+    char *data;
+    ptrdiff_t g, o, c, d, h, w;
+};
+#endif

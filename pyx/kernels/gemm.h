@@ -1,0 +1,157 @@
+/* gemm: one register tile,  y[i, j] = start + sum over k of A[i, k] * B[k, j],  i < m <= MR, j < n <= NR.
+ *
+ *   A   read one element at a time and broadcast; any row and k strides. Packed weights have a_row = 1 (the k
+ *       columns are MR apart), pixels read in place have a_row = the distance of neighbouring pixels.
+ *   B   read as TILE_VECTORS unaligned vectors a step: packed panels, a scratch row, or weights.
+ *   k   is walked in runs (include/kernels.h): one run for a packed panel, one a kernel tap for operands that
+ *       stay where they are. That one tile serves direct and im2col convolution, all layouts, and gradients.
+ *
+ * Budget: MR*TILE_VECTORS sums live in registers while A and B stream past once. For each k: TILE_VECTORS
+ * loads, MR broadcasts, MR*TILE_VECTORS fused multiply-adds. On AVX2 (6 x 2): 8 loads for 6 FMA cycles at two a
+ * cycle each, so a tile can run at the FMA peak as long as B comes from L1 and A from L2.
+ * Tails are tiles of their own size: m = 1..MR times 1..TILE_VECTORS vectors, so that 8 rows run as 4 + 4.
+ * A partial last vector is computed whole and stored in part.
+ *
+ * Goto & van de Geijn, Anatomy of High-Performance Matrix Multiplication, 2008; batch-reduce form: Georganas
+ * et al., High-Performance Deep Learning via a Single Building Block, 2019. */
+
+#define SUMS vec sum[TILE_ROWS][TILE_VECTORS]
+
+/* The sums of an mc x vc-vector tile; mc, vc and packed are constants where this is inlined. */
+static inline __attribute__((always_inline)) void NAME(tile_sums)(
+    const int mc, const int vc, const int packed, const struct nd_walk *walk, const T *a, const T *b, SUMS)
+{
+    const ptrdiff_t row = packed ? 1 : walk->a_row, row3 = 3 * row;
+    const ptrdiff_t a_k = packed ? TILE_ROWS : walk->a_k, b_k = walk->b_k;
+    for (ptrdiff_t run = 0; run < walk->runs; run++) {
+        const T *pa = a + walk->a_off[run], *pb = b + walk->b_off[run];
+        for (ptrdiff_t j = walk->len; j > 0; j--, pa += a_k, pb += b_k) {
+            vec vb[TILE_VECTORS];
+#pragma GCC unroll 16
+            for (int v = 0; v < vc; v++)
+                vb[v] = NAME(load)(pb + v * VL);
+#pragma GCC unroll 16
+            for (int i = 0; i < mc; i++) {
+                /* rows in threes, so that the addresses need two strides and a pointer each third row */
+                const T s = packed ? pa[i] : pa[(i / 3) * row3 + (i % 3) * row];
+#pragma GCC unroll 16
+                for (int v = 0; v < vc; v++)
+                    sum[i][v] += vb[v] * s;
+            }
+        }
+    }
+}
+
+static inline __attribute__((always_inline)) void NAME(tile_start)(
+    const int mc, const int vc, ptrdiff_t n, int start, const T *bias, SUMS)
+{
+    vec column[TILE_VECTORS];
+#pragma GCC unroll 16
+    for (int v = 0; v < vc; v++) {
+        const ptrdiff_t left = n - v * VL;
+        column[v] = start != ND_BIAS_COLUMN ? (vec){0}
+                    : left >= VL            ? NAME(load)(bias + v * VL)
+                                            : NAME(load_part)(bias + v * VL, left);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < mc; i++) {
+        const vec first = start == ND_BIAS_ROW ? NAME(broadcast)(bias[i]) : (vec){0};
+#pragma GCC unroll 16
+        for (int v = 0; v < vc; v++)
+            sum[i][v] = start == ND_BIAS_ROW ? first : column[v];
+    }
+}
+
+/* The first n columns of mc rows of sums, wherever y wants them: partial tiles and strided y. */
+static __attribute__((noinline)) void NAME(tile_scatter)(const T *rows, ptrdiff_t mc, ptrdiff_t n, T *y,
+                                                         ptrdiff_t y_row, ptrdiff_t y_col, int start)
+{
+    for (; mc > 0; mc--, y += y_row, rows += TILE_VECTORS * VL) {
+        if (start == ND_ADD)
+            for (ptrdiff_t j = 0; j < n; j++)
+                y[j * y_col] += rows[j];
+        else
+            for (ptrdiff_t j = 0; j < n; j++)
+                y[j * y_col] = rows[j];
+    }
+}
+
+static inline __attribute__((always_inline)) void NAME(tile_store)(
+    const int mc, const int vc, ptrdiff_t n, T *y, ptrdiff_t y_row, ptrdiff_t y_col, int start, SUMS)
+{
+    if (y_col != 1 || n != vc * VL) {
+        vec rows[TILE_ROWS][TILE_VECTORS];
+#pragma GCC unroll 16
+        for (int i = 0; i < mc; i++)
+#pragma GCC unroll 16
+            for (int v = 0; v < vc; v++)
+                rows[i][v] = sum[i][v];
+        NAME(tile_scatter)((const T *)rows, mc, n, y, y_row, y_col, start);
+        return;
+    }
+    if (start == ND_ADD) {
+#pragma GCC unroll 16
+        for (int i = 0; i < mc; i++)
+#pragma GCC unroll 16
+            for (int v = 0; v < vc; v++)
+                sum[i][v] += NAME(load)(y + i * y_row + v * VL);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < mc; i++)
+#pragma GCC unroll 16
+        for (int v = 0; v < vc; v++)
+            NAME(store)(y + i * y_row + v * VL, sum[i][v]);
+}
+
+static inline __attribute__((always_inline)) void NAME(tile)(
+    const int mc, const int vc, const struct nd_walk *walk, ptrdiff_t n, const T *a, const T *b, T *y,
+    ptrdiff_t y_row, ptrdiff_t y_col, int start, const T *bias)
+{
+    SUMS;
+    NAME(tile_start)(mc, vc, n, start, bias, sum);
+    if (walk->a_row == 1 && walk->a_k == TILE_ROWS)
+        NAME(tile_sums)(mc, vc, 1, walk, a, b, sum);
+    else
+        NAME(tile_sums)(mc, vc, 0, walk, a, b, sum);
+    NAME(tile_store)(mc, vc, n, y, y_row, y_col, start, sum);
+}
+
+/* One function per tile size: the compiler then knows every bound and keeps the sums in registers. */
+#define TILE(mc)                                                                                             \
+    case mc:                                                                                                 \
+        return NAME(tile)(mc, vc, walk, n, a, b, y, y_row, y_col, start, bias);
+
+static inline __attribute__((always_inline)) void NAME(tile_rows)(
+    const int vc, const struct nd_walk *walk, ptrdiff_t m, ptrdiff_t n, const T *a, const T *b, T *y,
+    ptrdiff_t y_row, ptrdiff_t y_col, int start, const T *bias)
+{
+    switch (m) {
+        TILE(1) TILE(2) TILE(3) TILE(4)
+#if TILE_ROWS > 4
+        TILE(5) TILE(6)
+#endif
+#if TILE_ROWS > 6
+        TILE(7) TILE(8)
+#endif
+#if TILE_ROWS > 8
+        TILE(9) TILE(10) TILE(11) TILE(12) TILE(13) TILE(14)
+#endif
+    }
+}
+#undef TILE
+#undef SUMS
+
+static void NAME(gemm)(const struct nd_walk *walk, ptrdiff_t m, ptrdiff_t n, const void *a, const void *b,
+                       void *y, ptrdiff_t y_row, ptrdiff_t y_col, int start, const void *bias)
+{
+    switch ((n + VL - 1) / VL) {
+    case 1:
+        return NAME(tile_rows)(1, walk, m, n, a, b, y, y_row, y_col, start, bias);
+    case 2:
+        return NAME(tile_rows)(2, walk, m, n, a, b, y, y_row, y_col, start, bias);
+#if TILE_VECTORS > 2
+    case 3:
+        return NAME(tile_rows)(3, walk, m, n, a, b, y, y_row, y_col, start, bias);
+#endif
+    }
+}

@@ -1,0 +1,37 @@
+/* Every kernel body for one dtype of one instruction set: included once per dtype by isa/<isa>.c.
+ *
+ * Expects ISA, T and TNAME. NAME(gemm) is gemm_f32_avx2 and so on: a profiler line names kernel, dtype and
+ * instruction set. */
+#define ND_JOIN_(name, type, isa) name##_##type##_##isa
+#define ND_JOIN(name, type, isa) ND_JOIN_(name, type, isa)
+#define NAME(name) ND_JOIN(name, TNAME, ISA)
+
+#include "../simd/gnu.h"
+#include "gemm.h"
+#include "pack.h"
+#include "peak.h"
+
+static const struct nd_kernel_set NAME(set) = {
+    .size = sizeof(T),
+    .vl = VL_BYTES / sizeof(T),
+    .mr = TILE_ROWS,
+    .nr = TILE_VECTORS * VL_BYTES / sizeof(T),
+    .gemm = NAME(gemm),
+    .copy = NAME(copy),
+    .pack = NAME(pack),
+    .spread = NAME(spread),
+    .scatter = NAME(scatter),
+    .add = NAME(add),
+    .sum = NAME(sum),
+    .sum_columns = NAME(sum_columns),
+    .peak = NAME(peak),
+};
+
+#undef vec
+#undef vec_unaligned
+#undef VL
+#undef NAME
+#undef ND_JOIN
+#undef ND_JOIN_
+#undef T
+#undef TNAME

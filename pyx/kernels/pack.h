@@ -1,0 +1,103 @@
+/* pack: moving elements into the order in which a tile reads them. Bytes moved: each element read once and
+ * written once; contiguous sources and destinations are moved by whole vectors. */
+
+/* to[i] = from[i*step], i < n */
+static void NAME(copy)(void *restrict to_, const void *restrict from_, ptrdiff_t n, ptrdiff_t step)
+{
+    T *restrict to = to_;
+    const T *restrict from = from_;
+    ptrdiff_t i = 0;
+    if (step == 1) {
+        for (; i + VL <= n; i += VL)
+            NAME(store)(to + i, NAME(load)(from + i));
+        for (; i < n; i++)
+            to[i] = from[i];
+    } else {
+        for (; i < n; i++)
+            to[i] = from[i * step];
+    }
+}
+
+/* to[i*width + j] = j < n ? from[i*row + j*col] : 0, i < m, j < width */
+static void NAME(pack)(void *restrict to_, ptrdiff_t width, const void *restrict from_, ptrdiff_t m,
+                       ptrdiff_t n, ptrdiff_t row, ptrdiff_t col)
+{
+    T *restrict to = to_;
+    const T *restrict from = from_;
+    for (ptrdiff_t i = 0; i < m; i++, to += width, from += row) {
+        NAME(copy)(to, from, n, col);
+        for (ptrdiff_t j = n; j < width; j++)
+            to[j] = 0;
+    }
+}
+
+/* A row of n elements cut into panels of `width`, `panel` elements apart: to[(j / width)*panel + j % width]
+ * = from[j]; the last panel is filled with zeros. */
+static void NAME(spread)(void *restrict to_, const void *restrict from_, ptrdiff_t n, ptrdiff_t width,
+                         ptrdiff_t panel)
+{
+    T *restrict to = to_;
+    const T *restrict from = from_;
+    for (; n >= width; n -= width, to += panel, from += width)
+        for (ptrdiff_t j = 0; j < width; j += VL)
+            NAME(store)(to + j, NAME(load)(from + j));
+    if (n > 0)
+        NAME(pack)(to, width, from, 1, n, 0, 1);
+}
+
+/* to[i*to_step] = from[i*from_step], i < n */
+static void NAME(scatter)(void *restrict to_, ptrdiff_t to_step, const void *restrict from_,
+                          ptrdiff_t from_step, ptrdiff_t n)
+{
+    T *restrict to = to_;
+    const T *restrict from = from_;
+    if (to_step == 1)
+        NAME(copy)(to, from, n, from_step);
+    else
+        for (ptrdiff_t i = 0; i < n; i++)
+            to[i * to_step] = from[i * from_step];
+}
+
+/* to[i] += from[i], i < n */
+static void NAME(add)(void *restrict to_, const void *restrict from_, ptrdiff_t n)
+{
+    T *restrict to = to_;
+    const T *restrict from = from_;
+    ptrdiff_t i = 0;
+    for (; i + VL <= n; i += VL)
+        NAME(store)(to + i, NAME(load)(to + i) + NAME(load)(from + i));
+    for (; i < n; i++)
+        to[i] += from[i];
+}
+
+/* The sum of from[i*step], i < n, in eight interleaved parts: the same bits at any address. */
+static double NAME(sum)(const void *from_, ptrdiff_t n, ptrdiff_t step)
+{
+    const T *from = from_;
+    double part[8] = {0};
+    ptrdiff_t i = 0;
+    for (; i + 8 <= n; i += 8)
+#pragma GCC unroll 8
+        for (int j = 0; j < 8; j++)
+            part[j] += from[(i + j) * step];
+    for (int j = 0; i < n; i++, j++)
+        part[j] += from[i * step];
+    return ((part[0] + part[1]) + (part[2] + part[3])) + ((part[4] + part[5]) + (part[6] + part[7]));
+}
+
+/* sums[j] += from[i*row + j] over i < m, for j < n <= 16 */
+static void NAME(sum_columns)(double *restrict sums, const void *from_, ptrdiff_t m, ptrdiff_t n, ptrdiff_t row)
+{
+    const T *from = from_;
+    double part[16] = {0};
+    if (n == 16)
+        for (ptrdiff_t i = 0; i < m; i++, from += row)
+            for (int j = 0; j < 16; j++)
+                part[j] += from[j];
+    else
+        for (ptrdiff_t i = 0; i < m; i++, from += row)
+            for (ptrdiff_t j = 0; j < n; j++)
+                part[j] += from[j];
+    for (ptrdiff_t j = 0; j < n; j++)
+        sums[j] += part[j];
+}

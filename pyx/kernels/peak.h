@@ -1,0 +1,21 @@
+/* peak: nothing but fused multiply-adds on registers, the rate that no convolution can exceed. As many
+ * independent chains as the register tile has sums, steps times; returns the operations done (2 a lane). */
+static double NAME(peak)(ptrdiff_t steps, void *result)
+{
+    vec sum[TILE_ROWS * TILE_VECTORS], by = NAME(broadcast)((T)0.5), plus = NAME(broadcast)((T)1);
+#pragma GCC unroll 32
+    for (int i = 0; i < TILE_ROWS * TILE_VECTORS; i++)
+        sum[i] = plus * (T)i;
+    for (ptrdiff_t j = 0; j < steps; j++) {
+        __asm__ __volatile__("" : "+" VECTOR_REGISTER(by)); /* a new value as far as the compiler knows: no loop collapses */
+#pragma GCC unroll 32
+        for (int i = 0; i < TILE_ROWS * TILE_VECTORS; i++)
+            sum[i] = sum[i] * by + plus;
+    }
+    vec all = sum[0];
+#pragma GCC unroll 32
+    for (int i = 1; i < TILE_ROWS * TILE_VECTORS; i++)
+        all += sum[i];
+    NAME(store)(result, all);
+    return 2.0 * VL * TILE_ROWS * TILE_VECTORS * steps;
+}

@@ -1,0 +1,1 @@
+# Marks pyx/ndconv as the package that `cimport ndconv._runtime` finds.

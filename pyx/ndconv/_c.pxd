@@ -1,0 +1,64 @@
+# The C contracts (pyx/include) as Cython sees them.
+cdef extern from "problem.h" nogil:
+    enum:
+        ND_F32
+        ND_F64
+    struct nd_problem:
+        ptrdiff_t n, g, icg, ocg, id, ih, iw, od, oh, ow, kd, kh, kw, sd, sh, sw, dd, dh, dw, pd, ph, pw
+        int dtype, lanes_oc
+    struct nd_array:
+        char *data
+        ptrdiff_t n, c, d, h, w
+    struct nd_weights:
+        char *data
+        ptrdiff_t g, o, c, d, h, w
+
+cdef extern from "kernels.h" nogil:
+    struct nd_walk:
+        ptrdiff_t runs, len
+        const ptrdiff_t *a_off
+        const ptrdiff_t *b_off
+        ptrdiff_t a_row, a_k, b_k
+    enum:
+        ND_ZERO
+        ND_ADD
+        ND_BIAS_ROW
+        ND_BIAS_COLUMN
+    struct nd_kernel_set:
+        ptrdiff_t size, vl, mr, nr
+        void (*gemm)(const nd_walk *walk, ptrdiff_t m, ptrdiff_t n, const void *a, const void *b, void *y,
+                     ptrdiff_t y_row, ptrdiff_t y_col, int start, const void *bias) noexcept nogil
+        void (*copy)(void *to, const void *src, ptrdiff_t n, ptrdiff_t step) noexcept nogil
+        void (*pack)(void *to, ptrdiff_t width, const void *src, ptrdiff_t m, ptrdiff_t n, ptrdiff_t row,
+                     ptrdiff_t col) noexcept nogil
+        void (*spread)(void *to, const void *src, ptrdiff_t n, ptrdiff_t width, ptrdiff_t panel) noexcept nogil
+        void (*scatter)(void *to, ptrdiff_t to_step, const void *src, ptrdiff_t from_step, ptrdiff_t n) noexcept nogil
+        void (*add)(void *to, const void *src, ptrdiff_t n) noexcept nogil
+        double (*sum)(const void *src, ptrdiff_t n, ptrdiff_t step) noexcept nogil
+        void (*sum_columns)(double *sums, const void *src, ptrdiff_t m, ptrdiff_t n, ptrdiff_t row) noexcept nogil
+        double (*peak)(ptrdiff_t steps, void *result) noexcept nogil
+    struct nd_kernels:
+        const char *isa
+        const nd_kernel_set *set[2]
+
+cdef extern from "method.h" nogil:
+    struct nd_job:
+        const nd_problem *p
+        const nd_kernel_set *k
+        int threads
+        nd_array x, y
+        const void *w
+        const void *bias
+        nd_weights dw
+        char *workspace
+    struct nd_method:
+        size_t (*prepared_bytes)(const nd_problem *p, const nd_kernel_set *k) noexcept nogil
+        void (*prepare)(const nd_problem *p, const nd_kernel_set *k, const nd_weights *w, void *to,
+                        int threads) noexcept nogil
+        size_t (*forward_bytes)(const nd_problem *p, const nd_kernel_set *k, int threads) noexcept nogil
+        void (*forward)(const nd_job *job) noexcept nogil
+        size_t (*weight_grad_bytes)(const nd_problem *p, const nd_kernel_set *k, int threads) noexcept nogil
+        void (*weight_grad)(const nd_job *job) noexcept nogil
+
+cdef extern from "threads.h" nogil:
+    ctypedef void (*nd_body)(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil

@@ -1,0 +1,358 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
+"""gemm: im2col fused into the packing of a blocked matrix multiplication (Goto and van de Geijn 2008; Van Zee and van
+de Geijn, BLIS, 2015). The im2col matrix never exists as a whole: a task packs one block of it at a time.
+
+Forward, Y[oc, pixel] = W[oc, k] X[k, pixel], k = (tap, channel). A task is a block of pixels of one image and group
+(and of output channels, when there are few pixels):
+
+    for kb in blocks of k                       (kc: a panel of the vector operand fits L1)
+        pack X[kb, pixels of the task]          (block: up to 256 KiB, L2)
+        for v in vector panels                  (L1)
+            for t in broadcast tiles            (streams from L2: mr elements a step)
+                register tile over kc steps     (kernels/gemm.h)
+
+Lanes hold pixels (NCHW memory): X panels [kc][nr] are the vector operand, prepared weights the broadcast one.
+Lanes hold oc (NHWC memory): prepared weights are the vector operand, X rows [pixel][kc] the broadcast one; a 1x1
+stride-1 convolution reads them straight from the array.
+
+Packing costs about 0.5 cycles an element of X block and is paid back by 2*oc operations on it: 6 % of the time at 64
+output channels on AVX2. Everything else is the register tile: expected 85 % of the FMA peak.
+Results are independent of the blocking of pixels and of threads: each output's sum runs over k in the same order.
+
+Weight gradient, dW[k, oc] = sum over pixels X[k, pixel] dY[pixel, oc]: the same tile with pixels as the summed index.
+X rows (k) are gathered as they are, dY is packed to [pixel][nr]. Chunks of pixels are dealt to a number of partial sums
+that depends on the problem alone, so bits do not depend on threads.
+"""
+from libc.string cimport memset
+
+from ndconv._c cimport (ND_ADD, ND_BIAS_COLUMN, ND_BIAS_ROW, ND_ZERO, nd_array, nd_job, nd_kernel_set,
+                        nd_method, nd_problem, nd_walk, nd_weights)
+from ndconv._method cimport new_method
+from ndconv._pack cimport (Pixel, ceil_div, gather_row, panel_count, panels_bytes, pixel_at, pixels_of,
+                           prepare_panels, scatter_row, split, taps_of, use_lanes_oc)
+from ndconv._runtime cimport parallel_for
+
+cdef enum:
+    PANEL_BYTES = 24576      # of the vector operand in L1 (32 or 48 KiB)
+    BLOCK_BYTES = 262144     # of the packed pixels in L2
+    WEIGHT_BYTES = 393216    # of the weights that one block of pixels meets before the next, also in L2
+    TASKS = 12               # that a problem is cut into when it is large enough
+
+cdef struct Blocking:
+    bint lanes_oc
+    ptrdiff_t k, kc, kblocks           # length of the sum, its blocks
+    ptrdiff_t pixels, pc, pblocks      # pixels of an image, of a task, tasks of an image
+    ptrdiff_t panels, splits           # weight panels a group, parts they are dealt to
+    ptrdiff_t packed, row, y           # bytes of a worker's scratch: block, one row, block of results
+
+cdef Blocking blocking(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
+    cdef Blocking b
+    cdef ptrdiff_t step, tasks
+    b.lanes_oc = use_lanes_oc(p, k)
+    b.k = p.icg * taps_of(p)
+    b.kblocks = ceil_div(b.k, max(PANEL_BYTES // (k.nr * k.size), 32))
+    b.kc = ceil_div(b.k, b.kblocks)
+    b.pixels = pixels_of(p)
+    b.panels = panel_count(p, k)
+    # pixels: as many as the block holds, but enough tasks; whole vector panels or tiles
+    step = k.mr if b.lanes_oc else k.nr
+    b.pc = max(BLOCK_BYTES // (b.kc * k.size), step)
+    tasks = max(ceil_div(TASKS, p.n * p.g), ceil_div(b.pixels, b.pc))
+    b.pc = min(max(ceil_div(b.pixels, tasks), 4 * step), max(b.pixels, 1))
+    b.pc = ceil_div(ceil_div(b.pixels, ceil_div(b.pixels, b.pc)), step) * step
+    b.pblocks = ceil_div(b.pixels, b.pc)
+    # few pixels: deal the output channels out too
+    b.splits = min(ceil_div(TASKS, p.n * p.g * b.pblocks), max(b.panels * (k.nr if b.lanes_oc else k.mr) // 64, 1))
+    b.row = ceil_div(b.pc * k.size, 64) * 64 + 64
+    b.packed = ceil_div(b.pc, k.nr) * k.nr * b.kc * k.size + 64
+    b.y = b.pc * ceil_div(b.panels, b.splits) * (k.nr if b.lanes_oc else k.mr) * k.size
+    return b
+
+cdef size_t prepared_bytes(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
+    return panels_bytes(p, k)
+
+cdef void prepare(const nd_problem *p, const nd_kernel_set *k, const nd_weights *w, void *to, int threads) noexcept nogil:
+    prepare_panels(p, k, w, to, p.icg, threads)
+
+cdef size_t forward_bytes(const nd_problem *p, const nd_kernel_set *k, int threads) noexcept nogil:
+    cdef Blocking b = blocking(p, k)
+    return threads * scratch_of(&b)
+
+cdef inline ptrdiff_t scratch_of(const Blocking *b) noexcept nogil:
+    return ceil_div(b.packed + b.row + b.y, 64) * 64 + 64
+
+cdef struct Forward:
+    const nd_job *job
+    nd_problem p            # with the spatial axes of a plain 1x1 collapsed to one
+    nd_array x, y
+    Blocking b
+    bint in_place           # lanes hold oc: the pixels of x are read where they are
+    bint whole              # y's pixels are y.w apart in one run: tiles are stored straight to it
+
+cdef bint is_run(const nd_array *a, ptrdiff_t d, ptrdiff_t h, ptrdiff_t w) noexcept nogil:
+    """Whether the pixels of an image follow each other at one distance."""
+    return (h == 1 or a.h == w * a.w) and (d == 1 or a.d == h * w * a.w)
+
+cdef void forward(const nd_job *job) noexcept nogil:
+    cdef Forward f
+    cdef nd_problem *p = &f.p
+    f.job, f.p, f.x, f.y = job, job.p[0], job.x, job.y
+    f.b = blocking(job.p, job.k)
+    f.whole = is_run(&f.y, p.od, p.oh, p.ow)
+    f.in_place = False
+    if (taps_of(p) == 1 and p.sd == p.sh == p.sw == 1 and p.pd == p.ph == p.pw == 0 and p.id == p.od and p.ih == p.oh
+            and p.iw == p.ow and f.whole and is_run(&f.x, p.id, p.ih, p.iw)):
+        p.iw = p.ow = pixels_of(p)
+        p.id = p.ih = p.od = p.oh = 1
+        f.in_place = True
+    parallel_for(p.n * p.g * f.b.pblocks * f.b.splits, 1, job.threads, forward_body, &f)
+
+cdef void forward_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
+    cdef Forward *f = <Forward *>context
+    cdef char *scratch = f.job.workspace + worker * scratch_of(&f.b)
+    cdef ptrdiff_t i, image, first, count, part
+    for i in range(begin, end):
+        part = i % f.b.splits
+        image = i // f.b.splits // f.b.pblocks
+        first = i // f.b.splits % f.b.pblocks * f.b.pc
+        count = min(f.b.pc, f.b.pixels - first)
+        if f.b.lanes_oc:
+            multiply_lanes_oc(f, image // f.p.g, image % f.p.g, first, count, part, scratch)
+        else:
+            multiply_lanes_pixels(f, image // f.p.g, image % f.p.g, first, count, part, scratch)
+
+cdef inline int start_of(const Forward *f, ptrdiff_t kb, int bias) noexcept nogil:
+    return ND_ADD if kb > 0 else bias if f.job.bias != NULL else ND_ZERO
+
+cdef void multiply_lanes_pixels(Forward *f, ptrdiff_t n, ptrdiff_t g, ptrdiff_t first, ptrdiff_t count, ptrdiff_t part,
+                                char *scratch) noexcept nogil:
+    cdef const nd_kernel_set *k = f.job.k
+    cdef Blocking *b = &f.b
+    cdef ptrdiff_t size = k.size, kb, k0, kc, v, t, o, m, cols, low, high, y_row, y_col, zero_off = 0
+    cdef char *packed = scratch
+    cdef char *results = scratch + b.packed + b.row
+    cdef const char *a
+    cdef char *y
+    cdef nd_walk walk
+    low, high = split(b.panels, b.splits, part), split(b.panels, b.splits, part + 1)
+    walk.runs, walk.a_off, walk.b_off = 1, &zero_off, &zero_off
+    walk.a_row, walk.a_k, walk.b_k = 1, k.mr, k.nr
+    if f.whole:
+        y, y_row, y_col = f.y.data + size * (n * f.y.n + first * f.y.w), f.y.c, f.y.w
+    else:
+        y, y_row, y_col = results - size * (g * f.p.ocg + split(f.p.ocg, b.panels, low)) * b.pc, b.pc, 1
+    for kb in range(b.kblocks):
+        k0 = split(b.k, b.kblocks, kb)
+        kc = walk.len = split(b.k, b.kblocks, kb + 1) - k0
+        pack_pixels(f, n, g, first, count, k0, kc, packed, scratch + b.packed)
+        for v in range(ceil_div(count, k.nr)):
+            cols = min(k.nr, count - v * k.nr)
+            for t in range(low, high):
+                o = split(f.p.ocg, b.panels, t)
+                m = split(f.p.ocg, b.panels, t + 1) - o
+                o += g * f.p.ocg
+                a = <const char *>f.job.w + size * ((g * b.panels + t) * b.k + k0) * k.mr
+                k.gemm(&walk, m, cols, a, packed + size * v * kc * k.nr, y + size * (o * y_row + v * k.nr * y_col),
+                       y_row, y_col, start_of(f, kb, ND_BIAS_ROW), <const char *>f.job.bias + size * o)
+    if not f.whole:
+        for o in range(g * f.p.ocg + split(f.p.ocg, b.panels, low), g * f.p.ocg + split(f.p.ocg, b.panels, high)):
+            scatter_row(&f.p, k, &f.y, o, pixel_at(&f.p, n * b.pixels + first), count, y + size * o * b.pc, 1)
+
+cdef void pack_pixels(Forward *f, ptrdiff_t n, ptrdiff_t g, ptrdiff_t first, ptrdiff_t count, ptrdiff_t k0, ptrdiff_t kc,
+                      char *packed, char *row) noexcept nogil:
+    """Rows k0 <= k < k0 + kc of the im2col matrix, cut into panels [kc][nr]."""
+    cdef const nd_kernel_set *k = f.job.k
+    cdef Pixel at = pixel_at(&f.p, n * f.b.pixels + first)
+    cdef ptrdiff_t i
+    for i in range(k0, k0 + kc):
+        gather_row(&f.p, k, &f.x, g * f.p.icg + i % f.p.icg, i // f.p.icg, at, count, row)
+        k.spread(packed + k.size * (i - k0) * k.nr, row, count, k.nr, kc * k.nr)
+
+cdef void multiply_lanes_oc(Forward *f, ptrdiff_t n, ptrdiff_t g, ptrdiff_t first, ptrdiff_t count, ptrdiff_t part,
+                            char *scratch) noexcept nogil:
+    cdef const nd_kernel_set *k = f.job.k
+    cdef Blocking *b = &f.b
+    cdef ptrdiff_t size = k.size, kb, k0, kc, v, t, o, i, cols, low, high, tiles, y_row, y_col, zero_off = 0
+    cdef char *results = scratch + b.packed + b.row
+    cdef const char *a = scratch
+    cdef const char *w
+    cdef char *y
+    cdef nd_walk walk
+    low, high = split(b.panels, b.splits, part), split(b.panels, b.splits, part + 1)
+    tiles = ceil_div(count, k.mr)
+    walk.runs, walk.a_off, walk.b_off, walk.b_k = 1, &zero_off, &zero_off, k.nr
+    if f.whole:
+        y, y_row, y_col = f.y.data + size * (n * f.y.n + first * f.y.w), f.y.w, f.y.c
+    else:
+        y_row, y_col = (high - low) * k.nr, 1
+        y = results - size * (g * f.p.ocg + low * k.nr)
+    for kb in range(b.kblocks):
+        k0 = split(b.k, b.kblocks, kb)
+        kc = walk.len = split(b.k, b.kblocks, kb + 1) - k0
+        if f.in_place:
+            a = f.x.data + size * (n * f.x.n + (g * f.p.icg + k0) * f.x.c + first * f.x.w)
+            walk.a_row, walk.a_k = f.x.w, f.x.c
+        else:
+            gather_pixels(f, n, g, first, count, k0, kc, scratch)
+            walk.a_row, walk.a_k = kc, 1
+        for v in range(low, high):
+            cols = min(k.nr, f.p.ocg - v * k.nr)
+            o = g * f.p.ocg + v * k.nr
+            w = <const char *>f.job.w + size * ((g * b.panels + v) * b.k + k0) * k.nr
+            for t in range(tiles):
+                i = split(count, tiles, t)
+                k.gemm(&walk, split(count, tiles, t + 1) - i, cols, a + size * i * walk.a_row, w,
+                       y + size * (i * y_row + o * y_col), y_row, y_col, start_of(f, kb, ND_BIAS_COLUMN),
+                       <const char *>f.job.bias + size * o)
+    if not f.whole:
+        for o in range(g * f.p.ocg + low * k.nr, g * f.p.ocg + min(high * k.nr, f.p.ocg)):
+            scatter_row(&f.p, k, &f.y, o, pixel_at(&f.p, n * b.pixels + first), count, y + size * o, y_row)
+
+cdef void gather_pixels(Forward *f, ptrdiff_t n, ptrdiff_t g, ptrdiff_t first, ptrdiff_t count, ptrdiff_t k0, ptrdiff_t kc,
+                        char *to) noexcept nogil:
+    """Columns k0 <= k < k0 + kc of the im2col matrix as rows [pixel][kc]: runs of channels, zero in the padding."""
+    cdef const nd_kernel_set *k = f.job.k
+    cdef const nd_problem *p = &f.p
+    cdef const nd_array *x = &f.x
+    cdef ptrdiff_t size = k.size, i, tap, c, run, left, d, h, w
+    cdef Pixel at
+    for i in range(count):
+        at = pixel_at(p, n * f.b.pixels + first + i)
+        tap, c, left = k0 // p.icg, k0 % p.icg, kc
+        while left > 0:
+            run = min(p.icg - c, left)
+            d = at.d * p.sd + tap // (p.kw * p.kh) * p.dd - p.pd
+            h = at.h * p.sh + tap // p.kw % p.kh * p.dh - p.ph
+            w = at.w * p.sw + tap % p.kw * p.dw - p.pw
+            if 0 <= d < p.id and 0 <= h < p.ih and 0 <= w < p.iw:
+                k.copy(to, x.data + size * (n * x.n + (g * p.icg + c) * x.c + d * x.d + h * x.h + w * x.w), run, x.c)
+            else:
+                memset(to, 0, run * size)
+            to += run * size
+            left -= run
+            tap, c = tap + 1, 0
+
+# ---------------------------------------------------------------------------------------------- weight gradient
+
+cdef struct Chunks:
+    ptrdiff_t k, pixels, pc, chunks      # rows of dW, pixels of all images, of a chunk, chunks
+    ptrdiff_t parts                      # partial sums
+    ptrdiff_t krows, kparts              # rows of dW of a task, tasks over them
+    ptrdiff_t panels, opanels, oparts    # oc panels a group, of a task, tasks over them
+    ptrdiff_t tile_a, tile_b, sums       # bytes: gathered X, packed dY (a worker's); all sums
+
+cdef Chunks chunking(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
+    cdef Chunks c
+    cdef ptrdiff_t tasks
+    c.k = p.icg * taps_of(p)
+    c.pixels = p.n * pixels_of(p)
+    c.panels = ceil_div(p.ocg, k.nr)
+    c.chunks = ceil_div(c.pixels, max(PANEL_BYTES // (k.nr * k.size), 32))
+    c.pc = ceil_div(c.pixels, c.chunks)
+    # a small dW has a private copy for each of several parts of the pixels; a large one is dealt out itself
+    c.parts = min(16, c.chunks) if p.g * c.k * c.panels * k.nr * k.size <= 262144 else 1
+    tasks = ceil_div(TASKS, c.parts * p.g)
+    c.krows = min(c.k, max(ceil_div(ceil_div(c.k, tasks), k.mr) * k.mr, 8 * k.mr))
+    c.krows = min(c.krows, max(BLOCK_BYTES // (c.pc * k.size) // k.mr, 1) * k.mr)
+    c.kparts = ceil_div(c.k, c.krows)
+    c.oparts = min(c.panels, ceil_div(tasks, c.kparts))
+    c.opanels = ceil_div(c.panels, c.oparts)
+    c.oparts = ceil_div(c.panels, c.opanels)
+    c.tile_a = ceil_div(c.krows * c.pc * k.size, 64) * 64
+    c.tile_b = c.opanels * c.pc * k.nr * k.size
+    c.sums = c.parts * p.g * c.k * c.panels * k.nr * k.size
+    return c
+
+cdef size_t weight_grad_bytes(const nd_problem *p, const nd_kernel_set *k, int threads) noexcept nogil:
+    cdef Chunks c = chunking(p, k)
+    return c.sums + threads * (c.tile_a + c.tile_b)
+
+cdef struct WeightGrad:
+    const nd_job *job
+    Chunks c
+
+cdef void weight_grad(const nd_job *job) noexcept nogil:
+    cdef WeightGrad f
+    f.job, f.c = job, chunking(job.p, job.k)
+    parallel_for(f.c.parts * job.p.g * f.c.kparts * f.c.oparts, 1, job.threads, weight_grad_body, &f)
+    parallel_for(job.p.g * f.c.k, ceil_div(16384, f.c.parts * f.c.panels * job.k.nr), job.threads, collect_body, &f)
+
+cdef void weight_grad_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
+    cdef WeightGrad *f = <WeightGrad *>context
+    cdef Chunks *c = &f.c
+    cdef char *a = f.job.workspace + c.sums + worker * (c.tile_a + c.tile_b)
+    cdef ptrdiff_t i, j, part, g, kp, op
+    for i in range(begin, end):
+        op, j = i % c.oparts, i // c.oparts
+        kp, j = j % c.kparts, j // c.kparts
+        g, part = j % f.job.p.g, j // f.job.p.g
+        sum_chunks(f, part, g, kp, op, a, a + c.tile_a)
+
+cdef void sum_chunks(WeightGrad *f, ptrdiff_t part, ptrdiff_t g, ptrdiff_t kp, ptrdiff_t op, char *a, char *b) noexcept nogil:
+    """One block of dW over the chunks of one part."""
+    cdef const nd_kernel_set *k = f.job.k
+    cdef const nd_problem *p = f.job.p
+    cdef Chunks *c = &f.c
+    cdef ptrdiff_t size = k.size, chunk, first, count, i, m, v, t, tiles, row = c.panels * k.nr, zero_off = 0
+    cdef ptrdiff_t k0 = kp * c.krows, rows = min(c.krows, c.k - kp * c.krows)
+    cdef ptrdiff_t v0 = op * c.opanels, v1 = min((op + 1) * c.opanels, c.panels)
+    cdef char *sums = f.job.workspace + size * (((part * p.g + g) * c.k + k0) * row + v0 * k.nr)
+    cdef bint fresh = True
+    cdef nd_walk walk
+    walk.runs, walk.a_off, walk.b_off, walk.a_k, walk.b_k = 1, &zero_off, &zero_off, 1, k.nr
+    tiles = ceil_div(rows, k.mr)
+    for chunk in range(split(c.chunks, c.parts, part), split(c.chunks, c.parts, part + 1)):
+        first = chunk * c.pc
+        count = walk.len = walk.a_row = min(c.pc, c.pixels - first)
+        for i in range(rows):
+            gather_row(p, k, &f.job.x, g * p.icg + (k0 + i) % p.icg, (k0 + i) // p.icg, pixel_at(p, first), count,
+                       a + size * i * count)
+        for v in range(v0, v1):
+            pack_gradient(p, k, &f.job.y, g * p.ocg + v * k.nr, min(k.nr, p.ocg - v * k.nr), first, count, b)
+            for t in range(tiles):
+                i = split(rows, tiles, t)
+                m = split(rows, tiles, t + 1) - i
+                k.gemm(&walk, m, k.nr, a + size * i * count, b, sums + size * (i * row + (v - v0) * k.nr), row, 1,
+                       ND_ZERO if fresh else ND_ADD, NULL)
+        fresh = False
+
+cdef void pack_gradient(const nd_problem *p, const nd_kernel_set *k, const nd_array *dy, ptrdiff_t channel, ptrdiff_t cols,
+                        ptrdiff_t first, ptrdiff_t count, char *to) noexcept nogil:
+    """dY[pixel, channel .. channel + cols] as a panel [pixel][nr]."""
+    cdef Pixel at = pixel_at(p, first)
+    cdef ptrdiff_t run
+    while count > 0:
+        run = min(p.ow - at.w, count)
+        k.pack(to, k.nr, dy.data + k.size * (at.n * dy.n + channel * dy.c + at.d * dy.d + at.h * dy.h + at.w * dy.w),
+               run, cols, dy.w, dy.c)
+        to += run * k.nr * k.size
+        count -= run
+        first += run
+        at = pixel_at(p, first)
+
+cdef void collect_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
+    """Adds the partial sums in their order and writes rows g*k .. of dW to where the caller wants them."""
+    cdef WeightGrad *f = <WeightGrad *>context
+    cdef const nd_kernel_set *k = f.job.k
+    cdef const nd_problem *p = f.job.p
+    cdef nd_weights dw = f.job.dw
+    cdef ptrdiff_t size = k.size, row = f.c.panels * k.nr, i, part, tap, c, g
+    cdef char *sums
+    for i in range(begin, end):
+        sums = f.job.workspace + size * i * row
+        for part in range(1, f.c.parts):
+            k.add(sums, sums + size * part * p.g * f.c.k * row, row)
+        g, tap, c = i // f.c.k, i % f.c.k // p.icg, i % p.icg
+        k.scatter(dw.data + size * (g * dw.g + c * dw.c + tap // (p.kw * p.kh) * dw.d + tap // p.kw % p.kh * dw.h
+                                    + tap % p.kw * dw.w), dw.o, sums, 1, p.ocg)
+
+cdef nd_method table
+table.prepared_bytes = prepared_bytes
+table.prepare = prepare
+table.forward_bytes = forward_bytes
+table.forward = forward
+table.weight_grad_bytes = weight_grad_bytes
+table.weight_grad = weight_grad
+
+METHOD = new_method("gemm", "im2col fused into the packing of a blocked matrix multiplication", True,
+                    "element-wise: |error| <= gamma(K+2) (|x| conv |w| + |b|)", lambda problem: None, &table)

@@ -1,0 +1,32 @@
+# Shared by the methods that end in register tiles: balanced splitting, prepared weights, gathering pixels.
+from ndconv._c cimport nd_array, nd_kernel_set, nd_problem, nd_weights
+
+# A walk over output pixels in row-major order of (image, depth, row, column).
+cdef struct Pixel:
+    ptrdiff_t n, d, h, w
+
+cdef inline ptrdiff_t ceil_div(ptrdiff_t a, ptrdiff_t b) noexcept nogil:
+    return (a + b - 1) // b
+
+cdef inline ptrdiff_t split(ptrdiff_t total, ptrdiff_t parts, ptrdiff_t i) noexcept nogil:
+    """Where part i of `total` things begins when they are dealt out evenly: 15 rows in 2 parts are 8 + 7."""
+    cdef ptrdiff_t base = total // parts, more = total % parts
+    return base * i + (i if i < more else more)
+
+cdef inline ptrdiff_t pixels_of(const nd_problem *p) noexcept nogil:
+    return p.od * p.oh * p.ow
+
+cdef inline ptrdiff_t taps_of(const nd_problem *p) noexcept nogil:
+    return p.kd * p.kh * p.kw
+
+
+cdef bint use_lanes_oc(const nd_problem *p, const nd_kernel_set *k) noexcept nogil
+cdef ptrdiff_t panel_count(const nd_problem *p, const nd_kernel_set *k) noexcept nogil
+cdef size_t panels_bytes(const nd_problem *p, const nd_kernel_set *k) noexcept nogil
+cdef void prepare_panels(const nd_problem *p, const nd_kernel_set *k, const nd_weights *w, void *to, ptrdiff_t icb,
+                         int threads) noexcept nogil
+cdef Pixel pixel_at(const nd_problem *p, ptrdiff_t index) noexcept nogil
+cdef void gather_row(const nd_problem *p, const nd_kernel_set *k, const nd_array *x, ptrdiff_t channel, ptrdiff_t tap,
+                     Pixel at, ptrdiff_t count, char *to) noexcept nogil
+cdef void scatter_row(const nd_problem *p, const nd_kernel_set *k, const nd_array *y, ptrdiff_t channel, Pixel at,
+                      ptrdiff_t count, const char *row, ptrdiff_t step) noexcept nogil

@@ -1,0 +1,130 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
+"""Operands in the order in which register tiles read them.
+
+Weights are prepared once into panels, one a register tile wide:
+
+    lanes hold pixels   panel t of a group is [k][mr]: the tile's output channels beside each other, broadcast
+    lanes hold oc       panel t of a group is [k][nr]: a vector row of output channels, zeros after the last
+
+k runs over blocks of `icb` input channels, in a block over kernel taps, and innermost over the block's channels.
+With icb = icg that is plain (tap, channel) order.
+"""
+from libc.string cimport memset
+
+from ndconv._c cimport nd_array, nd_kernel_set, nd_problem, nd_weights
+from ndconv._runtime cimport parallel_for
+
+cdef bint use_lanes_oc(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
+    """Whether vectors hold output channels: as the memory has it, unless they would stay nearly empty."""
+    if p.lanes_oc:
+        return p.ocg >= 4
+    return pixels_of(p) < k.vl and p.ocg > pixels_of(p)
+
+cdef ptrdiff_t panel_count(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
+    """Panels a group."""
+    return ceil_div(p.ocg, k.nr if use_lanes_oc(p, k) else k.mr)
+
+cdef size_t panels_bytes(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
+    cdef ptrdiff_t width = k.nr if use_lanes_oc(p, k) else k.mr
+    return p.g * panel_count(p, k) * width * p.icg * taps_of(p) * k.size
+
+cdef struct Prepare:
+    const nd_problem *p
+    const nd_kernel_set *k
+    const nd_weights *w
+    char *to
+    ptrdiff_t icb
+
+cdef void prepare_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
+    cdef Prepare *c = <Prepare *>context
+    cdef const nd_problem *p = c.p
+    cdef const nd_weights *w = c.w
+    cdef ptrdiff_t size = c.k.size, panels = panel_count(p, c.k), i, first, rows, c0, cb, tap
+    cdef bint lanes_oc = use_lanes_oc(p, c.k)
+    cdef ptrdiff_t width = c.k.nr if lanes_oc else c.k.mr
+    cdef char *to
+    cdef const char *src
+    for i in range(begin, end):
+        if lanes_oc:
+            first = i % panels * width
+            rows = min(width, p.ocg - first)
+        else:
+            first = split(p.ocg, panels, i % panels)
+            rows = split(p.ocg, panels, i % panels + 1) - first
+        to = c.to + i * p.icg * taps_of(p) * width * size
+        c0 = 0
+        while c0 < p.icg:
+            cb = min(c.icb, p.icg - c0)
+            for tap in range(taps_of(p)):
+                src = w.data + size * (i // panels * w.g + first * w.o + c0 * w.c + tap // (p.kw * p.kh) * w.d
+                                       + tap // p.kw % p.kh * w.h + tap % p.kw * w.w)
+                c.k.pack(to, width, src, cb, rows, w.c, w.o)
+                to += cb * width * size
+            c0 += cb
+
+cdef void prepare_panels(const nd_problem *p, const nd_kernel_set *k, const nd_weights *w, void *to, ptrdiff_t icb,
+                         int threads) noexcept nogil:
+    cdef Prepare c
+    cdef ptrdiff_t panels = p.g * panel_count(p, k), work = p.icg * taps_of(p) * k.mr
+    c.p, c.k, c.w, c.to, c.icb = p, k, w, <char *>to, icb
+    parallel_for(panels, ceil_div(16384, work), threads, prepare_body, &c)
+
+cdef Pixel pixel_at(const nd_problem *p, ptrdiff_t index) noexcept nogil:
+    cdef Pixel at
+    at.w = index % p.ow
+    index //= p.ow
+    at.h = index % p.oh
+    index //= p.oh
+    at.d = index % p.od
+    at.n = index // p.od
+    return at
+
+cdef inline void next_row(const nd_problem *p, Pixel *at) noexcept nogil:
+    at.w = 0
+    at.h += 1
+    if at.h == p.oh:
+        at.h = 0
+        at.d += 1
+        if at.d == p.od:
+            at.d = 0
+            at.n += 1
+
+cdef void gather_row(const nd_problem *p, const nd_kernel_set *k, const nd_array *x, ptrdiff_t channel, ptrdiff_t tap,
+                     Pixel at, ptrdiff_t count, char *to) noexcept nogil:
+    """to[i] = the element of x that kernel position `tap` sees at output pixel `at` + i, zero in the padding:
+    one row of the im2col matrix. Whole stretches of an output row are copied at a time."""
+    cdef ptrdiff_t size = k.size, run, low, high, column, depth, row
+    cdef ptrdiff_t left = tap % p.kw * p.dw - p.pw
+    cdef ptrdiff_t top = tap // p.kw % p.kh * p.dh - p.ph
+    cdef ptrdiff_t front = tap // (p.kw * p.kh) * p.dd - p.pd
+    while count > 0:
+        run = min(p.ow - at.w, count)
+        depth, row, column = at.d * p.sd + front, at.h * p.sh + top, at.w * p.sw + left
+        low, high = 0, 0
+        if 0 <= depth < p.id and 0 <= row < p.ih:
+            # pixels low <= i < high of this stretch see the array, the others its padding
+            low = 0 if column >= 0 else min(ceil_div(-column, p.sw), run)
+            high = 0 if column >= p.iw else min((p.iw - 1 - column) // p.sw + 1, run)
+            high = max(high, low)
+        if low > 0:
+            memset(to, 0, low * size)
+        if high > low:
+            k.copy(to + low * size, x.data + size * (at.n * x.n + channel * x.c + depth * x.d + row * x.h
+                                                     + (column + low * p.sw) * x.w), high - low, p.sw * x.w)
+        if run > high:
+            memset(to + high * size, 0, (run - high) * size)
+        to += run * size
+        count -= run
+        next_row(p, &at)
+
+cdef void scatter_row(const nd_problem *p, const nd_kernel_set *k, const nd_array *y, ptrdiff_t channel, Pixel at,
+                      ptrdiff_t count, const char *row, ptrdiff_t step) noexcept nogil:
+    """y[channel, pixel `at` + i] = row[i*step]: a row of results, wherever y has its pixels."""
+    cdef ptrdiff_t size = k.size, run
+    while count > 0:
+        run = min(p.ow - at.w, count)
+        k.scatter(y.data + size * (at.n * y.n + channel * y.c + at.d * y.d + at.h * y.h + at.w * y.w), y.w,
+                  row, step, run)
+        row += run * step * size
+        count -= run
+        next_row(p, &at)

@@ -1,0 +1,481 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
+"""The run of a plan: check the buffers, allocate what is missing, hand over to the method without the GIL."""
+from cpython.buffer cimport (PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release,
+                             PyObject_GetBuffer)
+from libc.stdlib cimport free, malloc
+from libc.string cimport memset
+
+from ndconv._c cimport (ND_F32, ND_F64, nd_array, nd_job, nd_kernel_set, nd_problem, nd_weights)
+from ndconv._method cimport Method
+from ndconv._runtime cimport current_kernels, default_threads, parallel_for, scratch_give, scratch_take
+
+import numpy as np
+
+cdef object _ndarray = np.ndarray
+cdef object _empty = np.empty
+
+# Work below this many operations stays on the calling thread: 0.3 million take about as long as waking a worker.
+cdef double SMALL = 3e5
+
+cdef struct Stage:
+    nd_problem p
+    ptrdiff_t w_start[3]
+    ptrdiff_t w_step[3]
+    ptrdiff_t y_phase[3]
+    ptrdiff_t y_step[3]
+    bint transposed
+    size_t prepared_bytes
+    void *prepared
+
+# Which axis of a user's array is n, c, d, h, w; -1 for one that it lacks.
+cdef struct Axes:
+    int n, c, d, h, w
+
+cdef Axes axes_of(int rank, bint batched, bint channels_last) noexcept:
+    cdef int first = 1 if batched else 0
+    cdef int spatial = first if channels_last else first + 1
+    cdef Axes a
+    a.n = 0 if batched else -1
+    a.c = first + rank if channels_last else first
+    a.w = spatial + rank - 1
+    a.h = spatial + rank - 2 if rank > 1 else -1
+    a.d = spatial if rank > 2 else -1
+    return a
+
+cdef inline ptrdiff_t stride_at(const Py_buffer *b, int axis) noexcept nogil:
+    return b.strides[axis] // b.itemsize if axis >= 0 else 0
+
+cdef nd_array array_of(const Py_buffer *b, const Axes *a) noexcept nogil:
+    cdef nd_array r
+    r.data = <char *>b.buf
+    r.n, r.c = stride_at(b, a.n), stride_at(b, a.c)
+    r.d, r.h, r.w = stride_at(b, a.d), stride_at(b, a.h), stride_at(b, a.w)
+    return r
+
+cdef bint is_plain(const Py_buffer *b, char letter) noexcept nogil:
+    """Native byte order, and every element at a multiple of its size: what the kernels read."""
+    cdef int i
+    if b.format == NULL or b.format[0] != letter or b.format[1] != 0 or <size_t>b.buf % <size_t>b.itemsize:
+        return False
+    for i in range(b.ndim):
+        if b.strides[i] % b.itemsize:
+            return False
+    return True
+
+cdef object open_input(object a, str name, str dtype, Py_buffer *b):
+    """The array behind `a`, its buffer open in b; foreign byte order and odd addresses are copied."""
+    if type(a) is not _ndarray:
+        a = np.asarray(a)
+    cdef char letter = c'f' if dtype == "float32" else c'd'
+    if PyObject_GetBuffer(a, b, PyBUF_FORMAT | PyBUF_STRIDES) == 0:
+        if is_plain(b, letter):
+            return a
+        PyBuffer_Release(b)
+    if a.dtype.newbyteorder("=") != dtype:
+        raise TypeError(f"{name} must be {dtype}, as the problem is; got {a.dtype}")
+    a = np.array(a, dtype=dtype, copy=True)
+    PyObject_GetBuffer(a, b, PyBUF_FORMAT | PyBUF_STRIDES)
+    return a
+
+cdef bint has_shape(const Py_buffer *b, tuple shape):
+    if b.ndim != len(shape):
+        return False
+    cdef int i
+    for i in range(b.ndim):
+        if b.shape[i] != <ptrdiff_t>shape[i]:
+            return False
+    return True
+
+cdef void byte_range(const Py_buffer *b, char **low, char **high) noexcept nogil:
+    cdef int i
+    cdef ptrdiff_t reach
+    low[0] = <char *>b.buf
+    high[0] = <char *>b.buf + b.itemsize
+    for i in range(b.ndim):
+        reach = (b.shape[i] - 1) * b.strides[i]
+        if reach > 0:
+            high[0] += reach
+        else:
+            low[0] += reach
+
+cdef bint may_overlap(const Py_buffer *a, const Py_buffer *b) noexcept nogil:
+    cdef char *alow
+    cdef char *ahigh
+    cdef char *blow
+    cdef char *bhigh
+    byte_range(a, &alow, &ahigh)
+    byte_range(b, &blow, &bhigh)
+    return alow < bhigh and blow < ahigh
+
+
+cdef class Core:
+    """The compiled half of a plan: a method, its stages, and the shapes it accepts.
+
+    `source` and `result` name the arrays in messages: x and y, or dy and dx.
+    """
+    cdef Method method
+    cdef const nd_kernel_set *k
+    cdef Stage *stages
+    cdef int count
+    cdef double flops
+    cdef int threads
+    cdef Axes axes
+    cdef readonly str dtype
+    cdef readonly tuple in_shape, w_shape, out_shape
+    cdef tuple memory_shape, memory_axes
+    cdef str source
+    cdef bint empty, fill
+    cdef list owners
+    cdef object bias
+    cdef Py_ssize_t w_first_axis
+
+    def __cinit__(self, problem, Method method, list stages, bint batched, bint channels_last, threads):
+        cdef int i, j
+        cdef Stage *s
+        self.method = method
+        self.dtype = problem.dtype
+        self.k = current_kernels().set[ND_F32 if self.dtype == "float32" else ND_F64]
+        self.flops = problem.flops
+        self.threads = threads or 0
+        self.axes = axes_of(problem.rank, batched, channels_last)
+        self.source = "dy" if problem.op == "input_grad" else "x"
+        self.count = len(stages)
+        self.stages = <Stage *>malloc(sizeof(Stage) * max(self.count, 1))
+        if self.stages == NULL:
+            raise MemoryError("no memory for a plan")
+        grad = problem.op == "input_grad"
+        ic, oc = (problem.oc, problem.ic) if grad else (problem.ic, problem.oc)
+        self.fill = False
+        for i in range(self.count):
+            s, stage = &self.stages[i], stages[i]
+            p = &s.p
+            p.n, p.g, p.icg, p.ocg = problem.n, problem.g, ic // problem.g, oc // problem.g
+            p.id, p.ih, p.iw = stage.x
+            p.od, p.oh, p.ow = stage.y
+            p.kd, p.kh, p.kw = stage.k
+            p.sd, p.sh, p.sw = stage.stride
+            p.dd, p.dh, p.dw = stage.dilation
+            p.pd, p.ph, p.pw = stage.before
+            p.dtype = ND_F32 if self.dtype == "float32" else ND_F64
+            p.lanes_oc = problem.lanes_oc
+            s.transposed = stage.transposed
+            for j in range(3):
+                s.w_start[j], s.w_step[j] = stage.w_start[j], stage.w_step[j]
+                s.y_phase[j], s.y_step[j] = stage.y_phase[j], stage.y_step[j]
+            s.prepared = NULL
+            s.prepared_bytes = 0
+            if p.icg * p.kd * p.kh * p.kw == 0:
+                self.fill = True
+            else:
+                s.prepared_bytes = (method.c.prepared_bytes(p, self.k) + 63) & ~<size_t>63
+        self.owners = []
+        self._set_shapes(problem, ic, oc, batched, channels_last)
+
+    def __dealloc__(self):
+        free(self.stages)
+
+    def _set_shapes(self, problem, ic, oc, batched, channels_last):
+        def shape(channels, spatial):
+            spatial = tuple(spatial[3 - problem.rank:])
+            lead = (problem.n,) if batched else ()
+            return lead + spatial + (channels,) if channels_last else lead + (channels,) + spatial
+
+        x, y = (problem.y, problem.x) if problem.op == "input_grad" else (problem.x, problem.y)
+        self.in_shape, self.out_shape = shape(ic, x), shape(oc, y)
+        self.w_shape = (problem.oc, problem.ic // problem.g) + tuple(problem.k[3 - problem.rank:])
+        self.empty = 0 in self.out_shape
+        # a result whose memory keeps channels together differs from its layout by one transposition
+        axes = list(range(len(self.out_shape)))
+        c = self.axes.c
+        if bool(problem.lanes_oc) == channels_last:
+            self.memory_axes = None
+        elif problem.lanes_oc:
+            axes = axes[:c] + axes[c + 1:] + [c]
+        else:
+            lead = 1 if batched else 0
+            axes = axes[:lead] + [c] + axes[lead:c]
+        self.memory_shape = tuple(self.out_shape[i] for i in axes)
+        if bool(problem.lanes_oc) != channels_last:
+            self.memory_axes = tuple(axes.index(i) for i in range(len(axes)))
+
+    cdef object new_output(self):
+        if self.memory_axes is None:
+            return _empty(self.out_shape, self.dtype)
+        return _empty(self.memory_shape, self.dtype).transpose(self.memory_axes)
+
+    cdef int use_threads(self) noexcept:
+        if self.flops < SMALL:
+            return 1
+        return self.threads or default_threads()
+
+    def forward_bytes(self, threads=None):
+        """Bytes of workspace that a run takes on `threads` threads."""
+        cdef size_t most = 0
+        cdef int i, t = threads or self.use_threads()
+        for i in range(self.count):
+            if self.stages[i].prepared_bytes:
+                most = max(most, self.method.c.forward_bytes(&self.stages[i].p, self.k, t))
+        return most
+
+    def prepared_bytes(self):
+        """Bytes of the prepared weights of all stages."""
+        return sum(self.stages[i].prepared_bytes for i in range(self.count))
+
+    cdef nd_weights weights_of(self, const Py_buffer *b, const Stage *s) noexcept nogil:
+        """The stage's weights [g, o, c, d, h, w] within the user's w [oc, ic/g, *k]."""
+        cdef nd_weights r
+        cdef int last = b.ndim - 1
+        cdef ptrdiff_t so = stride_at(b, 0), sc = stride_at(b, 1)
+        cdef ptrdiff_t sw = stride_at(b, last)
+        cdef ptrdiff_t sh = stride_at(b, last - 1) if last > 2 else 0
+        cdef ptrdiff_t sd = stride_at(b, last - 2) if last > 3 else 0
+        r.data = <char *>b.buf + b.itemsize * (s.w_start[0] * sd + s.w_start[1] * sh + s.w_start[2] * sw)
+        r.d, r.h, r.w = sd * s.w_step[0], sh * s.w_step[1], sw * s.w_step[2]
+        if s.transposed:
+            r.g, r.o, r.c = s.p.icg * so, sc, so
+        else:
+            r.g, r.o, r.c = s.p.ocg * so, so, sc
+        return r
+
+    def prepare(self, w, bias):
+        """Prepares the weights once; the plan owns the result. bias is a contiguous array or None."""
+        cdef Py_buffer b
+        cdef Stage *s
+        cdef nd_weights view
+        cdef int i, threads = self.use_threads()
+        self.bias = bias
+        w = open_input(w, "w", self.dtype, &b)
+        try:
+            for i in range(self.count):
+                s = &self.stages[i]
+                if s.prepared_bytes == 0:
+                    continue
+                block = _empty(s.prepared_bytes + 64, np.uint8)
+                s.prepared = <void *>((<size_t>block.ctypes.data + 63) & ~<size_t>63)
+                self.owners.append(block)
+                view = self.weights_of(&b, s)
+                with nogil:
+                    self.method.c.prepare(&s.p, self.k, &view, s.prepared, threads)
+        finally:
+            PyBuffer_Release(&b)
+
+    def __call__(self, x, out=None):
+        """The result for `x`; into `out` if given."""
+        return self.run(x, None, self.bias, out)
+
+    def run_with(self, x, w, bias, out):
+        """The result for `x` and weights `w` that are prepared for this call only."""
+        return self.run(x, w, bias, out)
+
+    cdef object run(self, object x, object w, object bias, object out):
+        cdef Py_buffer xb, wb, yb, bb
+        cdef object y = out
+        cdef bint overlap = False
+        x = open_input(x, self.source, self.dtype, &xb)
+        memset(&wb, 0, sizeof(Py_buffer))  # so that releasing one that was never opened does nothing
+        memset(&bb, 0, sizeof(Py_buffer))
+        memset(&yb, 0, sizeof(Py_buffer))
+        try:
+            if not has_shape(&xb, self.in_shape):
+                raise ValueError(f"{self.source} must have shape {self.in_shape}; got {x.shape}")
+            if w is not None:
+                w = open_input(w, "w", self.dtype, &wb)
+            if bias is not None:
+                bias = open_input(bias, "bias", self.dtype, &bb)
+            if out is not None:
+                self.open_output(out, &yb)
+                overlap = (may_overlap(&xb, &yb) or (w is not None and may_overlap(&wb, &yb))
+                           or (bias is not None and may_overlap(&bb, &yb)))
+                if overlap:
+                    PyBuffer_Release(&yb)
+            if out is None or overlap:
+                y = self.new_output()
+                PyObject_GetBuffer(y, &yb, PyBUF_STRIDES | PyBUF_WRITABLE)
+            if self.fill:
+                self.fill_output(y, bias)
+            if not self.empty:
+                self.run_stages(&xb, &wb if w is not None else NULL, bb.buf if bias is not None else NULL, &yb)
+        finally:
+            PyBuffer_Release(&xb)
+            PyBuffer_Release(&wb)
+            PyBuffer_Release(&bb)
+            PyBuffer_Release(&yb)
+        if overlap:
+            np.copyto(out, y)
+            return out
+        return y
+
+    cdef int open_output(self, object out, Py_buffer *b) except -1:
+        if not isinstance(out, _ndarray):
+            raise TypeError(f"out must be a NumPy array, not {type(out).__name__}")
+        if out.dtype != self.dtype or not out.dtype.isnative:
+            raise TypeError(f"out must be {self.dtype}; got {out.dtype}")
+        if out.shape != self.out_shape:
+            raise ValueError(f"out must have shape {self.out_shape}; got {out.shape}")
+        if not out.flags.writeable:
+            raise ValueError("out is read-only; it must be writeable")
+        if not out.flags.aligned:
+            raise ValueError("out is not aligned to its dtype; pass an array made by np.empty")
+        PyObject_GetBuffer(out, b, PyBUF_STRIDES | PyBUF_WRITABLE)
+        return 0
+
+    cdef fill_output(self, y, bias):
+        """What no tap reaches is the bias."""
+        y[...] = 0
+        if bias is not None:
+            shape = [1] * y.ndim
+            shape[self.axes.c] = -1
+            y += bias.reshape(shape)
+
+    cdef int run_stages(self, const Py_buffer *xb, const Py_buffer *wb, const void *bias, const Py_buffer *yb) except -1:
+        cdef int i, threads = self.use_threads()
+        cdef size_t prepared = 0, work = 0, need
+        cdef char *block
+        cdef nd_array y = array_of(yb, &self.axes)
+        cdef nd_job job
+        cdef nd_weights view
+        cdef Stage *s
+        for i in range(self.count):
+            s = &self.stages[i]
+            if s.prepared_bytes == 0:
+                continue
+            if wb != NULL:
+                prepared = max(prepared, s.prepared_bytes)
+            work = max(work, self.method.c.forward_bytes(&s.p, self.k, threads))
+        block = <char *>scratch_take(prepared + work + 64)
+        if block == NULL:
+            raise MemoryError(f"no memory for {prepared + work} bytes of workspace")
+        job.k, job.threads, job.bias = self.k, threads, bias
+        job.x = array_of(xb, &self.axes)
+        job.workspace = block + prepared
+        with nogil:
+            for i in range(self.count):
+                s = &self.stages[i]
+                if s.prepared_bytes == 0:
+                    continue
+                job.p = &s.p
+                job.w = s.prepared
+                if wb != NULL:
+                    view = self.weights_of(wb, s)
+                    self.method.c.prepare(&s.p, self.k, &view, block, threads)
+                    job.w = block
+                job.y = y
+                job.y.data = y.data + self.k.size * (s.y_phase[0] * y.d + s.y_phase[1] * y.h + s.y_phase[2] * y.w)
+                job.y.d, job.y.h, job.y.w = y.d * s.y_step[0], y.h * s.y_step[1], y.w * s.y_step[2]
+                self.method.c.forward(&job)
+            scratch_give(block)
+        return 0
+
+
+cdef nd_problem forward_geometry(problem):
+    """The C problem of the forward convolution."""
+    cdef nd_problem p
+    p.n, p.g, p.icg, p.ocg = problem.n, problem.g, problem.ic // problem.g, problem.oc // problem.g
+    p.id, p.ih, p.iw = problem.x
+    p.od, p.oh, p.ow = problem.y
+    p.kd, p.kh, p.kw = problem.k
+    p.sd, p.sh, p.sw = problem.stride
+    p.dd, p.dh, p.dw = problem.dilation
+    p.pd, p.ph, p.pw = problem.before
+    p.dtype = ND_F32 if problem.dtype == "float32" else ND_F64
+    p.lanes_oc = problem.lanes_oc
+    return p
+
+
+def weight_grad_bytes(problem, Method method, int threads):
+    """Bytes of workspace of a weight gradient on `threads` threads."""
+    cdef nd_problem p = forward_geometry(problem)
+    if 0 in (problem.n, problem.ic, problem.oc, *problem.x, *problem.y):
+        return 0
+    return method.c.weight_grad_bytes(&p, current_kernels().set[p.dtype], threads)
+
+
+def run_weight_grad(problem, Method method, dy, x, bint batched, bint channels_last, threads, out):
+    """dw of the problem, written to `out` of shape (oc, ic/g, *k)."""
+    cdef Py_buffer xb, yb, wb
+    cdef Axes axes = axes_of(problem.rank, batched, channels_last)
+    cdef nd_problem p = forward_geometry(problem)
+    cdef nd_job job
+    cdef char *block
+    cdef int last
+    memset(&xb, 0, sizeof(Py_buffer))
+    memset(&yb, 0, sizeof(Py_buffer))
+    memset(&wb, 0, sizeof(Py_buffer))
+    try:
+        dy = open_input(dy, "dy", problem.dtype, &yb)
+        x = open_input(x, "x", problem.dtype, &xb)
+        PyObject_GetBuffer(out, &wb, PyBUF_STRIDES | PyBUF_WRITABLE)
+        last = wb.ndim - 1
+        job.p, job.k = &p, current_kernels().set[p.dtype]
+        job.threads = 1 if problem.flops < SMALL else threads or default_threads()
+        job.x, job.y = array_of(&xb, &axes), array_of(&yb, &axes)
+        job.dw.data = <char *>wb.buf
+        job.dw.o, job.dw.c = stride_at(&wb, 0), stride_at(&wb, 1)
+        job.dw.g = job.dw.o * p.ocg
+        job.dw.w = stride_at(&wb, last)
+        job.dw.h = stride_at(&wb, last - 1) if last > 2 else 0
+        job.dw.d = stride_at(&wb, last - 2) if last > 3 else 0
+        block = <char *>scratch_take(method.c.weight_grad_bytes(&p, job.k, job.threads) + 64)
+        if block == NULL:
+            raise MemoryError("no memory for the workspace of a weight gradient")
+        job.workspace = block
+        with nogil:
+            method.c.weight_grad(&job)
+            scratch_give(block)
+    finally:
+        PyBuffer_Release(&xb)
+        PyBuffer_Release(&yb)
+        PyBuffer_Release(&wb)
+    return out
+
+
+cdef enum:
+    CHANNELS = 16      # that a task of a bias gradient sums: a cache line of float32
+
+cdef struct BiasGrad:
+    const nd_kernel_set *k
+    nd_array dy
+    ptrdiff_t n, c, d, h, w
+    double *sums
+
+cdef void bias_grad_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
+    cdef BiasGrad *f = <BiasGrad *>context
+    cdef const char *row
+    cdef ptrdiff_t i, j, c, count, size = f.k.size
+    for i in range(begin, end):
+        count = min(<ptrdiff_t>CHANNELS, f.c - i * CHANNELS)
+        for j in range(f.n * f.d * f.h):
+            row = f.dy.data + size * (j // (f.d * f.h) * f.dy.n + j // f.h % f.d * f.dy.d + j % f.h * f.dy.h
+                                      + i * CHANNELS * f.dy.c)
+            if f.dy.c == 1:
+                f.k.sum_columns(f.sums + i * CHANNELS, row, f.w, count, f.dy.w)
+            else:
+                for c in range(count):
+                    f.sums[i * CHANNELS + c] += f.k.sum(row + size * c * f.dy.c, f.w, f.dy.w)
+
+
+def run_bias_grad(dy, int rank, bint batched, bint channels_last, threads):
+    """The sum of dy over every axis but the channels, accumulated in double."""
+    cdef Py_buffer b
+    cdef BiasGrad f
+    cdef Axes axes = axes_of(rank, batched, channels_last)
+    cdef int count = 1 if dy.size < 100_000 else threads or default_threads()
+    cdef double[::1] total
+    name = dy.dtype.newbyteorder("=").name
+    dy = open_input(dy, "dy", name, &b)
+    try:
+        f.k = current_kernels().set[ND_F32 if name == "float32" else ND_F64]
+        f.dy = array_of(&b, &axes)
+        f.n, f.c, f.w = b.shape[axes.n] if axes.n >= 0 else 1, b.shape[axes.c], b.shape[axes.w]
+        f.h = b.shape[axes.h] if axes.h >= 0 else 1
+        f.d = b.shape[axes.d] if axes.d >= 0 else 1
+        if f.d * f.h > 1 and f.dy.h == f.w * f.dy.w and (f.d == 1 or f.dy.d == f.h * f.dy.h):
+            f.w, f.h, f.d = f.w * f.h * f.d, 1, 1  # the pixels follow each other: one row
+        total = sums = np.zeros(max(f.c, 1))
+        f.sums = &total[0]
+        if dy.size:
+            with nogil:
+                parallel_for((f.c + CHANNELS - 1) // CHANNELS, 1, count, bias_grad_body, &f)
+    finally:
+        PyBuffer_Release(&b)
+    return sums[:f.c].astype(name)

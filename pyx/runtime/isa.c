@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * isa: what the CPU and the operating system support. CPUID says what the core can execute, XGETBV which
+ * registers the system saves; both must agree. Adding an instruction set: a test here and a line in the list. */
+#include "../include/isa.h"
+
+extern const struct nd_kernels nd_kernels_scalar;
+static int has_scalar(void) { return 1; }
+
+#if defined(__x86_64__) || defined(_M_X64)
+#include <cpuid.h>
+extern const struct nd_kernels nd_kernels_avx2, nd_kernels_avx512;
+
+/* The bits of XCR0: which register states the operating system saves. */
+static unsigned saved_states(void)
+{
+    unsigned a, b, c, d;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE))
+        return 0;
+    __asm__("xgetbv" : "=a"(a), "=d"(d) : "c"(0));
+    return a;
+}
+
+static int has_features(unsigned leaf7_ebx, unsigned states)
+{
+    unsigned a, b, c, d;
+    return (saved_states() & states) == states && __get_cpuid(1, &a, &b, &c, &d) && (c & bit_FMA)
+           && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & leaf7_ebx) == leaf7_ebx;
+}
+
+static int has_avx2(void) { return has_features(bit_AVX2, 0x6); }
+static int has_avx512(void)
+{
+    return has_features(bit_AVX2 | bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL, 0xe6);
+}
+#endif
+
+#if defined(__aarch64__) || defined(_M_ARM64)
+extern const struct nd_kernels nd_kernels_neon;
+static int has_neon(void) { return 1; }
+#endif
+
+const struct nd_isa nd_isas[] = {
+    {&nd_kernels_scalar, has_scalar},
+#if defined(__x86_64__) || defined(_M_X64)
+    {&nd_kernels_avx2, has_avx2},
+    {&nd_kernels_avx512, has_avx512},
+#endif
+#if defined(__aarch64__) || defined(_M_ARM64)
+    {&nd_kernels_neon, has_neon},
+#endif
+};
+const int nd_isa_count = sizeof nd_isas / sizeof nd_isas[0];

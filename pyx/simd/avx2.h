@@ -1,0 +1,4 @@
+/* avx2: AVX2 and FMA. A 6 x 2-vector tile keeps 12 sums, 2 of b and 1 of a in 16 registers. */
+#define VL_BYTES 32
+#define TILE_ROWS 6
+#define TILE_VECTORS 2

@@ -1,0 +1,5 @@
+/* avx512: F, BW, DQ and VL. A 14 x 2-vector tile keeps 28 sums and 2 of b in 32 registers; a is an embedded
+ * broadcast operand of the FMA. */
+#define VL_BYTES 64
+#define TILE_ROWS 14
+#define TILE_VECTORS 2

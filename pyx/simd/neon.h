@@ -1,0 +1,4 @@
+/* neon: AArch64 Advanced SIMD. An 8 x 3-vector tile keeps 24 sums, 3 of b and 2 of a in 32 registers. */
+#define VL_BYTES 16
+#define TILE_ROWS 8
+#define TILE_VECTORS 3

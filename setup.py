@@ -1,0 +1,48 @@
+"""Build of the compiled modules; everything else is in pyproject.toml.
+
+pyproject.toml alone cannot say three things: where Cython finds the package's .pxd files, that headers are
+dependencies of every module, and that modules are compiled side by side.
+"""
+import os
+from glob import glob
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+CPUS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+HEADERS = sorted(glob("pyx/**/*.h", recursive=True) + glob("pyx/**/*.pxd", recursive=True))
+FLAGS = ["-O3", "-std=gnu11", "-ffp-contract=fast", "-fno-math-errno", "-Wno-psabi", "-Wno-unknown-pragmas", "-fvisibility=hidden"]
+
+
+class BuildExt(build_ext):
+    def initialize_options(self):
+        super().initialize_options()
+        self.parallel = CPUS
+
+    def build_extensions(self):
+        if self.compiler.compiler_type == "msvc":
+            # the vector types are GNU C: clang-cl compiles them, cl does not
+            self.compiler.initialize()
+            self.compiler.cc = "clang-cl"
+            flags = ["/O2", "/clang:-std=gnu11", "/clang:-ffp-contract=fast", "-Wno-everything"]
+        else:
+            flags = FLAGS
+        for extension in self.extensions:
+            extension.extra_compile_args = flags
+        super().build_extensions()
+
+
+def extension(path):
+    name = os.path.splitext(os.path.basename(path))[0]
+    sources = [path]
+    if name == "_runtime":
+        sources += sorted(glob("pyx/runtime/*.c") + glob("pyx/isa/*.c"))
+    return Extension(f"ndconv.{name}", sources, include_dirs=["pyx/include", "pyx"], depends=HEADERS)
+
+
+setup(
+    ext_modules=cythonize([extension(p) for p in sorted(glob("pyx/ndconv/*.pyx"))], include_path=["pyx"], nthreads=0,
+                          compiler_directives={"language_level": 3}, build_dir="build/cython"),
+    cmdclass={"build_ext": BuildExt},
+)

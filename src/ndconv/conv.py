@@ -1,0 +1,318 @@
+"""Convolution and its gradients: the public functions."""
+from collections import namedtuple
+
+import numpy as np
+
+from ndconv import select
+from ndconv._plan import run_bias_grad, run_weight_grad
+from ndconv._runtime import get_num_threads
+from ndconv.plan import build_plan, cached_plan, check_dtype, check_options, make_problem
+from ndconv.problem import channels_axis, check_int
+
+Gradients = namedtuple("Gradients", "x w b")
+Gradients.__doc__ = "Gradients of a convolution with respect to its input, weights and bias; None for what was left out."
+
+_ndarray = np.ndarray
+
+
+def conv(x, w, bias=None, *, stride=1, padding=0, dilation=1, groups=1, flip=False, layout=None, weight_layout=None,
+         method="auto", accuracy="fast", workspace_limit=None, threads=None, out=None):
+    """Convolution of images, signals or volumes with a bank of kernels.
+
+    ``y[n, o, i] = bias[o] + sum over c, t of x[n, c, i*stride + t*dilation - padding] * w[o, c, t]`` for positions i and
+    taps t with one index per spatial axis; x counts as zero outside its extents. With groups, output channel o sees the
+    input channels of its own group only.
+
+    Parameters
+    ----------
+    x : array, shape (n, ic, *spatial), or (ic, *spatial) for one image; float32 or float64
+        One to three spatial axes. Any strides are read in place; when channels are the axis next to each other in memory the
+        result's are too.
+    w : array, shape (oc, ic/groups, *kernel), dtype of x
+    bias : array, shape (oc,), dtype of x, optional
+    stride, dilation : int or one int per spatial axis, at least 1
+    padding : int, one int or (before, after) pair per axis, or a name
+        "valid" (none), "same" or "same_upper" (ceil(x / stride) positions, odd remainder after), "same_lower" (before),
+        "full" (every overlap), "causal" (all before). Negative numbers crop.
+    groups : int dividing ic and oc
+    flip : bool
+        False is cross-correlation, as in neural networks; True rotates the kernel (the mathematical convolution).
+    layout : "NCW"/"NCHW"/"NCDHW" (default) or "NWC"/"NHWC"/"NDHWC"
+    weight_layout : None for (oc, ic/groups, *kernel), or "WIO"/"HWIO"/"DHWIO" for (*kernel, ic/groups, oc)
+    method : "auto" or one of ndconv.methods(...)
+        A method that cannot do the problem raises MethodNotApplicable; there is no silent fallback.
+    accuracy : "fast", or "strict" to allow only methods with the element-wise bound of a direct evaluation
+    workspace_limit : int, bytes of memory beyond the arrays; default 256 MiB
+    threads : int; default ndconv.get_num_threads(). Results do not depend on it.
+    out : array of the result's shape and dtype to write to; it may overlap an input
+
+    Returns
+    -------
+    array, shape (n, oc, *positions) in the layout of x
+
+    Raises
+    ------
+    ValueError for values, TypeError for kinds, OverflowError for sizes that no index can count, MemoryError.
+
+    References
+    ----------
+    Goto and van de Geijn 2008 (blocked multiplication), Georganas et al. 2018 (direct convolution).
+
+    Examples
+    --------
+    >>> x = np.arange(9.0).reshape(1, 1, 3, 3)
+    >>> w = np.arange(4.0).reshape(1, 1, 2, 2)
+    >>> conv(x, w)[0, 0]
+    array([[19., 25.],
+           [37., 43.]])
+    """
+    if type(x) is not _ndarray:
+        x = np.asarray(x)
+    if type(w) is not _ndarray:
+        w = np.asarray(w)
+    if weight_layout is not None:
+        w = _kernel_first(w, weight_layout)
+    plan = _plan_of("forward", x, x.shape, w.shape, w.dtype, stride, padding, dilation, groups, flip, layout, method, accuracy,
+                    workspace_limit, threads)
+    if bias is not None:
+        bias = _check_bias(bias, w.shape[0], plan.dtype)
+    return plan.run_with(x, w, bias, out)
+
+
+def _conv_of_rank(rank):
+    name = f"conv{rank}d"
+
+    def function(x, w, bias=None, **options):
+        if np.ndim(w) != rank + 2:
+            raise ValueError(f"w must have {rank + 2} axes, (oc, ic/groups, *kernel), for {name}; got shape {np.shape(w)}")
+        return conv(x, w, bias, **options)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"""`conv` with {rank} spatial {'axis' if rank == 1 else 'axes'}; see there for every argument.
+
+    >>> {name}(np.ones((1, 2{', 4' * rank})), np.ones((3, 2{', 3' * rank}))).shape
+    {(1, 3) + (2,) * rank}
+    """
+    return function
+
+
+conv1d, conv2d, conv3d = map(_conv_of_rank, (1, 2, 3))
+
+
+def conv_input_grad(dy, w, x_shape, *, stride=1, padding=0, dilation=1, groups=1, flip=False, layout=None, method="auto",
+                    accuracy="fast", workspace_limit=None, threads=None, out=None):
+    """Gradient of a convolution with respect to its input.
+
+    ``dx[n, c, j] = sum over o, i, t with i*stride + t*dilation - padding == j of dy[n, o, i] * w[o, c, t]``.
+    Strides above 1 are split into phases, so no zero is inserted or multiplied.
+
+    dy : array of the forward result's shape; w : as in `conv`; x_shape : shape of the forward input, batch axis included
+    where dy has one. The other arguments are those of `conv`, with the values of the forward call.
+
+    >>> conv_input_grad(np.ones((1, 1, 2, 2)), np.ones((1, 1, 2, 2)), (1, 1, 3, 3))[0, 0]
+    array([[1., 2., 1.],
+           [2., 4., 2.],
+           [1., 2., 1.]])
+    """
+    dy, w = np.asarray(dy), np.asarray(w)
+    plan = _plan_of("input_grad", dy, _check_shape(x_shape, "x_shape"), w.shape, w.dtype, stride, padding, dilation, groups,
+                    flip, layout, method, accuracy, workspace_limit, threads)
+    return plan.run_with(dy, w, None, out)
+
+
+def conv_weight_grad(dy, x, w_shape, *, stride=1, padding=0, dilation=1, groups=1, flip=False, layout=None, method="auto",
+                     accuracy="fast", workspace_limit=None, threads=None, out=None):
+    """Gradient of a convolution with respect to its weights.
+
+    ``dw[o, c, t] = sum over n, i of dy[n, o, i] * x[n, c, i*stride + t*dilation - padding]``, shape (oc, ic/groups, *kernel).
+
+    dy : array of the forward result's shape; x : the forward input; w_shape : shape of the weights. The other arguments are
+    those of `conv`, with the values of the forward call. The order of summation is fixed by the shapes, never by threads.
+
+    >>> conv_weight_grad(np.ones((1, 1, 2, 2)), np.arange(9.0).reshape(1, 1, 3, 3), (1, 1, 2, 2))[0, 0]
+    array([[ 8., 12.],
+           [20., 24.]])
+    """
+    dy, x = np.asarray(dy), np.asarray(x)
+    options = check_options(method, accuracy, workspace_limit, threads)
+    dtype = check_dtype(dy.dtype, "dy")
+    if check_dtype(x.dtype, "x") != dtype:
+        raise TypeError(f"x must be {dtype} as dy is; got {x.dtype}")
+    w_shape = _check_shape(w_shape, "w_shape")
+    lanes = _memory_lanes(dy, layout, dy.ndim == len(w_shape))
+    problem, batched, last = make_problem("weight_grad", x.shape, w_shape, dtype, stride, padding, dilation, groups, flip,
+                                          layout, lanes)
+    _check_gradient_shape(dy, problem, batched, last)
+    _check_out(out, w_shape, dtype)
+    if 0 in w_shape or problem.n == 0 or 0 in problem.x or 0 in problem.y:
+        result = np.zeros(w_shape, dtype) if out is None else out
+        result[...] = 0
+        return result
+    chosen = select.choose(problem, threads=threads or get_num_threads(), **{k: v for k, v in options.items() if k != "threads"})
+    result = np.empty(w_shape, dtype)
+    view = result[(..., *(slice(None, None, -1),) * problem.rank)] if flip else result
+    run_weight_grad(problem, chosen, dy, x, batched, last, threads, view)
+    if out is None:
+        return result
+    out[...] = result
+    return out
+
+
+def conv_backward(dy, x, w, *, wrt=("x", "w", "b"), **options):
+    """Gradients of a convolution with respect to input, weights and bias, as Gradients(x, w, b).
+
+    wrt names those wanted; the others are None. The other arguments are those of `conv`, with the values of the forward
+    call.
+
+    >>> g = conv_backward(np.ones((1, 1, 2, 2)), np.ones((1, 1, 3, 3)), np.ones((1, 1, 2, 2)), wrt=("w", "b"))
+    >>> g.x is None, g.w[0, 0, 0, 0].item(), g.b.tolist()
+    (True, 4.0, [4.0])
+    """
+    unknown = set(wrt) - set("xwb")
+    if unknown or isinstance(wrt, str) and not wrt:
+        raise ValueError(f"wrt takes any of 'x', 'w' and 'b'; got {wrt!r}")
+    dy, x, w = np.asarray(dy), np.asarray(x), np.asarray(w)
+    dx = conv_input_grad(dy, w, x.shape, **options) if "x" in wrt else None
+    dw = conv_weight_grad(dy, x, w.shape, **options) if "w" in wrt else None
+    db = None
+    if "b" in wrt:
+        check_dtype(dy.dtype, "dy")
+        if dy.ndim not in (w.ndim, w.ndim - 1):
+            raise ValueError(f"dy must have {w.ndim} axes, or {w.ndim - 1} without a batch; got shape {dy.shape}")
+        last = channels_axis(options.get("layout"), w.ndim - 2) == -1
+        db = run_bias_grad(dy, w.ndim - 2, dy.ndim == w.ndim, last, options.get("threads"))
+    return Gradients(dx, dw, db)
+
+
+def plan_conv(x_shape, w, bias=None, *, dtype=None, stride=1, padding=0, dilation=1, groups=1, flip=False, layout=None,
+              weight_layout=None, method="auto", accuracy="fast", workspace_limit=None, threads=None):
+    """A convolution made ready once: the method chosen, the weights prepared. Call the Plan with arrays of `x_shape`.
+
+    dtype : of x; default that of w. The other arguments are those of `conv`. The plan keeps its own copy of the weights;
+    changing w or bias later does not change it.
+
+    >>> plan = plan_conv((1, 1, 3, 3), np.arange(4.0).reshape(1, 1, 2, 2))
+    >>> plan(np.arange(9.0).reshape(1, 1, 3, 3))[0, 0]
+    array([[19., 25.],
+           [37., 43.]])
+    """
+    w = np.asarray(w)
+    if weight_layout is not None:
+        w = _kernel_first(w, weight_layout)
+    kind = check_dtype(w.dtype if dtype is None else dtype, "x")
+    if check_dtype(w.dtype, "w") != kind:
+        raise TypeError(f"w must be {kind} as dtype says; got {w.dtype}")
+    options = check_options(method, accuracy, workspace_limit, threads)
+    problem, batched, last = make_problem("forward", _check_shape(x_shape, "x_shape"), w.shape, kind, stride, padding, dilation,
+                                          groups, flip, layout)
+    plan = build_plan(problem, batched, last, options)
+    plan.prepare(w, None if bias is None else _check_bias(bias, w.shape[0], kind).copy())
+    return plan
+
+
+def explain(x_shape, w_shape, *, dtype=np.float32, stride=1, padding=0, dilation=1, groups=1, flip=False, layout=None,
+            method="auto", accuracy="fast", workspace_limit=None, threads=None):
+    """Which method a convolution of these shapes takes, and why each other one is passed over.
+
+    Returns an Explanation: print it, or read its rows (method, applicable, cost in seconds, workspace in bytes, reason,
+    chosen).
+
+    >>> [row.method for row in explain((1, 64, 56, 56), (64, 64, 3, 3), padding=1).rows if row.applicable]
+    ['direct', 'gemm', 'fft']
+    """
+    options = check_options(method, accuracy, workspace_limit, threads)
+    problem, _, _ = make_problem("forward", _check_shape(x_shape, "x_shape"), _check_shape(w_shape, "w_shape"),
+                                 check_dtype(dtype, "dtype"), stride, padding, dilation, groups, flip, layout)
+    options["threads"] = threads or get_num_threads()
+    return select.explain_problem(problem, **options)
+
+
+def methods(x_shape, w_shape, **options):
+    """Names of the methods that can do a convolution of these shapes, in the order of the registry. Arguments: `explain`'s.
+
+    >>> methods((1, 3, 32, 32), (8, 3, 5, 5), accuracy="strict")
+    ['direct', 'gemm']
+    """
+    return [row.method for row in explain(x_shape, w_shape, **options).rows if row.applicable]
+
+
+def _memory_lanes(x, layout, batched):
+    """Whether x keeps channels together in memory (NHWC) whatever its axes are called; None when the layout decides."""
+    last = layout is not None and layout[-1:] == "C"
+    first = 1 if batched else 0
+    c, w = (x.ndim - 1, x.ndim - 2) if last else (first, x.ndim - 1)
+    if w < 0 or c >= x.ndim:
+        return None
+    together, along = x.strides[c] == x.itemsize, x.strides[w] == x.itemsize
+    return None if together == along else together
+
+
+def _plan_of(op, x, x_shape, w_shape, w_dtype, *options):
+    stride, padding, dilation, groups, flip, layout, method, accuracy, workspace_limit, threads = options
+    lanes = _memory_lanes(x, layout, x.ndim == len(w_shape)) if layout is None or isinstance(layout, str) else None
+    key = (op, x_shape, w_shape, x.dtype, w_dtype, stride, padding, dilation, groups, flip, layout, lanes, method, accuracy,
+           workspace_limit, threads)
+    try:
+        return cached_plan(*key)
+    except TypeError:
+        # lists and arrays in the geometry are as good as tuples; any other TypeError is the caller's and comes again
+        return cached_plan(*(_hashable(argument) for argument in key))
+
+
+def _hashable(value):
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return tuple(_hashable(v) for v in value)
+    try:
+        hash(value)
+    except TypeError:
+        raise TypeError(f"an argument has the wrong kind: {value!r}") from None
+    return value
+
+
+def _check_shape(shape, name):
+    if not hasattr(shape, "__len__") or isinstance(shape, str):
+        raise TypeError(f"{name} must be a tuple of ints, not {shape!r}")
+    sizes = tuple(check_int(s, name) for s in shape)
+    if any(s < 0 for s in sizes):
+        raise ValueError(f"{name} must not have negative extents; got {sizes}")
+    return sizes
+
+
+def _check_bias(bias, oc, dtype):
+    bias = np.asarray(bias)
+    if check_dtype(bias.dtype, "bias") != dtype:
+        raise TypeError(f"bias must be {dtype} as x is; got {bias.dtype}")
+    if bias.shape != (oc,):
+        raise ValueError(f"bias must have shape ({oc},), one value per output channel; got {bias.shape}")
+    return np.require(bias, dtype, ["C", "A"])
+
+
+def _check_out(out, shape, dtype):
+    if out is None:
+        return
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be a NumPy array, not {type(out).__name__}")
+    if out.dtype != dtype:
+        raise TypeError(f"out must be {dtype}; got {out.dtype}")
+    if out.shape != tuple(shape):
+        raise ValueError(f"out must have shape {tuple(shape)}; got {out.shape}")
+    if not out.flags.writeable:
+        raise ValueError("out is read-only; it must be writeable")
+
+
+def _check_gradient_shape(dy, problem, batched, last):
+    spatial = problem.y[3 - problem.rank:]
+    shape = ((problem.n,) if batched else ()) + ((*spatial, problem.oc) if last else (problem.oc, *spatial))
+    if dy.shape != shape:
+        raise ValueError(f"dy must have the shape of the forward result, {shape}; got {dy.shape}")
+
+
+def _kernel_first(w, weight_layout):
+    """(*kernel, ic/groups, oc) as a view (oc, ic/groups, *kernel)."""
+    rank = w.ndim - 2
+    names = {1: "WIO", 2: "HWIO", 3: "DHWIO"}
+    plain = {1: "OIW", 2: "OIHW", 3: "OIDHW"}
+    if rank not in names or weight_layout not in (names[rank], plain[rank]):
+        raise ValueError(f"weight_layout must be {names.get(rank, 'HWIO')!r} or {plain.get(rank, 'OIHW')!r} for w of shape "
+                         f"{w.shape}; got {weight_layout!r}")
+    return w if weight_layout == plain[rank] else np.moveaxis(w, (-1, -2), (0, 1))

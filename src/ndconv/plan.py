@@ -1,0 +1,117 @@
+"""Plan: a problem with its method chosen, its weights prepared and its workspace sized."""
+from functools import lru_cache
+
+import numpy as np
+
+from ndconv import _runtime, select
+from ndconv._plan import Core
+from ndconv.problem import (DTYPES, LIMIT, RANKS, Problem, as_three, channels_axis, check_int, check_size,
+                            output_extents, per_axis, resolve_padding)
+from ndconv.stages import stages_of
+
+CACHED_PLANS = 256
+
+
+class Plan(Core):
+    """A convolution made ready for one shape: call it with arrays of that shape.
+
+    problem : what it computes (ndconv.problem.Problem)
+    method : name of the method that computes it
+    workspace_bytes : memory that a call takes beyond its arrays and one copy of the weights
+    """
+
+    @property
+    def workspace_bytes(self):
+        """Bytes of memory that a call takes beyond its arrays and one copy of the weights."""
+        threads = self._options.get("threads") or _runtime.get_num_threads()
+        return select.workspace_of(self.problem, select.METHODS[self.method], threads)
+
+    def explain(self):
+        """What runs and why each other method was passed over (an Explanation; print it)."""
+        options = {**self._options, "threads": self._options.get("threads") or _runtime.get_num_threads()}
+        return select.explain_problem(self.problem, **options)
+
+    def __repr__(self):
+        return f"<ndconv plan: {self.problem} by {self.method}>"
+
+
+def check_dtype(dtype, name):
+    """The name of a dtype that the kernels compute in."""
+    text = np.dtype(dtype).newbyteorder("=").name
+    if text not in DTYPES:
+        raise TypeError(f"{name} must be float32 or float64, not {text}; convert it with {name}.astype(np.float32)")
+    return text
+
+
+def check_options(method, accuracy, workspace_limit, threads):
+    """The keyword arguments that steer the choice, checked, as a dict."""
+    if not isinstance(method, str):
+        raise TypeError(f"method must be a string, not {method!r}")
+    if workspace_limit is not None and check_int(workspace_limit, "workspace_limit") < 0:
+        raise ValueError(f"workspace_limit must be a number of bytes, at least 0; got {workspace_limit}")
+    if threads is not None:
+        threads = _runtime.check_threads(threads, "threads")
+    return dict(method=method, accuracy=accuracy, workspace_limit=workspace_limit, threads=threads)
+
+
+def make_problem(op, x_shape, w_shape, dtype, stride, padding, dilation, groups, flip, layout, lanes_oc=None):
+    """(Problem, batched, channels_last) of arguments as users give them; x_shape and w_shape are those of the forward
+    convolution. lanes_oc None means: as the layout says."""
+    rank = len(w_shape) - 2
+    if rank not in RANKS:
+        raise ValueError(f"w must have 3 to 5 axes, (oc, ic/groups, *kernel); got shape {tuple(w_shape)}")
+    if len(x_shape) not in (rank + 1, rank + 2):
+        raise ValueError(f"x must have {rank + 2} axes, or {rank + 1} without a batch, for w of shape {tuple(w_shape)}; "
+                         f"got shape {tuple(x_shape)}")
+    batched = len(x_shape) == rank + 2
+    last = channels_axis(layout, rank) == -1
+    n, rest = (x_shape[0], x_shape[1:]) if batched else (1, x_shape)
+    ic, x = (rest[-1], rest[:-1]) if last else (rest[0], rest[1:])
+    oc, icg, k = w_shape[0], w_shape[1], tuple(w_shape[2:])
+    groups = check_int(groups, "groups")
+    if groups < 1:
+        raise ValueError(f"groups must be at least 1; got {groups}")
+    if ic != icg * groups:
+        raise ValueError(f"x has {ic} channels but w {tuple(w_shape)} with groups={groups} takes {icg * groups}")
+    if oc % groups:
+        raise ValueError(f"groups={groups} must divide the {oc} output channels of w {tuple(w_shape)}")
+    if 0 in k:
+        raise ValueError(f"w must have at least one tap on every spatial axis; got shape {tuple(w_shape)}")
+    if not isinstance(flip, (bool, np.bool_)):
+        raise TypeError(f"flip must be True or False, not {flip!r}")
+    stride, dilation = per_axis(stride, rank, "stride", 1), per_axis(dilation, rank, "dilation", 1)
+    before, after = resolve_padding(padding, x, k, stride, dilation)
+    if any(d * (taps - 1) + abs(lo) + abs(hi) + size >= LIMIT
+           for d, taps, lo, hi, size in zip(dilation, k, before, after, x)):
+        raise OverflowError(f"dilation {dilation} and padding {before}, {after} reach further than an index can count")
+    y = output_extents(x, k, stride, dilation, before, after)
+    itemsize = np.dtype(dtype).itemsize
+    check_size(x_shape, itemsize, "x")
+    check_size(w_shape, itemsize, "w")
+    check_size((n, oc) + y, itemsize, "the result")
+    problem = Problem(op, dtype, rank, n, groups, ic, oc, as_three(x, 1), as_three(k, 1), as_three(y, 1),
+                      as_three(stride, 1), as_three(dilation, 1), as_three(before, 0), as_three(after, 0), bool(flip),
+                      last if lanes_oc is None else bool(lanes_oc))
+    return problem, batched, last
+
+
+def build_plan(problem, batched, channels_last, options):
+    """A Plan without prepared weights."""
+    threads = options["threads"] or _runtime.get_num_threads()
+    method = select.choose(problem, options["method"], options["accuracy"], options["workspace_limit"], threads)
+    plan = Plan(problem, method, stages_of(problem), batched, channels_last, options["threads"])
+    plan.problem, plan.method, plan._options = problem, method.name, options
+    return plan
+
+
+@lru_cache(maxsize=CACHED_PLANS)
+def cached_plan(op, x_shape, w_shape, x_dtype, w_dtype, stride, padding, dilation, groups, flip, layout, lanes_oc,
+                method, accuracy, workspace_limit, threads):
+    """The plan of a function call; equal arguments get the plan of the first."""
+    name = "dy" if op == "input_grad" else "x"
+    dtype = check_dtype(x_dtype, name)
+    if check_dtype(w_dtype, "w") != dtype:
+        raise TypeError(f"w must be {dtype} as {name} is; got {np.dtype(w_dtype)}")
+    options = check_options(method, accuracy, workspace_limit, threads)
+    problem, batched, last = make_problem(op, x_shape, w_shape, dtype, stride, padding, dilation, groups, flip, layout, lanes_oc)
+    return build_plan(problem, batched, last, options)

@@ -1,0 +1,172 @@
+"""Selection: which method computes which problem, and why.
+
+`METHODS` is the registry; the order is that of the tables. Costs are estimates in seconds from pure functions of the
+problem: operations over the rate that the method reaches, plus the bytes it moves over the rate of the cache level that
+holds them. They rank methods; they do not promise times.
+"""
+import math
+from dataclasses import dataclass
+
+import importlib as _il  # TEMPORARY
+def _try(n):  # TEMPORARY
+    try:
+        return _il.import_module("ndconv." + n)
+    except ImportError:
+        return None
+_direct, _fft, _gemm = map(_try, ("_direct", "_fft", "_gemm"))
+from ndconv._plan import Core, weight_grad_bytes
+from ndconv.stages import stages_of
+
+METHODS = {module.METHOD.name: module.METHOD for module in (_direct, _gemm, _fft) if module}
+
+ACCURACIES = ("fast", "strict")
+WORKSPACE_LIMIT = 256 * 2**20
+
+
+class MethodNotApplicable(ValueError):
+    """The method that was asked for cannot do this problem; the message says why.
+
+    >>> import numpy as np, ndconv
+    >>> ndconv.conv2d(np.ones((1, 1, 4, 4)), np.ones((1, 1, 3, 3)), method="fft", accuracy="strict")
+    Traceback (most recent call last):
+    ...
+    ndconv.select.MethodNotApplicable: method 'fft' is not applicable: accuracy='strict' asks for an element-wise error bound...
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One line of an explanation. cost is in seconds, workspace in bytes; reason says why it was passed over or taken."""
+
+    method: str
+    applicable: bool
+    cost: float
+    workspace: int
+    reason: str
+    chosen: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What runs and why each other method was passed over. `rows` holds one Candidate a method; str() is a table."""
+
+    problem: object
+    rows: tuple
+
+    def __str__(self):
+        lines = [str(self.problem)]
+        for row in self.rows:
+            cost = f"{row.cost * 1e3:9.3f} ms" if row.applicable else " " * 12
+            space = f"{row.workspace / 2**20:8.2f} MiB" if row.applicable else " " * 12
+            lines.append(f"{'>' if row.chosen else ' '} {row.method:10s} {cost} {space}  {row.reason}")
+        return "\n".join(lines)
+
+
+# Operations a second of one thread that the register tile reaches, by dtype, relative costs of everything else. Only ratios
+# matter for the choice.
+RATE = {"float32": 75e9, "float64": 37e9}
+BYTES_RATE = 12e9
+
+
+def _tile_efficiency(problem):
+    """Part of the register tile's lanes and rows that do useful work: few channels or pixels leave it empty."""
+    lanes = 8 if problem.dtype == "float32" else 4
+    ocg, pixels = problem.oc // max(problem.g, 1), math.prod(problem.y)
+    across, along = (ocg, pixels) if problem.lanes_oc and ocg >= 4 else (pixels, ocg)
+    full = across / (-(-across // lanes) * lanes) if across else 1
+    # a tile of few rows has too few independent sums to hide the latency of a multiply-add
+    return full * min(1.0, (along + 1) / 5)
+
+
+def _bytes(problem):
+    itemsize = 4 if problem.dtype == "float32" else 8
+    images = problem.ic * math.prod(problem.x) + problem.oc * math.prod(problem.y)
+    return itemsize * (problem.n * images + problem.oc * (problem.ic // max(problem.g, 1)) * problem.taps)
+
+
+def dense_cost(problem):
+    """Seconds of a direct evaluation by register tiles."""
+    return problem.flops / (RATE[problem.dtype] * _tile_efficiency(problem)) + _bytes(problem) / BYTES_RATE
+
+
+def gemm_cost(problem):
+    """As `dense_cost`, and the im2col block is written and read once: each input element taps times."""
+    itemsize = 4 if problem.dtype == "float32" else 8
+    block = problem.n * problem.ic * problem.taps * math.prod(problem.y) * itemsize
+    one = problem.taps == 1 and problem.stride == (1, 1, 1) and problem.lanes_oc
+    return dense_cost(problem) + (0 if one else block / BYTES_RATE)
+
+
+def fft_cost(problem):
+    """Seconds by tiles in the frequency domain: transforms of inputs and outputs, and one complex product a frequency."""
+    if not problem.taps:
+        return math.inf
+    return _fft.operations(problem) / (0.35 * RATE[problem.dtype]) + 2 * _bytes(problem) / BYTES_RATE
+
+
+COSTS = {"direct": dense_cost, "gemm": gemm_cost, "fft": fft_cost}
+
+
+def workspace_of(problem, method, threads):
+    """Bytes of memory that a call takes beyond its arrays and one copy of the weights."""
+    if problem.op == "weight_grad":
+        return weight_grad_bytes(problem, method, threads)
+    core = Core(problem, method, stages_of(problem), True, False, threads)
+    itemsize = 4 if problem.dtype == "float32" else 8
+    weights = problem.oc * (problem.ic // max(problem.g, 1)) * problem.taps * itemsize
+    return core.forward_bytes(threads) + max(core.prepared_bytes() - weights, 0)
+
+
+def _obstacle(problem, method, accuracy, workspace_limit, workspace):
+    if accuracy == "strict" and not method.exact:
+        return f"accuracy='strict' asks for an element-wise error bound; {method.name} has {method.error}"
+    if workspace > workspace_limit:
+        return f"workspace of {workspace} bytes is over workspace_limit={workspace_limit}"
+    return None
+
+
+def explain_problem(problem, method="auto", accuracy="fast", workspace_limit=None, threads=1):
+    """An Explanation of the choice for `problem`; no candidate is chosen when none is applicable."""
+    limit = WORKSPACE_LIMIT if workspace_limit is None else workspace_limit
+    rows = []
+    for candidate in METHODS.values():
+        reason = candidate.supports(problem)
+        if reason is None:
+            workspace = workspace_of(problem, candidate, threads)
+            reason = _obstacle(problem, candidate, accuracy, limit, workspace)
+        if reason is None:
+            rows.append(Candidate(candidate.name, True, COSTS[candidate.name](problem), workspace, ""))
+        else:
+            rows.append(Candidate(candidate.name, False, math.inf, 0, reason))
+    able = [row for row in rows if row.applicable and method in ("auto", row.method)]
+    best = min(able, key=lambda row: row.cost, default=None)
+    return Explanation(problem, tuple(_judged(row, best, method) for row in rows))
+
+
+def _judged(row, best, method):
+    if not row.applicable:
+        return row
+    if row is best:
+        reason = "forced by method=" if method != "auto" else "the least estimated cost"
+    elif method != "auto":
+        reason = f"passed over: method={method!r} was asked for"
+    else:
+        reason = f"passed over: {row.cost / best.cost:.1f} times the estimated cost of {best.method}"
+    return Candidate(row.method, True, row.cost, row.workspace, reason, row is best)
+
+
+def choose(problem, method, accuracy, workspace_limit, threads):
+    """The Method for `problem`; MethodNotApplicable when the one asked for, or every one, is out."""
+    if method != "auto" and method not in METHODS:
+        raise ValueError(f"method must be 'auto' or one of {', '.join(METHODS)}; got {method!r}")
+    if accuracy not in ACCURACIES:
+        raise ValueError(f"accuracy must be 'fast' or 'strict'; got {accuracy!r}")
+    explanation = explain_problem(problem, method, accuracy, workspace_limit, threads)
+    for row in explanation.rows:
+        if row.chosen:
+            return METHODS[row.method]
+    if method == "auto":
+        reasons = "; ".join(f"{row.method}: {row.reason}" for row in explanation.rows)
+        raise MethodNotApplicable(f"no method is applicable: {reasons}")
+    reason = next(row.reason for row in explanation.rows if row.method == method)
+    raise MethodNotApplicable(f"method {method!r} is not applicable: {reason}")

@@ -1,0 +1,78 @@
+"""Stages: a gradient with respect to the input as forward problems.
+
+dx[i] = sum over taps t of dy[(i + before - t*dilation) / stride] * w[t], over the taps that divide. For one remainder r of
+i = stride*q + r the taps that divide are t = first + j*step, step = stride / gcd(dilation, stride), and each step moves dy
+by one `reach` = step*dilation / stride. So each remainder ("phase") is a stride-1 forward convolution of dy with a
+sub-kernel, reversed, whose result is written to every stride-th element of dx: no zero is ever inserted or multiplied.
+Stride 1 has one phase, the convolution with the rotated kernel.
+"""
+import math
+from dataclasses import dataclass
+from itertools import product
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One forward problem on views of the arrays.
+
+    Its output is elements phase + step*i of the result; its weights are taps start + step*j of w, with input and output
+    channels exchanged if `transposed`. Tuples have one entry per axis (d, h, w).
+    """
+
+    x: tuple
+    y: tuple
+    k: tuple
+    stride: tuple
+    dilation: tuple
+    before: tuple
+    transposed: bool
+    w_start: tuple
+    w_step: tuple
+    y_phase: tuple
+    y_step: tuple
+
+
+def stages_of(problem):
+    """The stages of a forward or input-gradient problem."""
+    if problem.op == "forward":
+        return [_forward_stage(problem)]
+    phases = [_axis_phases(*axis) for axis in zip(problem.x, problem.k, problem.stride, problem.dilation, problem.before)]
+    return [_phase_stage(problem, axes) for axes in product(*phases)]
+
+
+def _reversed_taps(k, start, step):
+    return tuple(taps - 1 - s for taps, s in zip(k, start)), tuple(-s for s in step)
+
+
+def _forward_stage(p):
+    start, step = (0, 0, 0), (1, 1, 1)
+    if p.flip:
+        start, step = _reversed_taps(p.k, start, step)
+    return Stage(p.x, p.y, p.k, p.stride, p.dilation, p.before, False, start, step, (0, 0, 0), (1, 1, 1))
+
+
+def _axis_phases(size, taps, stride, dilation, before):
+    """(remainder, positions, taps, first tap, tap step, reach, padding before) of each phase of one axis."""
+    step = stride // math.gcd(dilation, stride)
+    reach = step * dilation // stride
+    phases = []
+    for r in range(min(stride, size)):
+        positions = -(-(size - r) // stride)
+        first = next((t for t in range(min(step, taps)) if (r + before - t * dilation) % stride == 0), None)
+        if first is None:
+            phases.append((r, positions, 0, 0, 1, 1, 0))
+            continue
+        count = -(-(taps - first) // step)
+        offset = (r + before - first * dilation) // stride
+        phases.append((r, positions, count, first, step, reach, (count - 1) * reach - offset))
+    return phases
+
+
+def _phase_stage(p, axes):
+    remainder, positions, taps, first, step, reach, before = zip(*axes)
+    # the last tap of the phase comes first, since dy is read forwards
+    start = tuple(f + max(t - 1, 0) * s for f, t, s in zip(first, taps, step))
+    step = tuple(-s for s in step)
+    if p.flip:
+        start, step = _reversed_taps(p.k, start, step)
+    return Stage(p.y, positions, taps, (1, 1, 1), reach, before, True, start, step, remainder, p.stride)
