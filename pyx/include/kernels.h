@@ -37,8 +37,8 @@ struct nd_kernel_set {
     void (*spread)(void *to, const void *from, ptrdiff_t n, ptrdiff_t width, ptrdiff_t panel);
     /* to[i*to_step] = from[i*from_step] for i < n */
     void (*scatter)(void *to, ptrdiff_t to_step, const void *from, ptrdiff_t from_step, ptrdiff_t n);
-    /* to[i] += from[i] for i < n */
-    void (*add)(void *to, const void *from, ptrdiff_t n);
+    /* to[i*step] += from[i] for i < n */
+    void (*add)(void *to, ptrdiff_t step, const void *from, ptrdiff_t n);
     /* the sum of from[i*step], i < n, accumulated in double */
     double (*sum)(const void *from, ptrdiff_t n, ptrdiff_t step);
     /* sums[j] += from[i*row + j] over i < m, for j < n <= 16 */

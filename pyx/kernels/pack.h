@@ -58,16 +58,17 @@ static void NAME(scatter)(void *restrict to_, ptrdiff_t to_step, const void *res
             to[i * to_step] = from[i * from_step];
 }
 
-/* to[i] += from[i], i < n */
-static void NAME(add)(void *restrict to_, const void *restrict from_, ptrdiff_t n)
+/* to[i*step] += from[i], i < n */
+static void NAME(add)(void *restrict to_, ptrdiff_t step, const void *restrict from_, ptrdiff_t n)
 {
     T *restrict to = to_;
     const T *restrict from = from_;
     ptrdiff_t i = 0;
-    for (; i + VL <= n; i += VL)
-        NAME(store)(to + i, NAME(load)(to + i) + NAME(load)(from + i));
+    if (step == 1)
+        for (; i + VL <= n; i += VL)
+            NAME(store)(to + i, NAME(load)(to + i) + NAME(load)(from + i));
     for (; i < n; i++)
-        to[i] += from[i];
+        to[i * step] += from[i];
 }
 
 /* The sum of from[i*step], i < n, in eight interleaved parts: the same bits at any address. */

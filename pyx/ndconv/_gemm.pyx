@@ -18,10 +18,6 @@ stride-1 convolution reads them straight from the array.
 Packing costs about 0.5 cycles an element of X block and is paid back by 2*oc operations on it: 6 % of the time at 64
 output channels on AVX2. Everything else is the register tile: expected 85 % of the FMA peak.
 Results are independent of the blocking of pixels and of threads: each output's sum runs over k in the same order.
-
-Weight gradient, dW[k, oc] = sum over pixels X[k, pixel] dY[pixel, oc]: the same tile with pixels as the summed index.
-X rows (k) are gathered as they are, dY is packed to [pixel][nr]. Chunks of pixels are dealt to a number of partial sums
-that depends on the problem alone, so bits do not depend on threads.
 """
 from libc.string cimport memset
 
@@ -31,6 +27,7 @@ from ndconv._method cimport new_method
 from ndconv._pack cimport (Pixel, ceil_div, gather_row, panel_count, panels_bytes, pixel_at, pixels_of,
                            prepare_panels, scatter_row, split, taps_of, use_lanes_oc)
 from ndconv._runtime cimport parallel_for
+from ndconv._weight_grad cimport gemm_weight_grad, gemm_weight_grad_bytes
 
 cdef enum:
     PANEL_BYTES = 24576      # of the vector operand in L1 (32 or 48 KiB)
@@ -232,127 +229,13 @@ cdef void gather_pixels(Forward *f, ptrdiff_t n, ptrdiff_t g, ptrdiff_t first, p
             left -= run
             tap, c = tap + 1, 0
 
-# ---------------------------------------------------------------------------------------------- weight gradient
-
-cdef struct Chunks:
-    ptrdiff_t k, pixels, pc, chunks      # rows of dW, pixels of all images, of a chunk, chunks
-    ptrdiff_t parts                      # partial sums
-    ptrdiff_t krows, kparts              # rows of dW of a task, tasks over them
-    ptrdiff_t panels, opanels, oparts    # oc panels a group, of a task, tasks over them
-    ptrdiff_t tile_a, tile_b, sums       # bytes: gathered X, packed dY (a worker's); all sums
-
-cdef Chunks chunking(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
-    cdef Chunks c
-    cdef ptrdiff_t tasks
-    c.k = p.icg * taps_of(p)
-    c.pixels = p.n * pixels_of(p)
-    c.panels = ceil_div(p.ocg, k.nr)
-    c.chunks = ceil_div(c.pixels, max(PANEL_BYTES // (k.nr * k.size), 32))
-    c.pc = ceil_div(c.pixels, c.chunks)
-    # a small dW has a private copy for each of several parts of the pixels; a large one is dealt out itself
-    c.parts = min(16, c.chunks) if p.g * c.k * c.panels * k.nr * k.size <= 262144 else 1
-    tasks = ceil_div(TASKS, c.parts * p.g)
-    c.krows = min(c.k, max(ceil_div(ceil_div(c.k, tasks), k.mr) * k.mr, 8 * k.mr))
-    c.krows = min(c.krows, max(BLOCK_BYTES // (c.pc * k.size) // k.mr, 1) * k.mr)
-    c.kparts = ceil_div(c.k, c.krows)
-    c.oparts = min(c.panels, ceil_div(tasks, c.kparts))
-    c.opanels = ceil_div(c.panels, c.oparts)
-    c.oparts = ceil_div(c.panels, c.opanels)
-    c.tile_a = ceil_div(c.krows * c.pc * k.size, 64) * 64
-    c.tile_b = c.opanels * c.pc * k.nr * k.size
-    c.sums = c.parts * p.g * c.k * c.panels * k.nr * k.size
-    return c
-
-cdef size_t weight_grad_bytes(const nd_problem *p, const nd_kernel_set *k, int threads) noexcept nogil:
-    cdef Chunks c = chunking(p, k)
-    return c.sums + threads * (c.tile_a + c.tile_b)
-
-cdef struct WeightGrad:
-    const nd_job *job
-    Chunks c
-
-cdef void weight_grad(const nd_job *job) noexcept nogil:
-    cdef WeightGrad f
-    f.job, f.c = job, chunking(job.p, job.k)
-    parallel_for(f.c.parts * job.p.g * f.c.kparts * f.c.oparts, 1, job.threads, weight_grad_body, &f)
-    parallel_for(job.p.g * f.c.k, ceil_div(16384, f.c.parts * f.c.panels * job.k.nr), job.threads, collect_body, &f)
-
-cdef void weight_grad_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
-    cdef WeightGrad *f = <WeightGrad *>context
-    cdef Chunks *c = &f.c
-    cdef char *a = f.job.workspace + c.sums + worker * (c.tile_a + c.tile_b)
-    cdef ptrdiff_t i, j, part, g, kp, op
-    for i in range(begin, end):
-        op, j = i % c.oparts, i // c.oparts
-        kp, j = j % c.kparts, j // c.kparts
-        g, part = j % f.job.p.g, j // f.job.p.g
-        sum_chunks(f, part, g, kp, op, a, a + c.tile_a)
-
-cdef void sum_chunks(WeightGrad *f, ptrdiff_t part, ptrdiff_t g, ptrdiff_t kp, ptrdiff_t op, char *a, char *b) noexcept nogil:
-    """One block of dW over the chunks of one part."""
-    cdef const nd_kernel_set *k = f.job.k
-    cdef const nd_problem *p = f.job.p
-    cdef Chunks *c = &f.c
-    cdef ptrdiff_t size = k.size, chunk, first, count, i, m, v, t, tiles, row = c.panels * k.nr, zero_off = 0
-    cdef ptrdiff_t k0 = kp * c.krows, rows = min(c.krows, c.k - kp * c.krows)
-    cdef ptrdiff_t v0 = op * c.opanels, v1 = min((op + 1) * c.opanels, c.panels)
-    cdef char *sums = f.job.workspace + size * (((part * p.g + g) * c.k + k0) * row + v0 * k.nr)
-    cdef bint fresh = True
-    cdef nd_walk walk
-    walk.runs, walk.a_off, walk.b_off, walk.a_k, walk.b_k = 1, &zero_off, &zero_off, 1, k.nr
-    tiles = ceil_div(rows, k.mr)
-    for chunk in range(split(c.chunks, c.parts, part), split(c.chunks, c.parts, part + 1)):
-        first = chunk * c.pc
-        count = walk.len = walk.a_row = min(c.pc, c.pixels - first)
-        for i in range(rows):
-            gather_row(p, k, &f.job.x, g * p.icg + (k0 + i) % p.icg, (k0 + i) // p.icg, pixel_at(p, first), count,
-                       a + size * i * count)
-        for v in range(v0, v1):
-            pack_gradient(p, k, &f.job.y, g * p.ocg + v * k.nr, min(k.nr, p.ocg - v * k.nr), first, count, b)
-            for t in range(tiles):
-                i = split(rows, tiles, t)
-                m = split(rows, tiles, t + 1) - i
-                k.gemm(&walk, m, k.nr, a + size * i * count, b, sums + size * (i * row + (v - v0) * k.nr), row, 1,
-                       ND_ZERO if fresh else ND_ADD, NULL)
-        fresh = False
-
-cdef void pack_gradient(const nd_problem *p, const nd_kernel_set *k, const nd_array *dy, ptrdiff_t channel, ptrdiff_t cols,
-                        ptrdiff_t first, ptrdiff_t count, char *to) noexcept nogil:
-    """dY[pixel, channel .. channel + cols] as a panel [pixel][nr]."""
-    cdef Pixel at = pixel_at(p, first)
-    cdef ptrdiff_t run
-    while count > 0:
-        run = min(p.ow - at.w, count)
-        k.pack(to, k.nr, dy.data + k.size * (at.n * dy.n + channel * dy.c + at.d * dy.d + at.h * dy.h + at.w * dy.w),
-               run, cols, dy.w, dy.c)
-        to += run * k.nr * k.size
-        count -= run
-        first += run
-        at = pixel_at(p, first)
-
-cdef void collect_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
-    """Adds the partial sums in their order and writes rows g*k .. of dW to where the caller wants them."""
-    cdef WeightGrad *f = <WeightGrad *>context
-    cdef const nd_kernel_set *k = f.job.k
-    cdef const nd_problem *p = f.job.p
-    cdef nd_weights dw = f.job.dw
-    cdef ptrdiff_t size = k.size, row = f.c.panels * k.nr, i, part, tap, c, g
-    cdef char *sums
-    for i in range(begin, end):
-        sums = f.job.workspace + size * i * row
-        for part in range(1, f.c.parts):
-            k.add(sums, sums + size * part * p.g * f.c.k * row, row)
-        g, tap, c = i // f.c.k, i % f.c.k // p.icg, i % p.icg
-        k.scatter(dw.data + size * (g * dw.g + c * dw.c + tap // (p.kw * p.kh) * dw.d + tap // p.kw % p.kh * dw.h
-                                    + tap % p.kw * dw.w), dw.o, sums, 1, p.ocg)
-
 cdef nd_method table
 table.prepared_bytes = prepared_bytes
 table.prepare = prepare
 table.forward_bytes = forward_bytes
 table.forward = forward
-table.weight_grad_bytes = weight_grad_bytes
-table.weight_grad = weight_grad
+table.weight_grad_bytes = gemm_weight_grad_bytes
+table.weight_grad = gemm_weight_grad
 
 METHOD = new_method("gemm", "im2col fused into the packing of a blocked matrix multiplication", True,
                     "element-wise: |error| <= gamma(K+2) (|x| conv |w| + |b|)", lambda problem: None, &table)

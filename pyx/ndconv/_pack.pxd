@@ -26,6 +26,8 @@ cdef size_t panels_bytes(const nd_problem *p, const nd_kernel_set *k) noexcept n
 cdef void prepare_panels(const nd_problem *p, const nd_kernel_set *k, const nd_weights *w, void *to, ptrdiff_t icb,
                          int threads) noexcept nogil
 cdef Pixel pixel_at(const nd_problem *p, ptrdiff_t index) noexcept nogil
+cdef void copy_clipped(const nd_kernel_set *k, char *to, const char *row, ptrdiff_t x_w, ptrdiff_t extent, ptrdiff_t column,
+                       ptrdiff_t step, ptrdiff_t count) noexcept nogil
 cdef void gather_row(const nd_problem *p, const nd_kernel_set *k, const nd_array *x, ptrdiff_t channel, ptrdiff_t tap,
                      Pixel at, ptrdiff_t count, char *to) noexcept nogil
 cdef void scatter_row(const nd_problem *p, const nd_kernel_set *k, const nd_array *y, ptrdiff_t channel, Pixel at,

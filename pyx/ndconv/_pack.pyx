@@ -89,30 +89,37 @@ cdef inline void next_row(const nd_problem *p, Pixel *at) noexcept nogil:
             at.d = 0
             at.n += 1
 
+cdef void copy_clipped(const nd_kernel_set *k, char *to, const char *row, ptrdiff_t x_w, ptrdiff_t extent, ptrdiff_t column,
+                       ptrdiff_t step, ptrdiff_t count) noexcept nogil:
+    """to[i] = element column + i*step of a row of `extent` elements x_w apart, zero outside it."""
+    # elements low <= i < high are within the row, the others in its padding
+    cdef ptrdiff_t low = 0 if column >= 0 else min(ceil_div(-column, step), count)
+    cdef ptrdiff_t high = 0 if column >= extent else min((extent - 1 - column) // step + 1, count)
+    if high <= low:
+        memset(to, 0, count * k.size)
+        return
+    if low > 0:
+        memset(to, 0, low * k.size)
+    k.copy(to + low * k.size, row + k.size * (column + low * step) * x_w, high - low, step * x_w)
+    if high < count:
+        memset(to + high * k.size, 0, (count - high) * k.size)
+
 cdef void gather_row(const nd_problem *p, const nd_kernel_set *k, const nd_array *x, ptrdiff_t channel, ptrdiff_t tap,
                      Pixel at, ptrdiff_t count, char *to) noexcept nogil:
     """to[i] = the element of x that kernel position `tap` sees at output pixel `at` + i, zero in the padding:
     one row of the im2col matrix. Whole stretches of an output row are copied at a time."""
-    cdef ptrdiff_t size = k.size, run, low, high, column, depth, row
+    cdef ptrdiff_t size = k.size, run, column, depth, row
     cdef ptrdiff_t left = tap % p.kw * p.dw - p.pw
     cdef ptrdiff_t top = tap // p.kw % p.kh * p.dh - p.ph
     cdef ptrdiff_t front = tap // (p.kw * p.kh) * p.dd - p.pd
     while count > 0:
         run = min(p.ow - at.w, count)
         depth, row, column = at.d * p.sd + front, at.h * p.sh + top, at.w * p.sw + left
-        low, high = 0, 0
         if 0 <= depth < p.id and 0 <= row < p.ih:
-            # pixels low <= i < high of this stretch see the array, the others its padding
-            low = 0 if column >= 0 else min(ceil_div(-column, p.sw), run)
-            high = 0 if column >= p.iw else min((p.iw - 1 - column) // p.sw + 1, run)
-            high = max(high, low)
-        if low > 0:
-            memset(to, 0, low * size)
-        if high > low:
-            k.copy(to + low * size, x.data + size * (at.n * x.n + channel * x.c + depth * x.d + row * x.h
-                                                     + (column + low * p.sw) * x.w), high - low, p.sw * x.w)
-        if run > high:
-            memset(to + high * size, 0, (run - high) * size)
+            copy_clipped(k, to, x.data + size * (at.n * x.n + channel * x.c + depth * x.d + row * x.h), x.w, p.iw, column,
+                         p.sw, run)
+        else:
+            memset(to, 0, run * size)
         to += run * size
         count -= run
         next_row(p, &at)

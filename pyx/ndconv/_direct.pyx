@@ -1,0 +1,374 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
+"""direct: register-blocked convolution without im2col. The register tile (kernels/gemm.h) walks over the kernel taps and
+reads each operand where it is.
+
+A task is a block of output rows of one image, depth and group (and of output channels, when there are few rows):
+
+    for cb in blocks of input channels
+        copy the padded input rows of cb to a slab, unless they can be read in place    (up to 256 KiB, L2)
+        for ob in blocks of output channels                                             (weights up to 384 KiB, L2)
+            for v in vector panels, for t in broadcast tiles
+                register tile over taps x channels
+
+Lanes hold pixels (NCHW memory). The slab is [channel][kd][phase row][phase column][row][column]: a stride is taken apart
+into phases while copying, so that the pixels of a vector are always neighbours. Rows follow each other at one pitch, and a
+tile runs across row ends as if the block were one long row; the few results between rows are dropped when storing (7 to 1 %
+of the work for 14 to 112 columns and 3 taps). Where that waste is larger than ending each row with a partial vector, as with
+large dilations, tiles end with the row.
+
+Lanes hold oc (NHWC memory). Weights are the vector operand, pixels the broadcast one: neighbouring pixels of a row are
+sw*x.w apart, the channels of a pixel x.c. Without padding nothing is copied at all.
+
+Bytes moved: the input once or twice, weights once a task, results once a channel block. Expected: the rate of the register
+tile, 85 to 90 % of the FMA peak, for 16 channels and more; few channels cost run overhead (one run a tap).
+Sources: Georganas et al., Anatomy of High-Performance Deep Learning Convolutions on SIMD Architectures, SC 2018; Zhang et
+al., High Performance Zero-Memory Overhead Direct Convolutions, ICML 2018.
+"""
+from libc.string cimport memset
+
+from ndconv._c cimport (ND_ADD, ND_BIAS_COLUMN, ND_BIAS_ROW, ND_ZERO, nd_array, nd_job, nd_kernel_set,
+                        nd_method, nd_problem, nd_walk, nd_weights)
+from ndconv._method cimport new_method
+from ndconv._pack cimport (ceil_div, copy_clipped, panel_count, panels_bytes, prepare_panels, split, taps_of,
+                           use_lanes_oc)
+from ndconv._runtime cimport parallel_for
+from ndconv._weight_grad cimport direct_weight_grad, direct_weight_grad_bytes
+
+cdef enum:
+    SLAB_BYTES = 262144      # of padded input rows in L2
+    WEIGHT_BYTES = 393216    # of the weights that a slab meets before the next, also in L2
+    STEPS = 768              # of k before results go back to memory
+    TASKS = 12               # that a problem is cut into when it is large enough
+
+cdef struct Blocking:
+    bint lanes_oc, by_row              # whether tiles end with the row
+    ptrdiff_t taps, icb                # channels of a block
+    ptrdiff_t rows, blocks             # output rows of a task, tasks of a depth
+    ptrdiff_t panels, splits, ob       # weight panels a group, parts they are dealt to, panels that meet a slab at a time
+    ptrdiff_t fh, fw                   # phases of a stride (lanes hold pixels; 1 otherwise)
+    ptrdiff_t slab_rows, slab_columns  # rows and columns of a phase
+    ptrdiff_t channel                  # elements from channel to channel of the slab
+    ptrdiff_t slab, offsets            # bytes
+
+cdef ptrdiff_t rows_spanned(const nd_problem *p, ptrdiff_t rows) noexcept nogil:
+    """Input rows that `rows` output rows need; one row needs its taps' rows only, however dilated."""
+    return p.kh if rows == 1 else (rows - 1) * p.sh + (p.kh - 1) * p.dh + 1
+
+cdef void set_slab(const nd_problem *p, const nd_kernel_set *k, Blocking *b) noexcept nogil:
+    cdef ptrdiff_t columns = (p.ow - 1) * p.sw + (p.kw - 1) * p.dw + 1
+    b.fh = 1 if b.lanes_oc or b.rows == 1 else p.sh
+    b.fw = 1 if b.lanes_oc else p.sw
+    b.slab_rows = ceil_div(rows_spanned(p, b.rows), b.fh)
+    b.slab_columns = ceil_div(columns, b.fw)
+    if b.lanes_oc:
+        b.channel = 1
+        b.slab = p.kd * b.slab_rows * b.slab_columns * b.icb * k.size
+    else:
+        # an odd number of cache lines: channels do not fall on the same sets of the cache
+        b.channel = (ceil_div(p.kd * b.fh * b.fw * b.slab_rows * b.slab_columns * k.size, 128) * 128 + 64) // k.size
+        b.slab = (b.icb * b.channel + k.nr) * k.size
+    b.slab = ceil_div(b.slab, 64) * 64 + 64
+
+cdef Blocking blocking(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
+    cdef Blocking b
+    cdef ptrdiff_t images = p.n * p.g * p.od, flat, width
+    b.lanes_oc = use_lanes_oc(p, k)
+    width = k.nr if b.lanes_oc else k.mr
+    b.taps = taps_of(p)
+    b.icb = ceil_div(p.icg, ceil_div(p.icg * b.taps, STEPS))
+    b.panels = panel_count(p, k)
+    # rows: enough tasks, then as many as the slab holds
+    b.rows = max(ceil_div(p.oh, ceil_div(TASKS, images)), min(p.oh, ceil_div(6 * k.nr, p.ow)))
+    set_slab(p, k, &b)
+    while b.slab > SLAB_BYTES and b.rows > 1:
+        b.rows = (b.rows + 1) // 2
+        set_slab(p, k, &b)
+    b.blocks = ceil_div(p.oh, b.rows)
+    b.rows = ceil_div(p.oh, b.blocks)
+    set_slab(p, k, &b)
+    flat = ((b.rows - 1) * b.slab_columns + p.ow + k.vl - 1) // k.vl
+    b.by_row = b.rows * ceil_div(p.ow, k.vl) <= flat
+    b.splits = min(ceil_div(TASKS, images * b.blocks), max(b.panels * width // 64, 1))
+    b.ob = max(WEIGHT_BYTES // (b.icb * b.taps * width * k.size), 1)
+    b.offsets = ceil_div(2 * b.taps * <ptrdiff_t>sizeof(ptrdiff_t), 64) * 64
+    return b
+
+cdef size_t prepared_bytes(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
+    return panels_bytes(p, k)
+
+cdef void prepare(const nd_problem *p, const nd_kernel_set *k, const nd_weights *w, void *to, int threads) noexcept nogil:
+    cdef Blocking b = blocking(p, k)
+    prepare_panels(p, k, w, to, b.icb, threads)
+
+cdef inline ptrdiff_t tile_bytes(const nd_kernel_set *k) noexcept nogil:
+    return ceil_div(k.mr * k.nr * k.size, 64) * 64
+
+cdef size_t forward_bytes(const nd_problem *p, const nd_kernel_set *k, int threads) noexcept nogil:
+    cdef Blocking b = blocking(p, k)
+    return threads * (b.slab + b.offsets + tile_bytes(k))
+
+cdef struct Forward:
+    const nd_job *job
+    Blocking b
+
+cdef struct Task:
+    ptrdiff_t n, g, od, oh, rows      # the block of output rows
+    ptrdiff_t low, high               # weight panels
+    char *slab
+    char *tile                        # results of one tile, before they are taken apart
+    ptrdiff_t *a_off
+    ptrdiff_t *b_off
+
+cdef void forward(const nd_job *job) noexcept nogil:
+    cdef Forward f
+    cdef const nd_problem *p = job.p
+    f.job, f.b = job, blocking(job.p, job.k)
+    parallel_for(p.n * p.g * p.od * f.b.blocks * f.b.splits, 1, job.threads, forward_body, &f)
+
+cdef void forward_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
+    cdef Forward *f = <Forward *>context
+    cdef const nd_problem *p = f.job.p
+    cdef Blocking *b = &f.b
+    cdef Task t
+    cdef ptrdiff_t i, part
+    t.slab = f.job.workspace + worker * (b.slab + b.offsets + tile_bytes(f.job.k))
+    t.a_off = <ptrdiff_t *>(t.slab + b.slab)
+    t.b_off = t.a_off + b.taps
+    t.tile = t.slab + b.slab + b.offsets
+    for i in range(begin, end):
+        part, t.oh = i % b.splits, i // b.splits % b.blocks * b.rows
+        t.od = i // b.splits // b.blocks
+        t.g, t.od = t.od // p.od, t.od % p.od
+        t.n, t.g = t.g // p.g, t.g % p.g
+        t.rows = min(b.rows, p.oh - t.oh)
+        t.low, t.high = split(b.panels, b.splits, part), split(b.panels, b.splits, part + 1)
+        if b.lanes_oc:
+            convolve_lanes_oc(f, &t)
+        else:
+            convolve_lanes_pixels(f, &t)
+
+cdef inline int start_of(const Forward *f, ptrdiff_t c0, int bias) noexcept nogil:
+    return ND_ADD if c0 > 0 else bias if f.job.bias != NULL else ND_ZERO
+
+# ------------------------------------------------------------------------------------------ lanes hold pixels
+
+cdef void convolve_lanes_pixels(Forward *f, Task *t) noexcept nogil:
+    cdef const nd_problem *p = f.job.p
+    cdef const nd_kernel_set *k = f.job.k
+    cdef Blocking *b = &f.b
+    cdef ptrdiff_t c0 = 0, tap, td, th, tw, plane = b.slab_rows * b.slab_columns, row
+    cdef nd_walk walk
+    walk.runs, walk.a_off, walk.b_off = b.taps, t.a_off, t.b_off
+    walk.a_row, walk.a_k, walk.b_k = 1, k.mr, b.channel
+    for tap in range(b.taps):
+        td, th, tw = tap // (p.kw * p.kh), tap // p.kw % p.kh, tap % p.kw
+        row = th if b.rows == 1 else th * p.dh // b.fh
+        t.b_off[tap] = ((td * b.fh + (0 if b.rows == 1 else th * p.dh % b.fh)) * b.fw + tw * p.dw % b.fw) * plane \
+            + row * b.slab_columns + tw * p.dw // b.fw
+    while c0 < p.icg:
+        walk.len = min(b.icb, p.icg - c0)
+        fill_slab(f, t, c0, walk.len)
+        for tap in range(b.taps):
+            t.a_off[tap] = tap * walk.len * k.mr
+        if p.icg == 1 and p.kw > 1 and b.fw == 1:
+            # one channel: a run is a row of taps, instead of a tap
+            walk.runs, walk.len, walk.b_k = p.kd * p.kh, p.kw, p.dw
+            for row in range(walk.runs):
+                t.a_off[row], t.b_off[row] = t.a_off[row * p.kw], t.b_off[row * p.kw]
+        multiply_slab(f, t, &walk, c0)
+        c0 += b.icb
+
+cdef void fill_slab(Forward *f, Task *t, ptrdiff_t c0, ptrdiff_t count) noexcept nogil:
+    """The padded input rows of channels c0 <= c < c0 + count, taken apart into phases."""
+    cdef const nd_problem *p = f.job.p
+    cdef const nd_kernel_set *k = f.job.k
+    cdef const nd_array *x = &f.job.x
+    cdef Blocking *b = &f.b
+    cdef ptrdiff_t c, td, fh, fw, r, depth, row, size = k.size
+    cdef const char *channel
+    cdef char *to
+    for c in range(count):
+        to = t.slab + size * c * b.channel
+        channel = x.data + size * (t.n * x.n + (t.g * p.icg + c0 + c) * x.c)
+        for td in range(p.kd):
+            depth = t.od * p.sd + td * p.dd - p.pd
+            for fh in range(b.fh):
+                for fw in range(b.fw):
+                    for r in range(b.slab_rows):
+                        row = t.oh * p.sh - p.ph + (r * p.dh if b.rows == 1 else r * b.fh + fh)
+                        if 0 <= depth < p.id and 0 <= row < p.ih:
+                            copy_clipped(k, to, channel + size * (depth * x.d + row * x.h), x.w, p.iw, fw - p.pw, b.fw,
+                                         b.slab_columns)
+                        else:
+                            memset(to, 0, b.slab_columns * size)
+                        to += b.slab_columns * size
+
+cdef void multiply_slab(Forward *f, Task *t, const nd_walk *walk, ptrdiff_t c0) noexcept nogil:
+    """All tiles of a task for one block of channels."""
+    cdef const nd_problem *p = f.job.p
+    cdef const nd_kernel_set *k = f.job.k
+    cdef Blocking *b = &f.b
+    cdef ptrdiff_t low = t.low, high, row, first, length
+    while low < t.high:
+        high = min(low + b.ob, t.high)
+        if b.by_row:
+            for row in range(t.rows):
+                multiply_columns(f, t, walk, c0, low, high, row * b.slab_columns, p.ow)
+        else:
+            multiply_columns(f, t, walk, c0, low, high, 0, (t.rows - 1) * b.slab_columns + p.ow)
+        low = high
+
+cdef void multiply_columns(Forward *f, Task *t, const nd_walk *walk, ptrdiff_t c0, ptrdiff_t low, ptrdiff_t high,
+                           ptrdiff_t first, ptrdiff_t length) noexcept nogil:
+    """Tiles over positions first <= i < first + length of the slab's long row, for weight panels low to high."""
+    cdef const nd_problem *p = f.job.p
+    cdef const nd_kernel_set *k = f.job.k
+    cdef Blocking *b = &f.b
+    cdef ptrdiff_t size = k.size, v, i, cols, panel, o, m, row, column, vectors = ceil_div(length, k.vl)
+    cdef ptrdiff_t tiles = ceil_div(vectors, k.nr // k.vl)
+    cdef int start = start_of(f, c0, ND_BIAS_ROW)
+    cdef const nd_array *y = &f.job.y
+    cdef const char *a
+    cdef char *to
+    for v in range(tiles):
+        i = split(vectors, tiles, v) * k.vl
+        cols = min(split(vectors, tiles, v + 1) * k.vl, length) - i
+        row, column = (first + i) // b.slab_columns, (first + i) % b.slab_columns
+        for panel in range(low, high):
+            o = split(p.ocg, b.panels, panel)
+            m = split(p.ocg, b.panels, panel + 1) - o
+            o += t.g * p.ocg
+            a = <const char *>f.job.w + size * ((t.g * b.panels + panel) * p.icg + c0) * b.taps * k.mr
+            to = y.data + size * (t.n * y.n + t.od * y.d + o * y.c)
+            if column + cols <= p.ow:
+                k.gemm(walk, m, cols, a, t.slab + size * (first + i), to + size * ((t.oh + row) * y.h + column * y.w), y.c,
+                       y.w, start, <const char *>f.job.bias + size * o)
+            else:
+                k.gemm(walk, m, cols, a, t.slab + size * (first + i), t.tile, k.nr, 1, ND_ZERO if start == ND_ADD else start,
+                       <const char *>f.job.bias + size * o)
+                store_across_rows(f, t, to, m, row, column, cols, start == ND_ADD)
+
+cdef void store_across_rows(Forward *f, Task *t, char *to, ptrdiff_t m, ptrdiff_t row, ptrdiff_t column, ptrdiff_t cols,
+                            bint add) noexcept nogil:
+    """The results in t.tile, m channels of `cols` positions from (row, column) on, without those between rows."""
+    cdef const nd_kernel_set *k = f.job.k
+    cdef const nd_array *y = &f.job.y
+    cdef ptrdiff_t i = 0, run, c
+    cdef char *at
+    while i < cols:
+        run = min(f.job.p.ow - column, cols - i)
+        if run > 0:
+            at = to + k.size * ((t.oh + row) * y.h + column * y.w)
+            for c in range(m):
+                if add:
+                    k.add(at + k.size * c * y.c, y.w, t.tile + k.size * (c * k.nr + i), run)
+                else:
+                    k.scatter(at + k.size * c * y.c, y.w, t.tile + k.size * (c * k.nr + i), 1, run)
+        i += f.b.slab_columns - column
+        row, column = row + 1, 0
+
+# ---------------------------------------------------------------------------------------------- lanes hold oc
+
+cdef bint in_place(const nd_problem *p, const Task *t) noexcept nogil:
+    """Whether no tap of the block of rows falls into the padding."""
+    cdef ptrdiff_t d = t.od * p.sd - p.pd, h = t.oh * p.sh - p.ph
+    return (d >= 0 and d + (p.kd - 1) * p.dd < p.id and h >= 0 and h + (t.rows - 1) * p.sh + (p.kh - 1) * p.dh < p.ih
+            and p.pw <= 0 and (p.ow - 1) * p.sw + (p.kw - 1) * p.dw - p.pw < p.iw)
+
+cdef void convolve_lanes_oc(Forward *f, Task *t) noexcept nogil:
+    cdef const nd_problem *p = f.job.p
+    cdef const nd_kernel_set *k = f.job.k
+    cdef const nd_array *x = &f.job.x
+    cdef Blocking *b = &f.b
+    cdef ptrdiff_t c0 = 0, low, high, tap, count, depth, line, pixel, size = k.size
+    cdef bint here = in_place(p, t)
+    cdef const char *a
+    cdef nd_walk walk
+    walk.a_off, walk.b_off, walk.b_k = t.a_off, t.b_off, k.nr
+    while c0 < p.icg:
+        count = min(b.icb, p.icg - c0)
+        if here:
+            a = x.data + size * (t.n * x.n + (t.g * p.icg + c0) * x.c + (t.od * p.sd - p.pd) * x.d
+                                 + (t.oh * p.sh - p.ph) * x.h - p.pw * x.w)
+            depth, line, pixel, walk.a_k = p.dd * x.d, x.h, x.w, x.c
+        else:
+            fill_pixels(f, t, c0, count)
+            a, pixel, walk.a_k = t.slab, count, 1
+            line = b.slab_columns * pixel
+            depth = b.slab_rows * line
+        walk.runs, walk.len, walk.a_row = b.taps, count, p.sw * pixel
+        for tap in range(b.taps):
+            t.b_off[tap] = tap * count * k.nr
+            t.a_off[tap] = tap // (p.kw * p.kh) * depth + tap % p.kw * p.dw * pixel \
+                + tap // p.kw % p.kh * line * (1 if b.rows == 1 and not here else p.dh)
+        if p.dw == 1 and walk.a_k == 1 and pixel == count:
+            # the channels of neighbouring taps follow each other: a run is a row of taps
+            walk.runs, walk.len = p.kd * p.kh, p.kw * count
+            for tap in range(walk.runs):
+                t.a_off[tap], t.b_off[tap] = t.a_off[tap * p.kw], t.b_off[tap * p.kw]
+        low = t.low
+        while low < t.high:
+            high = min(low + b.ob, t.high)
+            multiply_rows(f, t, &walk, c0, low, high, a, line * p.sh)
+            low = high
+        c0 += b.icb
+
+cdef void fill_pixels(Forward *f, Task *t, ptrdiff_t c0, ptrdiff_t count) noexcept nogil:
+    """The padded input rows as [kd][row][column][channel], channels c0 <= c < c0 + count."""
+    cdef const nd_problem *p = f.job.p
+    cdef const nd_kernel_set *k = f.job.k
+    cdef const nd_array *x = &f.job.x
+    cdef ptrdiff_t td, r, i, low, high, depth, row, size = k.size
+    cdef ptrdiff_t columns = f.b.slab_columns
+    cdef const char *src
+    cdef char *to = t.slab
+    low = min(max(p.pw, 0), columns)
+    high = max(min(p.iw + p.pw, columns), low)
+    for td in range(p.kd):
+        depth = t.od * p.sd + td * p.dd - p.pd
+        for r in range(f.b.slab_rows):
+            row = t.oh * p.sh - p.ph + (r * p.dh if f.b.rows == 1 else r)
+            if not (0 <= depth < p.id and 0 <= row < p.ih):
+                memset(to, 0, columns * count * size)
+            else:
+                memset(to, 0, low * count * size)
+                memset(to + high * count * size, 0, (columns - high) * count * size)
+                src = x.data + size * (t.n * x.n + (t.g * p.icg + c0) * x.c + depth * x.d + row * x.h + (low - p.pw) * x.w)
+                if x.c == 1 and x.w == count:
+                    k.copy(to + low * count * size, src, (high - low) * count, 1)
+                else:
+                    for i in range(high - low):
+                        k.copy(to + (low + i) * count * size, src + size * i * x.w, count, x.c)
+            to += columns * count * size
+
+cdef void multiply_rows(Forward *f, Task *t, const nd_walk *walk, ptrdiff_t c0, ptrdiff_t low, ptrdiff_t high, const char *a,
+                        ptrdiff_t row_step) noexcept nogil:
+    """All tiles of a task for weight panels low to high: a tile is a few pixels of one row."""
+    cdef const nd_problem *p = f.job.p
+    cdef const nd_kernel_set *k = f.job.k
+    cdef Blocking *b = &f.b
+    cdef ptrdiff_t size = k.size, v, row, i, w, o, tiles = ceil_div(p.ow, k.mr)
+    cdef int start = start_of(f, c0, ND_BIAS_COLUMN)
+    cdef const nd_array *y = &f.job.y
+    cdef const char *panel
+    for v in range(low, high):
+        o = t.g * p.ocg + v * k.nr
+        panel = <const char *>f.job.w + size * ((t.g * b.panels + v) * p.icg + c0) * b.taps * k.nr
+        for row in range(t.rows):
+            for i in range(tiles):
+                w = split(p.ow, tiles, i)
+                k.gemm(walk, split(p.ow, tiles, i + 1) - w, min(k.nr, p.ocg - v * k.nr),
+                       a + size * (row * row_step + w * walk.a_row), panel,
+                       y.data + size * (t.n * y.n + t.od * y.d + (t.oh + row) * y.h + w * y.w + o * y.c), y.w, y.c, start,
+                       <const char *>f.job.bias + size * o)
+
+cdef nd_method table
+table.prepared_bytes = prepared_bytes
+table.prepare = prepare
+table.forward_bytes = forward_bytes
+table.forward = forward
+table.weight_grad_bytes = direct_weight_grad_bytes
+table.weight_grad = direct_weight_grad
+
+METHOD = new_method("direct", "register-blocked, operands read where they are", True,
+                    "element-wise: |error| <= gamma(K+2) (|x| conv |w| + |b|)", lambda problem: None, &table)

@@ -1,0 +1,206 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
+"""Weight gradients by register tiles, dW[k, oc] = sum over pixels X[k, pixel] dY[pixel, oc], k = (tap, channel).
+
+The tile of the forward pass with pixels as the summed index: dY is the vector operand, packed to [pixel][nr]; X is the
+broadcast one, a few rows k at a time:
+
+    gemm      rows of the im2col matrix, gathered for each chunk of pixels: full tiles whatever the channels
+    direct    read where they are: neighbouring rows are channels, x.c apart, neighbouring pixels sw*x.w apart; for each
+              tap the pixels whose window leaves the array are left out, so nothing is padded
+
+    for a part of the pixels, group, block of k, block of oc      (one task)
+        for chunks of whole output rows                           (dY panel in L1)
+            pack dY
+            for tiles of k: register tile over the chunk, added to the part's sums
+    add the parts in their order, and write dW wherever its strides say
+
+The chunks and the number of parts depend on the problem alone, so bits do not depend on threads. A small dW has up to 16
+parts; a large one has a single part and is dealt out itself.
+"""
+from ndconv._c cimport ND_ADD, ND_ZERO, nd_array, nd_job, nd_kernel_set, nd_problem, nd_walk, nd_weights
+from ndconv._pack cimport Pixel, ceil_div, gather_row, pixel_at, pixels_of, split, taps_of
+from ndconv._runtime cimport parallel_for
+
+cdef enum:
+    PANEL_BYTES = 24576      # of dY in L1
+    BLOCK_BYTES = 262144     # of gathered X in L2
+    SUMS_BYTES = 262144      # of dW below which each part has its own
+    PARTS = 16
+    TASKS = 12
+
+cdef struct Chunks:
+    ptrdiff_t k, lines, chunks           # rows of dW; output rows of all images, chunks of them
+    ptrdiff_t pixels                     # of the longest chunk
+    ptrdiff_t parts                      # partial sums
+    ptrdiff_t krows, kparts              # rows of dW of a task, tasks over them
+    ptrdiff_t panels, opanels, oparts    # oc panels a group, of a task, tasks over them
+    ptrdiff_t x, dy, sums                # bytes: gathered X or offsets, packed dY (a worker's); all sums
+
+cdef Chunks chunking(const nd_problem *p, const nd_kernel_set *k, bint gathered) noexcept nogil:
+    cdef Chunks c
+    cdef ptrdiff_t tasks
+    c.k = p.icg * taps_of(p)
+    c.lines = p.n * p.od * p.oh
+    c.chunks = ceil_div(c.lines, max(PANEL_BYTES // (k.nr * k.size * p.ow), 1))
+    c.pixels = ceil_div(c.lines, c.chunks) * p.ow
+    c.panels = ceil_div(p.ocg, k.nr)
+    c.parts = min(<ptrdiff_t>PARTS, c.chunks) if p.g * c.k * c.panels * k.nr * k.size <= SUMS_BYTES else 1
+    tasks = ceil_div(TASKS, c.parts * p.g)
+    c.krows = min(c.k, max(ceil_div(ceil_div(c.k, tasks), k.mr) * k.mr, 8 * k.mr))
+    if gathered:
+        c.krows = min(c.krows, max(BLOCK_BYTES // (c.pixels * k.size) // k.mr, 1) * k.mr)
+    c.kparts = ceil_div(c.k, c.krows)
+    c.opanels = ceil_div(c.panels, min(c.panels, ceil_div(tasks, c.kparts)))
+    c.oparts = ceil_div(c.panels, c.opanels)
+    c.x = c.krows * c.pixels * k.size if gathered else 2 * ceil_div(c.lines, c.chunks) * <ptrdiff_t>sizeof(ptrdiff_t)
+    c.x = ceil_div(c.x, 64) * 64
+    c.dy = ceil_div(c.pixels * k.nr * k.size, 64) * 64
+    c.sums = ceil_div(c.parts * p.g * c.k * c.panels * k.nr * k.size, 64) * 64
+    return c
+
+cdef size_t gemm_weight_grad_bytes(const nd_problem *p, const nd_kernel_set *k, int threads) noexcept nogil:
+    cdef Chunks c = chunking(p, k, True)
+    return c.sums + threads * (c.x + c.dy)
+
+cdef size_t direct_weight_grad_bytes(const nd_problem *p, const nd_kernel_set *k, int threads) noexcept nogil:
+    cdef Chunks c = chunking(p, k, False)
+    return c.sums + threads * (c.x + c.dy)
+
+cdef struct WeightGrad:
+    const nd_job *job
+    Chunks c
+    bint gathered
+
+cdef struct Block:
+    ptrdiff_t g, k0, rows, v0, v1   # group, rows of dW, oc panels
+    ptrdiff_t line, lines           # output rows of the chunk
+    char *x
+    char *dy
+    char *sums
+    int start
+
+cdef void gemm_weight_grad(const nd_job *job) noexcept nogil:
+    run(job, True)
+
+cdef void direct_weight_grad(const nd_job *job) noexcept nogil:
+    run(job, False)
+
+cdef void run(const nd_job *job, bint gathered) noexcept nogil:
+    cdef WeightGrad f
+    f.job, f.c, f.gathered = job, chunking(job.p, job.k, gathered), gathered
+    parallel_for(f.c.parts * job.p.g * f.c.kparts * f.c.oparts, 1, job.threads, sum_body, &f)
+    parallel_for(job.p.g * f.c.k, ceil_div(16384, f.c.parts * f.c.panels * job.k.nr), job.threads, collect_body, &f)
+
+cdef void sum_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
+    cdef WeightGrad *f = <WeightGrad *>context
+    cdef const nd_kernel_set *k = f.job.k
+    cdef Chunks *c = &f.c
+    cdef Block b
+    cdef ptrdiff_t i, j, part, chunk
+    b.x = f.job.workspace + c.sums + worker * (c.x + c.dy)
+    b.dy = b.x + c.x
+    for i in range(begin, end):
+        b.v0, j = i % c.oparts * c.opanels, i // c.oparts
+        b.v1 = min(b.v0 + c.opanels, c.panels)
+        b.k0, j = j % c.kparts * c.krows, j // c.kparts
+        b.rows = min(c.krows, c.k - b.k0)
+        b.g, part = j % f.job.p.g, j // f.job.p.g
+        b.sums = f.job.workspace + k.size * ((part * f.job.p.g + b.g) * c.k + b.k0) * c.panels * k.nr
+        b.start = ND_ZERO
+        for chunk in range(split(c.chunks, c.parts, part), split(c.chunks, c.parts, part + 1)):
+            b.line = split(c.lines, c.chunks, chunk)
+            b.lines = split(c.lines, c.chunks, chunk + 1) - b.line
+            if f.gathered:
+                add_gathered(f, &b)
+            else:
+                add_in_place(f, &b)
+            b.start = ND_ADD
+
+cdef void pack_gradient(WeightGrad *f, Block *b, ptrdiff_t panel) noexcept nogil:
+    """dY of the chunk's pixels and one panel of output channels as [pixel][nr]."""
+    cdef const nd_problem *p = f.job.p
+    cdef const nd_kernel_set *k = f.job.k
+    cdef const nd_array *dy = &f.job.y
+    cdef ptrdiff_t i, channel = b.g * p.ocg + panel * k.nr
+    cdef Pixel at
+    for i in range(b.lines):
+        at = pixel_at(p, (b.line + i) * p.ow)
+        k.pack(b.dy + k.size * i * p.ow * k.nr, k.nr, dy.data + k.size * (at.n * dy.n + channel * dy.c + at.d * dy.d
+                                                                          + at.h * dy.h),
+               p.ow, min(k.nr, p.ocg - panel * k.nr), dy.w, dy.c)
+
+cdef void add_gathered(WeightGrad *f, Block *b) noexcept nogil:
+    cdef const nd_problem *p = f.job.p
+    cdef const nd_kernel_set *k = f.job.k
+    cdef ptrdiff_t size = k.size, row = f.c.panels * k.nr, i, v, t, tiles = ceil_div(b.rows, k.mr), zero_off = 0
+    cdef Pixel at = pixel_at(p, b.line * p.ow)
+    cdef nd_walk walk
+    walk.runs, walk.len, walk.a_off, walk.b_off = 1, b.lines * p.ow, &zero_off, &zero_off
+    walk.a_row, walk.a_k, walk.b_k = walk.len, 1, k.nr
+    for i in range(b.rows):
+        gather_row(p, k, &f.job.x, b.g * p.icg + (b.k0 + i) % p.icg, (b.k0 + i) // p.icg, at, walk.len,
+                   b.x + size * i * walk.len)
+    for v in range(b.v0, b.v1):
+        pack_gradient(f, b, v)
+        for t in range(tiles):
+            i = split(b.rows, tiles, t)
+            k.gemm(&walk, split(b.rows, tiles, t + 1) - i, k.nr, b.x + size * i * walk.len, b.dy,
+                   b.sums + size * (i * row + v * k.nr), row, 1, b.start, NULL)
+
+cdef void add_in_place(WeightGrad *f, Block *b) noexcept nogil:
+    cdef const nd_problem *p = f.job.p
+    cdef const nd_kernel_set *k = f.job.k
+    cdef ptrdiff_t size = k.size, row = f.c.panels * k.nr, v, i, c, rows, tiles, t
+    cdef nd_walk walk
+    walk.a_off, walk.b_off = <ptrdiff_t *>b.x, <ptrdiff_t *>b.x + b.lines
+    walk.a_row, walk.a_k, walk.b_k = f.job.x.c, p.sw * f.job.x.w, k.nr
+    for v in range(b.v0, b.v1):
+        pack_gradient(f, b, v)
+        i = b.k0
+        while i < b.k0 + b.rows:
+            # the rows of one tap
+            c = i % p.icg
+            rows = min(p.icg - c, b.k0 + b.rows - i)
+            set_runs(f, b, &walk, i // p.icg)
+            tiles = ceil_div(rows, k.mr)
+            for t in range(tiles):
+                k.gemm(&walk, split(rows, tiles, t + 1) - split(rows, tiles, t), k.nr,
+                       f.job.x.data + size * (b.g * p.icg + c + split(rows, tiles, t)) * f.job.x.c, b.dy,
+                       b.sums + size * ((i - b.k0 + split(rows, tiles, t)) * row + v * k.nr), row, 1, b.start, NULL)
+            i += rows
+
+cdef void set_runs(WeightGrad *f, Block *b, nd_walk *walk, ptrdiff_t tap) noexcept nogil:
+    """One run for each output row of the chunk whose window has this tap in the array, over the pixels that have."""
+    cdef const nd_problem *p = f.job.p
+    cdef const nd_array *x = &f.job.x
+    cdef ptrdiff_t *a_off = <ptrdiff_t *>walk.a_off
+    cdef ptrdiff_t *b_off = <ptrdiff_t *>walk.b_off
+    cdef ptrdiff_t left = tap % p.kw * p.dw - p.pw, i, d, h
+    cdef ptrdiff_t low = 0 if left >= 0 else min(ceil_div(-left, p.sw), p.ow)
+    cdef ptrdiff_t high = 0 if left >= p.iw else min((p.iw - 1 - left) // p.sw + 1, p.ow)
+    cdef Pixel at
+    walk.runs, walk.len = 0, max(high - low, 0)
+    for i in range(b.lines):
+        at = pixel_at(p, (b.line + i) * p.ow)
+        d = at.d * p.sd + tap // (p.kw * p.kh) * p.dd - p.pd
+        h = at.h * p.sh + tap // p.kw % p.kh * p.dh - p.ph
+        if 0 <= d < p.id and 0 <= h < p.ih:
+            a_off[walk.runs] = at.n * x.n + d * x.d + h * x.h + (low * p.sw + left) * x.w
+            b_off[walk.runs] = (i * p.ow + low) * f.job.k.nr
+            walk.runs += 1
+
+cdef void collect_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
+    """Adds the partial sums in their order and writes rows of dW to where the caller wants them."""
+    cdef WeightGrad *f = <WeightGrad *>context
+    cdef const nd_kernel_set *k = f.job.k
+    cdef const nd_problem *p = f.job.p
+    cdef nd_weights dw = f.job.dw
+    cdef ptrdiff_t size = k.size, row = f.c.panels * k.nr, i, part, tap
+    cdef char *sums
+    for i in range(begin, end):
+        sums = f.job.workspace + size * i * row
+        for part in range(1, f.c.parts):
+            k.add(sums, 1, sums + size * part * p.g * f.c.k * row, row)
+        tap = i % f.c.k // p.icg
+        k.scatter(dw.data + size * (i // f.c.k * dw.g + i % p.icg * dw.c + tap // (p.kw * p.kh) * dw.d
+                                    + tap // p.kw % p.kh * dw.h + tap % p.kw * dw.w), dw.o, sums, 1, p.ocg)
