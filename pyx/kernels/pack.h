@@ -1,20 +1,25 @@
 /* pack: moving elements into the order in which a tile reads them. Bytes moved: each element read once and
  * written once; contiguous sources and destinations are moved by whole vectors. */
 
-/* to[i] = from[i*step], i < n */
+/* to[i] = from[i*step], i < n. A contiguous row ends with a vector that overlaps the one before. */
 static void NAME(copy)(void *restrict to_, const void *restrict from_, ptrdiff_t n, ptrdiff_t step)
 {
     T *restrict to = to_;
     const T *restrict from = from_;
-    ptrdiff_t i = 0;
-    if (step == 1) {
-        for (; i + VL <= n; i += VL)
-            NAME(store)(to + i, NAME(load)(from + i));
-        for (; i < n; i++)
-            to[i] = from[i];
-    } else {
-        for (; i < n; i++)
+    if (step != 1) {
+        for (ptrdiff_t i = 0; i < n; i++)
             to[i] = from[i * step];
+    } else if (n >= VL) {
+        for (ptrdiff_t i = 0; i < n - VL; i += VL)
+            NAME(store)(to + i, NAME(load)(from + i));
+        NAME(store)(to + n - VL, NAME(load)(from + n - VL));
+    } else {
+        /* 8, 4, 2 and 1 elements: constant sizes, which compile to single moves */
+        for (ptrdiff_t part = 8; part; part /= 2)
+            if (n & part) {
+                __builtin_memcpy(to, from, part * sizeof(T));
+                to += part, from += part;
+            }
     }
 }
 

@@ -24,7 +24,7 @@ from libc.string cimport memset
 from ndconv._c cimport (ND_ADD, ND_BIAS_COLUMN, ND_BIAS_ROW, ND_ZERO, nd_array, nd_job, nd_kernel_set,
                         nd_method, nd_problem, nd_walk, nd_weights)
 from ndconv._method cimport new_method
-from ndconv._pack cimport (Pixel, ceil_div, gather_row, panel_count, panels_bytes, pixel_at, pixels_of,
+from ndconv._pack cimport (Pixel, ceil_div, copy_clipped, gather_row, panel_count, panels_bytes, pixel_at, pixels_of,
                            prepare_panels, scatter_row, split, taps_of, use_lanes_oc)
 from ndconv._runtime cimport parallel_for
 from ndconv._weight_grad cimport gemm_weight_grad, gemm_weight_grad_bytes
@@ -212,22 +212,32 @@ cdef void gather_pixels(Forward *f, ptrdiff_t n, ptrdiff_t g, ptrdiff_t first, p
     cdef const nd_problem *p = &f.p
     cdef const nd_array *x = &f.x
     cdef ptrdiff_t size = k.size, i, tap, c, run, left, d, h, w
+    # channels of neighbouring taps that follow each other are copied as one run
+    cdef bint merge = p.dw == 1 and x.c == 1 and x.w == p.icg
+    cdef const char *src
     cdef Pixel at
     for i in range(count):
         at = pixel_at(p, n * f.b.pixels + first + i)
         tap, c, left = k0 // p.icg, k0 % p.icg, kc
         while left > 0:
-            run = min(p.icg - c, left)
             d = at.d * p.sd + tap // (p.kw * p.kh) * p.dd - p.pd
             h = at.h * p.sh + tap // p.kw % p.kh * p.dh - p.ph
             w = at.w * p.sw + tap % p.kw * p.dw - p.pw
-            if 0 <= d < p.id and 0 <= h < p.ih and 0 <= w < p.iw:
-                k.copy(to, x.data + size * (n * x.n + (g * p.icg + c) * x.c + d * x.d + h * x.h + w * x.w), run, x.c)
+            src = x.data + size * (n * x.n + (g * p.icg + c) * x.c + d * x.d + h * x.h + w * x.w)
+            run = min(p.icg - c, left)
+            if merge:
+                run = min((p.kw - tap % p.kw) * p.icg - c, left)
+            if not (0 <= d < p.id and 0 <= h < p.ih):
+                memset(to, 0, run * size)
+            elif merge:
+                copy_clipped(k, to, src - size * (w * p.icg + c), 1, p.iw * p.icg, w * p.icg + c, 1, run)
+            elif 0 <= w < p.iw:
+                k.copy(to, src, run, x.c)
             else:
                 memset(to, 0, run * size)
             to += run * size
             left -= run
-            tap, c = tap + 1, 0
+            tap, c = tap + (c + run) // p.icg, (c + run) % p.icg
 
 cdef nd_method table
 table.prepared_bytes = prepared_bytes
