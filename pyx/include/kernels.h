@@ -31,6 +31,8 @@ struct nd_kernel_set {
                  ptrdiff_t y_row, ptrdiff_t y_col, int start, const void *bias);
     /* to[i] = from[i*step] for i < n; step may be any number, zero and negative too */
     void (*copy)(void *to, const void *from, ptrdiff_t n, ptrdiff_t step);
+    /* to[i*to_row + j] = from[i*row + j*col] for i < m, j < n */
+    void (*move)(void *to, ptrdiff_t to_row, const void *from, ptrdiff_t m, ptrdiff_t n, ptrdiff_t row, ptrdiff_t col);
     /* to[i*width + j] = j < n ? from[i*row + j*col] : 0 for i < m, j < width */
     void (*pack)(void *to, ptrdiff_t width, const void *from, ptrdiff_t m, ptrdiff_t n, ptrdiff_t row, ptrdiff_t col);
     /* to[(j / width)*panel + j % width] = from[j] for j < n, then zeros up to a whole panel */

@@ -1,10 +1,12 @@
 /* The dtypes of one instruction set, and its table. Expects ISA and the simd/<isa>.h definitions. */
 #define T float
 #define TNAME f32
+#define TSIZE 4
 #include "instantiate.h"
 
 #define T double
 #define TNAME f64
+#define TSIZE 8
 #include "instantiate.h"
 
 #define ND_TABLE_(isa) nd_kernels_##isa

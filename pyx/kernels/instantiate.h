@@ -1,6 +1,6 @@
 /* Every kernel body for one dtype of one instruction set: included once per dtype by isa/<isa>.c.
  *
- * Expects ISA, T and TNAME. NAME(gemm) is gemm_f32_avx2 and so on: a profiler line names kernel, dtype and
+ * Expects ISA, T, TNAME and TSIZE. NAME(gemm) is gemm_f32_avx2 and so on: a profiler line names kernel, dtype and
  * instruction set. */
 #define ND_JOIN_(name, type, isa) name##_##type##_##isa
 #define ND_JOIN(name, type, isa) ND_JOIN_(name, type, isa)
@@ -18,6 +18,7 @@ static const struct nd_kernel_set NAME(set) = {
     .nr = TILE_VECTORS * VL_BYTES / sizeof(T),
     .gemm = NAME(gemm),
     .copy = NAME(copy),
+    .move = NAME(move),
     .pack = NAME(pack),
     .spread = NAME(spread),
     .scatter = NAME(scatter),
@@ -30,8 +31,10 @@ static const struct nd_kernel_set NAME(set) = {
 #undef vec
 #undef vec_unaligned
 #undef VL
+#undef LANES
 #undef NAME
 #undef ND_JOIN
 #undef ND_JOIN_
 #undef T
 #undef TNAME
+#undef TSIZE

@@ -23,17 +23,43 @@ static void NAME(copy)(void *restrict to_, const void *restrict from_, ptrdiff_t
     }
 }
 
-/* to[i*width + j] = j < n ? from[i*row + j*col] : 0, i < m, j < width */
-static void NAME(pack)(void *restrict to_, ptrdiff_t width, const void *restrict from_, ptrdiff_t m,
+/* to[i*to_row + j] = from[i*row + j*col], i < m, j < n: a block, transposed when its rows are the contiguous
+ * direction of `from`. LANES x LANES at a time that costs about half a cycle an element; one by one, two. */
+static void NAME(move)(void *restrict to_, ptrdiff_t to_row, const void *restrict from_, ptrdiff_t m,
                        ptrdiff_t n, ptrdiff_t row, ptrdiff_t col)
 {
     T *restrict to = to_;
     const T *restrict from = from_;
-    for (ptrdiff_t i = 0; i < m; i++, to += width, from += row) {
-        NAME(copy)(to, from, n, col);
+    ptrdiff_t i = 0;
+    if (row == 1 && col != 1)
+        for (; i + VL <= m; i += VL) {
+            ptrdiff_t j = 0;
+            for (; j + VL <= n; j += VL) {
+                vec block[LANES];
+#pragma GCC unroll 16
+                for (int v = 0; v < LANES; v++)
+                    block[v] = NAME(load)(from + i + (j + v) * col);
+                NAME(transpose)(block);
+#pragma GCC unroll 16
+                for (int v = 0; v < LANES; v++)
+                    NAME(store)(to + (i + v) * to_row + j, block[v]);
+            }
+            for (ptrdiff_t v = 0; v < VL && j < n; v++)
+                NAME(copy)(to + (i + v) * to_row + j, from + i + v + j * col, n - j, col);
+        }
+    for (; i < m; i++)
+        NAME(copy)(to + i * to_row, from + i * row, n, col);
+}
+
+/* to[i*width + j] = j < n ? from[i*row + j*col] : 0, i < m, j < width */
+static void NAME(pack)(void *restrict to_, ptrdiff_t width, const void *restrict from, ptrdiff_t m,
+                       ptrdiff_t n, ptrdiff_t row, ptrdiff_t col)
+{
+    T *restrict to = to_;
+    NAME(move)(to, width, from, m, n, row, col);
+    for (ptrdiff_t i = 0; i < m && n < width; i++)
         for (ptrdiff_t j = n; j < width; j++)
-            to[j] = 0;
-    }
+            to[i * width + j] = 0;
 }
 
 /* A row of n elements cut into panels of `width`, `panel` elements apart: to[(j / width)*panel + j % width]

@@ -7,7 +7,6 @@ static double NAME(peak)(ptrdiff_t steps, void *result)
     for (int i = 0; i < TILE_ROWS * TILE_VECTORS; i++)
         sum[i] = plus * (T)i;
     for (ptrdiff_t j = 0; j < steps; j++) {
-        __asm__ __volatile__("" : "+" VECTOR_REGISTER(by)); /* a new value as far as the compiler knows: no loop collapses */
 #pragma GCC unroll 32
         for (int i = 0; i < TILE_ROWS * TILE_VECTORS; i++)
             sum[i] = sum[i] * by + plus;

@@ -29,6 +29,8 @@ cdef extern from "kernels.h" nogil:
         void (*gemm)(const nd_walk *walk, ptrdiff_t m, ptrdiff_t n, const void *a, const void *b, void *y,
                      ptrdiff_t y_row, ptrdiff_t y_col, int start, const void *bias) noexcept nogil
         void (*copy)(void *to, const void *src, ptrdiff_t n, ptrdiff_t step) noexcept nogil
+        void (*move)(void *to, ptrdiff_t to_row, const void *src, ptrdiff_t m, ptrdiff_t n, ptrdiff_t row,
+                     ptrdiff_t col) noexcept nogil
         void (*pack)(void *to, ptrdiff_t width, const void *src, ptrdiff_t m, ptrdiff_t n, ptrdiff_t row,
                      ptrdiff_t col) noexcept nogil
         void (*spread)(void *to, const void *src, ptrdiff_t n, ptrdiff_t width, ptrdiff_t panel) noexcept nogil

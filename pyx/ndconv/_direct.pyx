@@ -318,7 +318,7 @@ cdef void fill_pixels(Forward *f, Task *t, ptrdiff_t c0, ptrdiff_t count) noexce
     cdef const nd_problem *p = f.job.p
     cdef const nd_kernel_set *k = f.job.k
     cdef const nd_array *x = &f.job.x
-    cdef ptrdiff_t td, r, i, low, high, depth, row, size = k.size
+    cdef ptrdiff_t td, r, low, high, depth, row, size = k.size
     cdef ptrdiff_t columns = f.b.slab_columns
     cdef const char *src
     cdef char *to = t.slab
@@ -337,8 +337,7 @@ cdef void fill_pixels(Forward *f, Task *t, ptrdiff_t c0, ptrdiff_t count) noexce
                 if x.c == 1 and x.w == count:
                     k.copy(to + low * count * size, src, (high - low) * count, 1)
                 else:
-                    for i in range(high - low):
-                        k.copy(to + (low + i) * count * size, src + size * i * x.w, count, x.c)
+                    k.move(to + low * count * size, count, src, high - low, count, x.w, x.c)
             to += columns * count * size
 
 cdef void multiply_rows(Forward *f, Task *t, const nd_walk *walk, ptrdiff_t c0, ptrdiff_t low, ptrdiff_t high, const char *a,

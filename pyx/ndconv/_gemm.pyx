@@ -207,37 +207,68 @@ cdef void multiply_lanes_oc(Forward *f, ptrdiff_t n, ptrdiff_t g, ptrdiff_t firs
 
 cdef void gather_pixels(Forward *f, ptrdiff_t n, ptrdiff_t g, ptrdiff_t first, ptrdiff_t count, ptrdiff_t k0, ptrdiff_t kc,
                         char *to) noexcept nogil:
-    """Columns k0 <= k < k0 + kc of the im2col matrix as rows [pixel][kc]: runs of channels, zero in the padding."""
+    """Columns k0 <= k < k0 + kc of the im2col matrix as rows [pixel][kc], one stretch of an output row at a time."""
+    cdef const nd_problem *p = &f.p
+    cdef Pixel at = pixel_at(p, n * f.b.pixels + first)
+    cdef ptrdiff_t run
+    while count > 0:
+        run = min(p.ow - at.w, count)
+        if p.dw == 1 and f.x.c == 1 and f.x.w == p.icg:
+            gather_kernel_rows(f, g, at, run, k0, kc, to)
+        else:
+            gather_taps(f, g, at, run, k0, kc, to)
+        to += run * kc * f.job.k.size
+        first += run
+        count -= run
+        at = pixel_at(p, n * f.b.pixels + first)
+
+cdef void gather_taps(Forward *f, ptrdiff_t g, Pixel at, ptrdiff_t run, ptrdiff_t k0, ptrdiff_t kc, char *to) noexcept nogil:
+    """Tap by tap: a block of `run` pixels by the channels of k0 <= k < k0 + kc."""
     cdef const nd_kernel_set *k = f.job.k
     cdef const nd_problem *p = &f.p
     cdef const nd_array *x = &f.x
-    cdef ptrdiff_t size = k.size, i, tap, c, run, left, d, h, w
-    # channels of neighbouring taps that follow each other are copied as one run
-    cdef bint merge = p.dw == 1 and x.c == 1 and x.w == p.icg
-    cdef const char *src
-    cdef Pixel at
-    for i in range(count):
-        at = pixel_at(p, n * f.b.pixels + first + i)
-        tap, c, left = k0 // p.icg, k0 % p.icg, kc
-        while left > 0:
-            d = at.d * p.sd + tap // (p.kw * p.kh) * p.dd - p.pd
-            h = at.h * p.sh + tap // p.kw % p.kh * p.dh - p.ph
-            w = at.w * p.sw + tap % p.kw * p.dw - p.pw
-            src = x.data + size * (n * x.n + (g * p.icg + c) * x.c + d * x.d + h * x.h + w * x.w)
-            run = min(p.icg - c, left)
-            if merge:
-                run = min((p.kw - tap % p.kw) * p.icg - c, left)
-            if not (0 <= d < p.id and 0 <= h < p.ih):
-                memset(to, 0, run * size)
-            elif merge:
-                copy_clipped(k, to, src - size * (w * p.icg + c), 1, p.iw * p.icg, w * p.icg + c, 1, run)
-            elif 0 <= w < p.iw:
-                k.copy(to, src, run, x.c)
+    cdef ptrdiff_t size = k.size, tap = k0 // p.icg, c = k0 % p.icg, end = k0 + kc, at_k = k0, channels, d, h, w, low, high, i
+    while at_k < end:
+        channels = min(p.icg - c, end - at_k)
+        d = at.d * p.sd + tap // (p.kw * p.kh) * p.dd - p.pd
+        h = at.h * p.sh + tap // p.kw % p.kh * p.dh - p.ph
+        w = at.w * p.sw + tap % p.kw * p.dw - p.pw
+        low, high = run, run
+        if 0 <= d < p.id and 0 <= h < p.ih and w < p.iw:
+            # pixels low <= i < high see the array
+            low = min(ceil_div(max(-w, 0), p.sw), run)
+            high = max(min((p.iw - 1 - w) // p.sw + 1, run), low)
+            k.move(to + size * low * kc, kc, x.data + size * (at.n * x.n + (g * p.icg + c) * x.c + d * x.d + h * x.h
+                                                              + (w + low * p.sw) * x.w),
+                   high - low, channels, p.sw * x.w, x.c)
+        for i in range(low):
+            memset(to + size * i * kc, 0, channels * size)
+        for i in range(high, run):
+            memset(to + size * i * kc, 0, channels * size)
+        to += channels * size
+        at_k += channels
+        tap, c = tap + 1, 0
+
+cdef void gather_kernel_rows(Forward *f, ptrdiff_t g, Pixel at, ptrdiff_t run, ptrdiff_t k0, ptrdiff_t kc,
+                             char *to) noexcept nogil:
+    """Pixel by pixel: the channels of neighbouring taps follow each other in x and are copied as one."""
+    cdef const nd_kernel_set *k = f.job.k
+    cdef const nd_problem *p = &f.p
+    cdef const nd_array *x = &f.x
+    cdef ptrdiff_t size = k.size, row = p.kw * p.icg, end = k0 + kc, at_k, i, length, d, h
+    for i in range(run):
+        at_k = k0
+        while at_k < end:
+            length = min(row - at_k % row, end - at_k)
+            d = at.d * p.sd + at_k // row // p.kh * p.dd - p.pd
+            h = at.h * p.sh + at_k // row % p.kh * p.dh - p.ph
+            if 0 <= d < p.id and 0 <= h < p.ih:
+                copy_clipped(k, to, x.data + size * (at.n * x.n + d * x.d + h * x.h), 1, p.iw * p.icg,
+                             ((at.w + i) * p.sw - p.pw) * p.icg + at_k % row, 1, length)
             else:
-                memset(to, 0, run * size)
-            to += run * size
-            left -= run
-            tap, c = tap + (c + run) // p.icg, (c + run) % p.icg
+                memset(to, 0, length * size)
+            to += length * size
+            at_k += length
 
 cdef nd_method table
 table.prepared_bytes = prepared_bytes

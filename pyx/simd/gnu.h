@@ -3,18 +3,10 @@
  * No include guard: kernels/instantiate.h includes it once per dtype, after defining T and TNAME.
  * simd/<isa>.h defines VL_BYTES and the tile sizes; what these types cannot say is written there too.
  * Functions are static so that no two instruction sets ever share a body. */
-#ifndef VECTOR_REGISTER
-#if defined(__aarch64__)
-#define VECTOR_REGISTER "w" /* the constraint that names a vector register in inline assembly */
-#elif defined(__AVX512F__)
-#define VECTOR_REGISTER "v"
-#else
-#define VECTOR_REGISTER "x"
-#endif
-#endif
 #define vec NAME(vec)
 #define vec_unaligned NAME(vec_unaligned)
 #define VL ((ptrdiff_t)(VL_BYTES / sizeof(T)))
+#define LANES (VL_BYTES / TSIZE) /* the same number for the preprocessor */
 
 typedef T vec __attribute__((vector_size(VL_BYTES)));
 typedef T vec_unaligned __attribute__((vector_size(VL_BYTES), aligned(sizeof(T)), may_alias));
@@ -39,3 +31,41 @@ static inline void NAME(store_part)(T *p, vec v, ptrdiff_t n)
     for (ptrdiff_t i = 0; i < n; i++)
         p[i] = lane[i];
 }
+
+/* The lanes of two vectors dealt out in turn, first half and second half: a0 b0 a1 b1 ... */
+#if LANES == 2
+#define INTERLEAVE_LOW(a, b) __builtin_shufflevector(a, b, 0, 2)
+#define INTERLEAVE_HIGH(a, b) __builtin_shufflevector(a, b, 1, 3)
+#elif LANES == 4
+#define INTERLEAVE_LOW(a, b) __builtin_shufflevector(a, b, 0, 4, 1, 5)
+#define INTERLEAVE_HIGH(a, b) __builtin_shufflevector(a, b, 2, 6, 3, 7)
+#elif LANES == 8
+#define INTERLEAVE_LOW(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
+#define INTERLEAVE_HIGH(a, b) __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
+#elif LANES == 16
+#define INTERLEAVE_LOW(a, b)                                                                                 \
+    __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
+#define INTERLEAVE_HIGH(a, b)                                                                                \
+    __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
+#endif
+
+/* LANES rows of LANES elements become columns. Interleaving row i with row i + LANES/2 for all i moves every
+ * element's index (row and column bits as one number) one bit to the left; after log2(LANES) rounds rows and
+ * columns have changed places. */
+static inline __attribute__((always_inline)) void NAME(transpose)(vec row[LANES])
+{
+    vec next[LANES];
+#pragma GCC unroll 4
+    for (int half = LANES / 2; half > 0; half /= 2) {
+#pragma GCC unroll 8
+        for (int i = 0; i < LANES / 2; i++) {
+            next[2 * i] = INTERLEAVE_LOW(row[i], row[i + LANES / 2]);
+            next[2 * i + 1] = INTERLEAVE_HIGH(row[i], row[i + LANES / 2]);
+        }
+#pragma GCC unroll 16
+        for (int i = 0; i < LANES; i++)
+            row[i] = next[i];
+    }
+}
+#undef INTERLEAVE_LOW
+#undef INTERLEAVE_HIGH
