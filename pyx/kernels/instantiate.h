@@ -20,7 +20,6 @@ static const struct nd_kernel_set NAME(set) = {
     .copy = NAME(copy),
     .move = NAME(move),
     .pack = NAME(pack),
-    .spread = NAME(spread),
     .scatter = NAME(scatter),
     .add = NAME(add),
     .sum = NAME(sum),

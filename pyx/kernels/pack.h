@@ -62,20 +62,6 @@ static void NAME(pack)(void *restrict to_, ptrdiff_t width, const void *restrict
             to[i * width + j] = 0;
 }
 
-/* A row of n elements cut into panels of `width`, `panel` elements apart: to[(j / width)*panel + j % width]
- * = from[j]; the last panel is filled with zeros. */
-static void NAME(spread)(void *restrict to_, const void *restrict from_, ptrdiff_t n, ptrdiff_t width,
-                         ptrdiff_t panel)
-{
-    T *restrict to = to_;
-    const T *restrict from = from_;
-    for (; n >= width; n -= width, to += panel, from += width)
-        for (ptrdiff_t j = 0; j < width; j += VL)
-            NAME(store)(to + j, NAME(load)(from + j));
-    if (n > 0)
-        NAME(pack)(to, width, from, 1, n, 0, 1);
-}
-
 /* to[i*to_step] = from[i*from_step], i < n */
 static void NAME(scatter)(void *restrict to_, ptrdiff_t to_step, const void *restrict from_,
                           ptrdiff_t from_step, ptrdiff_t n)

@@ -33,7 +33,6 @@ cdef extern from "kernels.h" nogil:
                      ptrdiff_t col) noexcept nogil
         void (*pack)(void *to, ptrdiff_t width, const void *src, ptrdiff_t m, ptrdiff_t n, ptrdiff_t row,
                      ptrdiff_t col) noexcept nogil
-        void (*spread)(void *to, const void *src, ptrdiff_t n, ptrdiff_t width, ptrdiff_t panel) noexcept nogil
         void (*scatter)(void *to, ptrdiff_t to_step, const void *src, ptrdiff_t from_step, ptrdiff_t n) noexcept nogil
         void (*add)(void *to, ptrdiff_t step, const void *src, ptrdiff_t n) noexcept nogil
         double (*sum)(const void *src, ptrdiff_t n, ptrdiff_t step) noexcept nogil

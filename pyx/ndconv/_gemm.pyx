@@ -3,36 +3,38 @@
 de Geijn, BLIS, 2015). The im2col matrix never exists as a whole: a task packs one block of it at a time.
 
 Forward, Y[oc, pixel] = W[oc, k] X[k, pixel], k = (tap, channel). A task is a block of pixels of one image and group
-(and of output channels, when there are few pixels):
+(and of output channels, when there are few pixels). Lanes hold pixels (NCHW memory):
 
-    for kb in blocks of k                       (kc: a panel of the vector operand fits L1)
-        pack X[kb, pixels of the task]          (block: up to 256 KiB, L2)
-        for v in vector panels                  (L1)
-            for t in broadcast tiles            (streams from L2: mr elements a step)
+    for kb in blocks of k                       (weights of the task: L2)
+        for v in vectors of pixels
+            pack X[kb, v] to [kc][nr]           (24 KiB, L1)
+            for t in tiles of output channels   (weights stream from L2: mr elements a step)
                 register tile over kc steps     (kernels/gemm.h)
 
-Lanes hold pixels (NCHW memory): X panels [kc][nr] are the vector operand, prepared weights the broadcast one.
-Lanes hold oc (NHWC memory): prepared weights are the vector operand, X rows [pixel][kc] the broadcast one; a 1x1
-stride-1 convolution reads them straight from the array.
+Lanes hold oc (NHWC memory; narrow images in any):
 
-Packing costs about 0.5 cycles an element of X block and is paid back by 2*oc operations on it: 6 % of the time at 64
-output channels on AVX2. Everything else is the register tile: expected 85 % of the FMA peak.
-Results are independent of the blocking of pixels and of threads: each output's sum runs over k in the same order.
+    for kb in blocks of k
+        pack X[pixels of the task, kb] to [pixel][kc]   (up to 256 KiB, L2; 1x1 stride 1: read where it is)
+        for v in vector panels of weights               (24 KiB, L1)
+            for t in tiles of pixels: register tile over kc steps
+
+Packing costs about half a cycle an element, and 2*oc operations on the element pay for it: 12 % of the time at 64 output
+channels, 3 % at 256. With few input channels the blocks are small and the calls cost more; direct is the method there.
+Expected 75 to 90 % of the FMA peak. Each output's sum runs over k in the same order whatever the blocking of pixels.
 """
 from libc.string cimport memset
 
 from ndconv._c cimport (ND_ADD, ND_BIAS_COLUMN, ND_BIAS_ROW, ND_ZERO, nd_array, nd_job, nd_kernel_set,
                         nd_method, nd_problem, nd_walk, nd_weights)
 from ndconv._method cimport new_method
-from ndconv._pack cimport (Pixel, ceil_div, copy_clipped, gather_row, panel_count, panels_bytes, pixel_at, pixels_of,
+from ndconv._pack cimport (Pixel, ceil_div, copy_clipped, next_row, panel_count, panels_bytes, pixel_at, pixels_of,
                            prepare_panels, scatter_row, split, taps_of, use_lanes_oc)
 from ndconv._runtime cimport parallel_for
 from ndconv._weight_grad cimport gemm_weight_grad, gemm_weight_grad_bytes
 
 cdef enum:
     PANEL_BYTES = 24576      # of the vector operand in L1 (32 or 48 KiB)
-    BLOCK_BYTES = 262144     # of the packed pixels in L2
-    WEIGHT_BYTES = 393216    # of the weights that one block of pixels meets before the next, also in L2
+    BLOCK_BYTES = 262144     # of the pixels of a task for one block of k
     TASKS = 12               # that a problem is cut into when it is large enough
 
 cdef struct Blocking:
@@ -40,7 +42,7 @@ cdef struct Blocking:
     ptrdiff_t k, kc, kblocks           # length of the sum, its blocks
     ptrdiff_t pixels, pc, pblocks      # pixels of an image, of a task, tasks of an image
     ptrdiff_t panels, splits           # weight panels a group, parts they are dealt to
-    ptrdiff_t packed, row, y           # bytes of a worker's scratch: block, one row, block of results
+    ptrdiff_t packed, y                # bytes of a worker's scratch: packed pixels, results that y cannot take as they come
 
 cdef Blocking blocking(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
     cdef Blocking b
@@ -60,8 +62,7 @@ cdef Blocking blocking(const nd_problem *p, const nd_kernel_set *k) noexcept nog
     b.pblocks = ceil_div(b.pixels, b.pc)
     # few pixels: deal the output channels out too
     b.splits = min(ceil_div(TASKS, p.n * p.g * b.pblocks), max(b.panels * (k.nr if b.lanes_oc else k.mr) // 64, 1))
-    b.row = ceil_div(b.pc * k.size, 64) * 64 + 64
-    b.packed = ceil_div(b.pc, k.nr) * k.nr * b.kc * k.size + 64
+    b.packed = ceil_div((b.pc if b.lanes_oc else k.nr) * b.kc * k.size, 64) * 64
     b.y = b.pc * ceil_div(b.panels, b.splits) * (k.nr if b.lanes_oc else k.mr) * k.size
     return b
 
@@ -76,7 +77,7 @@ cdef size_t forward_bytes(const nd_problem *p, const nd_kernel_set *k, int threa
     return threads * scratch_of(&b)
 
 cdef inline ptrdiff_t scratch_of(const Blocking *b) noexcept nogil:
-    return ceil_div(b.packed + b.row + b.y, 64) * 64 + 64
+    return ceil_div(b.packed + b.y, 64) * 64
 
 cdef struct Forward:
     const nd_job *job
@@ -127,7 +128,7 @@ cdef void multiply_lanes_pixels(Forward *f, ptrdiff_t n, ptrdiff_t g, ptrdiff_t 
     cdef Blocking *b = &f.b
     cdef ptrdiff_t size = k.size, kb, k0, kc, v, t, o, m, cols, low, high, y_row, y_col, zero_off = 0
     cdef char *packed = scratch
-    cdef char *results = scratch + b.packed + b.row
+    cdef char *results = scratch + b.packed
     cdef const char *a
     cdef char *y
     cdef nd_walk walk
@@ -141,36 +142,75 @@ cdef void multiply_lanes_pixels(Forward *f, ptrdiff_t n, ptrdiff_t g, ptrdiff_t 
     for kb in range(b.kblocks):
         k0 = split(b.k, b.kblocks, kb)
         kc = walk.len = split(b.k, b.kblocks, kb + 1) - k0
-        pack_pixels(f, n, g, first, count, k0, kc, packed, scratch + b.packed)
         for v in range(ceil_div(count, k.nr)):
             cols = min(k.nr, count - v * k.nr)
+            pack_panel(f, g, pixel_at(&f.p, n * b.pixels + first + v * k.nr), cols, k0, kc, packed)
             for t in range(low, high):
                 o = split(f.p.ocg, b.panels, t)
                 m = split(f.p.ocg, b.panels, t + 1) - o
                 o += g * f.p.ocg
                 a = <const char *>f.job.w + size * ((g * b.panels + t) * b.k + k0) * k.mr
-                k.gemm(&walk, m, cols, a, packed + size * v * kc * k.nr, y + size * (o * y_row + v * k.nr * y_col),
+                k.gemm(&walk, m, cols, a, packed, y + size * (o * y_row + v * k.nr * y_col),
                        y_row, y_col, start_of(f, kb, ND_BIAS_ROW), <const char *>f.job.bias + size * o)
     if not f.whole:
         for o in range(g * f.p.ocg + split(f.p.ocg, b.panels, low), g * f.p.ocg + split(f.p.ocg, b.panels, high)):
             scatter_row(&f.p, k, &f.y, o, pixel_at(&f.p, n * b.pixels + first), count, y + size * o * b.pc, 1)
 
-cdef void pack_pixels(Forward *f, ptrdiff_t n, ptrdiff_t g, ptrdiff_t first, ptrdiff_t count, ptrdiff_t k0, ptrdiff_t kc,
-                      char *packed, char *row) noexcept nogil:
-    """Rows k0 <= k < k0 + kc of the im2col matrix, cut into panels [kc][nr]."""
+cdef void pack_panel(Forward *f, ptrdiff_t g, Pixel at, ptrdiff_t count, ptrdiff_t k0, ptrdiff_t kc, char *to) noexcept nogil:
+    """Rows k0 <= k < k0 + kc of the im2col matrix as a panel [kc][nr] of `count` pixels from `at` on, a stretch of an output
+    row at a time."""
     cdef const nd_kernel_set *k = f.job.k
-    cdef Pixel at = pixel_at(&f.p, n * f.b.pixels + first)
-    cdef ptrdiff_t i
-    for i in range(k0, k0 + kc):
-        gather_row(&f.p, k, &f.x, g * f.p.icg + i % f.p.icg, i // f.p.icg, at, count, row)
-        k.spread(packed + k.size * (i - k0) * k.nr, row, count, k.nr, kc * k.nr)
+    cdef const nd_problem *p = &f.p
+    cdef ptrdiff_t run, tap, c, at_k, channels
+    while count > 0:
+        run = min(p.ow - at.w, count)
+        tap, c, at_k = k0 // p.icg, k0 % p.icg, k0
+        while at_k < k0 + kc:
+            channels = min(p.icg - c, k0 + kc - at_k)
+            gather_block(f, g, at, run, tap, c, channels, to + k.size * (at_k - k0) * k.nr, 1, k.nr)
+            at_k += channels
+            tap, c = tap + 1, 0
+        to += run * k.size
+        count -= run
+        next_row(p, &at)
+
+cdef void gather_block(Forward *f, ptrdiff_t g, Pixel at, ptrdiff_t run, ptrdiff_t tap, ptrdiff_t c, ptrdiff_t channels,
+                       char *to, ptrdiff_t to_pixel, ptrdiff_t to_channel) noexcept nogil:
+    """What kernel position `tap` sees at `run` pixels of an output row, channels c and on: pixels to_pixel apart, channels
+    to_channel apart (one of the two is 1), zero in the padding."""
+    cdef const nd_kernel_set *k = f.job.k
+    cdef const nd_problem *p = &f.p
+    cdef const nd_array *x = &f.x
+    cdef ptrdiff_t size = k.size, low = run, high = run, i
+    cdef ptrdiff_t d = at.d * p.sd + tap // (p.kw * p.kh) * p.dd - p.pd
+    cdef ptrdiff_t h = at.h * p.sh + tap // p.kw % p.kh * p.dh - p.ph
+    cdef ptrdiff_t w = at.w * p.sw + tap % p.kw * p.dw - p.pw
+    cdef const char *src
+    if 0 <= d < p.id and 0 <= h < p.ih and w < p.iw:
+        # pixels low <= i < high see the array
+        low = min(ceil_div(max(-w, 0), p.sw), run)
+        high = max(min((p.iw - 1 - w) // p.sw + 1, run), low)
+        src = x.data + size * (at.n * x.n + (g * p.icg + c) * x.c + d * x.d + h * x.h + (w + low * p.sw) * x.w)
+        if to_pixel == 1:
+            k.move(to + size * low, to_channel, src, channels, high - low, x.c, p.sw * x.w)
+        else:
+            k.move(to + size * low * to_pixel, to_pixel, src, high - low, channels, p.sw * x.w, x.c)
+    if to_pixel == 1:
+        for i in range(channels):
+            memset(to + size * i * to_channel, 0, low * size)
+            memset(to + size * (i * to_channel + high), 0, (run - high) * size)
+    else:
+        for i in range(low):
+            memset(to + size * i * to_pixel, 0, channels * size)
+        for i in range(high, run):
+            memset(to + size * i * to_pixel, 0, channels * size)
 
 cdef void multiply_lanes_oc(Forward *f, ptrdiff_t n, ptrdiff_t g, ptrdiff_t first, ptrdiff_t count, ptrdiff_t part,
                             char *scratch) noexcept nogil:
     cdef const nd_kernel_set *k = f.job.k
     cdef Blocking *b = &f.b
     cdef ptrdiff_t size = k.size, kb, k0, kc, v, t, o, i, cols, low, high, tiles, y_row, y_col, zero_off = 0
-    cdef char *results = scratch + b.packed + b.row
+    cdef char *results = scratch + b.packed
     cdef const char *a = scratch
     cdef const char *w
     cdef char *y
@@ -224,28 +264,11 @@ cdef void gather_pixels(Forward *f, ptrdiff_t n, ptrdiff_t g, ptrdiff_t first, p
 
 cdef void gather_taps(Forward *f, ptrdiff_t g, Pixel at, ptrdiff_t run, ptrdiff_t k0, ptrdiff_t kc, char *to) noexcept nogil:
     """Tap by tap: a block of `run` pixels by the channels of k0 <= k < k0 + kc."""
-    cdef const nd_kernel_set *k = f.job.k
-    cdef const nd_problem *p = &f.p
-    cdef const nd_array *x = &f.x
-    cdef ptrdiff_t size = k.size, tap = k0 // p.icg, c = k0 % p.icg, end = k0 + kc, at_k = k0, channels, d, h, w, low, high, i
-    while at_k < end:
-        channels = min(p.icg - c, end - at_k)
-        d = at.d * p.sd + tap // (p.kw * p.kh) * p.dd - p.pd
-        h = at.h * p.sh + tap // p.kw % p.kh * p.dh - p.ph
-        w = at.w * p.sw + tap % p.kw * p.dw - p.pw
-        low, high = run, run
-        if 0 <= d < p.id and 0 <= h < p.ih and w < p.iw:
-            # pixels low <= i < high see the array
-            low = min(ceil_div(max(-w, 0), p.sw), run)
-            high = max(min((p.iw - 1 - w) // p.sw + 1, run), low)
-            k.move(to + size * low * kc, kc, x.data + size * (at.n * x.n + (g * p.icg + c) * x.c + d * x.d + h * x.h
-                                                              + (w + low * p.sw) * x.w),
-                   high - low, channels, p.sw * x.w, x.c)
-        for i in range(low):
-            memset(to + size * i * kc, 0, channels * size)
-        for i in range(high, run):
-            memset(to + size * i * kc, 0, channels * size)
-        to += channels * size
+    cdef ptrdiff_t icg = f.p.icg, tap = k0 // icg, c = k0 % icg, at_k = k0, channels
+    while at_k < k0 + kc:
+        channels = min(icg - c, k0 + kc - at_k)
+        gather_block(f, g, at, run, tap, c, channels, to, kc, 1)
+        to += channels * f.job.k.size
         at_k += channels
         tap, c = tap + 1, 0
 

@@ -20,6 +20,16 @@ cdef inline ptrdiff_t taps_of(const nd_problem *p) noexcept nogil:
     return p.kd * p.kh * p.kw
 
 
+cdef inline void next_row(const nd_problem *p, Pixel *at) noexcept nogil:
+    at.w = 0
+    at.h += 1
+    if at.h == p.oh:
+        at.h = 0
+        at.d += 1
+        if at.d == p.od:
+            at.d = 0
+            at.n += 1
+
 cdef bint use_lanes_oc(const nd_problem *p, const nd_kernel_set *k) noexcept nogil
 cdef ptrdiff_t panel_count(const nd_problem *p, const nd_kernel_set *k) noexcept nogil
 cdef size_t panels_bytes(const nd_problem *p, const nd_kernel_set *k) noexcept nogil

@@ -18,12 +18,12 @@ cdef bint use_lanes_oc(const nd_problem *p, const nd_kernel_set *k) noexcept nog
     """Whether vectors hold output channels or pixels.
 
     Memory decides, with two exceptions. Very few output channels leave vectors empty, so they hold pixels. And narrow
-    images are better off with output channels in any memory: rows of 7 to 28 pixels waste 22 to 7 % of vectors that hold
+    images are better off with output channels in any memory: rows of 7 to 56 pixels waste 22 to 3 % of vectors that hold
     pixels, while the channels are whole vectors; storing them across memory costs about one cycle a result, which sums of
     400 products and more (25 cycles a result) pay for."""
     if p.lanes_oc:
         return p.ocg >= 4
-    return p.ow < 4 * k.vl and p.ocg >= k.vl and p.icg * taps_of(p) >= 400
+    return p.ow <= 8 * k.vl and p.ocg >= k.vl and p.icg * taps_of(p) >= 400
 
 cdef ptrdiff_t panel_count(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
     """Panels a group."""
@@ -83,16 +83,6 @@ cdef Pixel pixel_at(const nd_problem *p, ptrdiff_t index) noexcept nogil:
     at.d = index % p.od
     at.n = index // p.od
     return at
-
-cdef inline void next_row(const nd_problem *p, Pixel *at) noexcept nogil:
-    at.w = 0
-    at.h += 1
-    if at.h == p.oh:
-        at.h = 0
-        at.d += 1
-        if at.d == p.od:
-            at.d = 0
-            at.n += 1
 
 cdef void copy_clipped(const nd_kernel_set *k, char *to, const char *row, ptrdiff_t x_w, ptrdiff_t extent, ptrdiff_t column,
                        ptrdiff_t step, ptrdiff_t count) noexcept nogil:

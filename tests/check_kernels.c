@@ -1,0 +1,137 @@
+/* Checks every general kernel of one instruction set's table against plain loops, for tests/test_kernels.py.
+ *
+ *     cc -Ipyx/include -DTABLE=nd_kernels_neon tests/check_kernels.c pyx/isa/neon.c
+ *
+ * Values are small integers, so sums are exact and the comparison is equality. Buffers end at the last element
+ * that a kernel may touch: run under an emulator or a sanitizer, that is a check of bounds too. */
+#include "kernels.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+extern const struct nd_kernels TABLE;
+static int failures;
+static unsigned state = 1;
+
+static double value(void)
+{
+    state = state * 1664525u + 1013904223u;
+    return (double)(int)(state >> 28) - 8;
+}
+
+static double get(const void *p, ptrdiff_t i, int dtype)
+{
+    return dtype == ND_F32 ? ((const float *)p)[i] : ((const double *)p)[i];
+}
+
+static void *numbers(ptrdiff_t n, int dtype)
+{
+    void *p = malloc((size_t)(n ? n : 1) * (dtype == ND_F32 ? 4 : 8));
+    for (ptrdiff_t i = 0; i < n; i++)
+        if (dtype == ND_F32)
+            ((float *)p)[i] = (float)value();
+        else
+            ((double *)p)[i] = value();
+    return p;
+}
+
+static void expect(int ok, const char *kernel, int dtype, ptrdiff_t m, ptrdiff_t n, int mode)
+{
+    if (!ok && failures++ < 20)
+        printf("%s %s %s: wrong at m=%td n=%td mode=%d\n", TABLE.isa, kernel, dtype == ND_F32 ? "f32" : "f64", m, n, mode);
+}
+
+/* One tile: two runs of three steps; packed or strided A; y contiguous or two apart. */
+static void check_gemm(const struct nd_kernel_set *k, int dtype, ptrdiff_t m, ptrdiff_t n, int start, int packed)
+{
+    const ptrdiff_t len = 3, a_off[2] = {0, packed ? len * k->mr : 1}, b_off[2] = {0, len * k->nr + 5};
+    const ptrdiff_t a_row = packed ? 1 : 11, a_k = packed ? k->mr : 2, y_col = packed ? 1 : 2, y_row = n * y_col + 3;
+    struct nd_walk walk = {2, len, a_off, b_off, a_row, a_k, k->nr};
+    const ptrdiff_t whole = (n + k->vl - 1) / k->vl * k->vl;
+    void *a = numbers(a_off[1] + (m - 1) * a_row + (len - 1) * a_k + 1, dtype);
+    void *b = numbers(b_off[1] + (len - 1) * k->nr + whole, dtype);
+    void *y = numbers((m - 1) * y_row + (n - 1) * y_col + 1, dtype), *bias = numbers(k->mr + k->nr, dtype);
+    double *before = malloc(sizeof(double) * (size_t)(m * n));
+    for (ptrdiff_t i = 0; i < m; i++)
+        for (ptrdiff_t j = 0; j < n; j++)
+            before[i * n + j] = get(y, i * y_row + j * y_col, dtype);
+    k->gemm(&walk, m, n, a, b, y, y_row, y_col, start, bias);
+    for (ptrdiff_t i = 0; i < m; i++)
+        for (ptrdiff_t j = 0; j < n; j++) {
+            double sum = start == ND_ADD           ? before[i * n + j]
+                         : start == ND_BIAS_ROW    ? get(bias, i, dtype)
+                         : start == ND_BIAS_COLUMN ? get(bias, j, dtype)
+                                                   : 0;
+            for (int run = 0; run < 2; run++)
+                for (ptrdiff_t step = 0; step < len; step++)
+                    sum += get(a, a_off[run] + step * a_k + i * a_row, dtype)
+                           * get(b, b_off[run] + step * k->nr + j, dtype);
+            expect(get(y, i * y_row + j * y_col, dtype) == sum, "gemm", dtype, m, n, start * 2 + packed);
+        }
+    free(a), free(b), free(y), free(bias), free(before);
+}
+
+static void check_moves(const struct nd_kernel_set *k, int dtype, ptrdiff_t n)
+{
+    for (ptrdiff_t step = 1; step <= 3; step++) {
+        void *from = numbers(n * step, dtype), *to = numbers(n, dtype), *wide = numbers(n * step, dtype);
+        double sum = 0;
+        k->copy(to, from, n, step);
+        for (ptrdiff_t i = 0; i < n; i++) {
+            expect(get(to, i, dtype) == get(from, i * step, dtype), "copy", dtype, step, n, 0);
+            sum += get(from, i * step, dtype);
+        }
+        expect(k->sum(from, n, step) == sum, "sum", dtype, step, n, 0);
+        k->scatter(wide, step, from, step, n);
+        for (ptrdiff_t i = 0; i < n; i++)
+            expect(get(wide, i * step, dtype) == get(from, i * step, dtype), "scatter", dtype, step, n, 0);
+        k->add(wide, step, to, n);
+        for (ptrdiff_t i = 0; i < n; i++)
+            expect(get(wide, i * step, dtype) == 2 * get(to, i, dtype), "add", dtype, step, n, 0);
+        free(from), free(to), free(wide);
+    }
+}
+
+static void check_panels(const struct nd_kernel_set *k, int dtype, ptrdiff_t n)
+{
+    const ptrdiff_t m = 19, panels = (n + k->nr - 1) / k->nr;
+    void *from = numbers(m * (n + 2), dtype), *to = numbers(m * panels * k->nr, dtype);
+    double sums[16] = {0};
+    k->pack(to, panels * k->nr, from, m, n, n + 2, 1);
+    for (ptrdiff_t i = 0; i < m; i++)
+        for (ptrdiff_t j = 0; j < panels * k->nr; j++)
+            expect(get(to, i * panels * k->nr + j, dtype) == (j < n ? get(from, i * (n + 2) + j, dtype) : 0), "pack", dtype, m, n, 0);
+    /* a block read across its rows: transposed where whole vectors fit */
+    k->move(to, m, from, n, m, 1, n + 2);
+    for (ptrdiff_t i = 0; i < n; i++)
+        for (ptrdiff_t j = 0; j < m; j++)
+            expect(get(to, i * m + j, dtype) == get(from, i + j * (n + 2), dtype), "move", dtype, n, m, 0);
+    if (n <= 16) {
+        k->sum_columns(sums, from, m, n, n + 2);
+        for (ptrdiff_t j = 0; j < n; j++) {
+            double sum = 0;
+            for (ptrdiff_t i = 0; i < m; i++)
+                sum += get(from, i * (n + 2) + j, dtype);
+            expect(sums[j] == sum, "sum_columns", dtype, m, n, 0);
+        }
+    }
+    free(from), free(to);
+}
+
+int main(void)
+{
+    for (int dtype = 0; dtype < ND_DTYPES; dtype++) {
+        const struct nd_kernel_set *k = TABLE.set[dtype];
+        for (ptrdiff_t m = 1; m <= k->mr; m++)
+            for (ptrdiff_t n = 1; n <= k->nr; n++)
+                for (int start = ND_ZERO; start <= ND_BIAS_COLUMN; start++)
+                    for (int packed = 0; packed < 2; packed++)
+                        check_gemm(k, dtype, m, n, start, packed);
+        for (ptrdiff_t n = 1; n <= 3 * k->nr + 1; n++) {
+            check_moves(k, dtype, n);
+            check_panels(k, dtype, n);
+        }
+    }
+    printf("%s: %d failures\n", TABLE.isa, failures);
+    return failures != 0;
+}
