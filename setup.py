@@ -12,7 +12,8 @@ from setuptools.command.build_ext import build_ext
 
 CPUS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 HEADERS = sorted(glob("pyx/**/*.h", recursive=True) + glob("pyx/**/*.pxd", recursive=True))
-FLAGS = ["-O3", "-std=gnu11", "-ffp-contract=fast", "-fno-math-errno", "-Wno-psabi", "-Wno-unknown-pragmas", "-fvisibility=hidden"]
+FLAGS = ["-O3", "-std=gnu11", "-ffp-contract=fast", "-fno-math-errno", "-fvisibility=hidden", "-Wno-psabi",
+         "-Wno-unknown-pragmas"]
 
 
 class BuildExt(build_ext):

@@ -1,13 +1,17 @@
 # Shared by the methods that end in register tiles: balanced splitting, prepared weights, gathering pixels.
+cimport cython
+
 from ndconv._c cimport nd_array, nd_kernel_set, nd_problem, nd_weights
 
 # A walk over output pixels in row-major order of (image, depth, row, column).
 cdef struct Pixel:
     ptrdiff_t n, d, h, w
 
+@cython.cdivision(True)
 cdef inline ptrdiff_t ceil_div(ptrdiff_t a, ptrdiff_t b) noexcept nogil:
     return (a + b - 1) // b
 
+@cython.cdivision(True)
 cdef inline ptrdiff_t split(ptrdiff_t total, ptrdiff_t parts, ptrdiff_t i) noexcept nogil:
     """Where part i of `total` things begins when they are dealt out evenly: 15 rows in 2 parts are 8 + 7."""
     cdef ptrdiff_t base = total // parts, more = total % parts

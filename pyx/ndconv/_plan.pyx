@@ -67,7 +67,8 @@ cdef object open_input(object a, str name, str dtype, Py_buffer *b):
     if type(a) is not _ndarray:
         a = np.asarray(a)
     cdef char letter = c'f' if dtype == "float32" else c'd'
-    if PyObject_GetBuffer(a, b, PyBUF_FORMAT | PyBUF_STRIDES) == 0:
+    if a.dtype.kind == "f":
+        PyObject_GetBuffer(a, b, PyBUF_FORMAT | PyBUF_STRIDES)
         if is_plain(b, letter):
             return a
         PyBuffer_Release(b)
@@ -164,8 +165,10 @@ cdef class Core:
                 s.y_phase[j], s.y_step[j] = stage.y_phase[j], stage.y_step[j]
             s.prepared = NULL
             s.prepared_bytes = 0
+            if p.n * p.ocg * p.od * p.oh * p.ow == 0:
+                continue  # no result
             if p.icg * p.kd * p.kh * p.kw == 0:
-                self.fill = True
+                self.fill = True  # results that no tap reaches
             else:
                 s.prepared_bytes = (method.c.prepared_bytes(p, self.k) + 63) & ~<size_t>63
         self.owners = []

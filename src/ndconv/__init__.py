@@ -2,16 +2,26 @@
 from importlib.metadata import PackageNotFoundError as _NotInstalled
 from importlib.metadata import version as _version
 
-from ndconv.conv import (Gradients, conv, conv1d, conv2d, conv3d, conv_backward, conv_input_grad, conv_weight_grad,
-                         explain, methods, plan_conv)
+from ndconv.conv import (
+    Gradients,
+    conv,
+    conv1d,
+    conv2d,
+    conv3d,
+    conv_backward,
+    conv_input_grad,
+    conv_weight_grad,
+    explain,
+    methods,
+    plan_conv,
+)
 from ndconv.plan import Plan
+
 try:  # TEMPORARY
-    from ndconv.pool import (avg_pool, avg_pool_backward, global_pool, global_pool_backward, max_pool,
-                             max_pool_backward)
+    from ndconv.pool import avg_pool, avg_pool_backward, global_pool, global_pool_backward, max_pool, max_pool_backward
 except ImportError:
     pass
-from ndconv.runtime import (clear_caches, get_isa, get_num_threads, isas, num_threads, set_isa, set_num_threads,
-                            show_config)
+from ndconv.runtime import clear_caches, get_isa, get_num_threads, isas, num_threads, set_isa, set_num_threads, show_config
 from ndconv.select import MethodNotApplicable
 
 try:

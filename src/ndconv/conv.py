@@ -7,7 +7,7 @@ from ndconv import select
 from ndconv._plan import run_bias_grad, run_weight_grad
 from ndconv._runtime import get_num_threads
 from ndconv.plan import build_plan, cached_plan, check_dtype, check_options, make_problem
-from ndconv.problem import channels_axis, check_int
+from ndconv.problem import check_int
 
 Gradients = namedtuple("Gradients", "x w b")
 Gradients.__doc__ = "Gradients of a convolution with respect to its input, weights and bias; None for what was left out."
@@ -135,27 +135,36 @@ def conv_weight_grad(dy, x, w_shape, *, stride=1, padding=0, dilation=1, groups=
     """
     dy, x = np.asarray(dy), np.asarray(x)
     options = check_options(method, accuracy, workspace_limit, threads)
-    dtype = check_dtype(dy.dtype, "dy")
-    if check_dtype(x.dtype, "x") != dtype:
-        raise TypeError(f"x must be {dtype} as dy is; got {x.dtype}")
-    w_shape = _check_shape(w_shape, "w_shape")
-    lanes = _memory_lanes(dy, layout, dy.ndim == len(w_shape))
-    problem, batched, last = make_problem("weight_grad", x.shape, w_shape, dtype, stride, padding, dilation, groups, flip,
-                                          layout, lanes)
-    _check_gradient_shape(dy, problem, batched, last)
-    _check_out(out, w_shape, dtype)
-    if 0 in w_shape or problem.n == 0 or 0 in problem.x or 0 in problem.y:
-        result = np.zeros(w_shape, dtype) if out is None else out
+    problem, batched, last = _gradient_problem(dy, x, _check_shape(w_shape, "w_shape"), stride=stride, padding=padding,
+                                               dilation=dilation, groups=groups, flip=flip, layout=layout)
+    _check_out(out, w_shape, problem.dtype)
+    result = np.empty(w_shape, problem.dtype)
+    if result.size == 0 or 0 in (problem.n, *problem.x):
         result[...] = 0
-        return result
-    chosen = select.choose(problem, threads=threads or get_num_threads(), **{k: v for k, v in options.items() if k != "threads"})
-    result = np.empty(w_shape, dtype)
-    view = result[(..., *(slice(None, None, -1),) * problem.rank)] if flip else result
-    run_weight_grad(problem, chosen, dy, x, batched, last, threads, view)
+    else:
+        options["threads"] = threads or get_num_threads()
+        chosen = select.choose(problem, **options)
+        view = result[(..., *(slice(None, None, -1),) * problem.rank)] if flip else result
+        run_weight_grad(problem, chosen, dy, x, batched, last, threads, view)
     if out is None:
         return result
     out[...] = result
     return out
+
+
+def _gradient_problem(dy, x, w_shape, *, stride=1, padding=0, dilation=1, groups=1, flip=False, layout=None):
+    """(Problem, batched, channels_last) of a weight gradient, dy and x checked against it."""
+    dtype = check_dtype(dy.dtype, "dy")
+    if check_dtype(x.dtype, "x") != dtype:
+        raise TypeError(f"x must be {dtype} as dy is; got {x.dtype}")
+    lanes = _memory_lanes(dy, layout, dy.ndim == len(w_shape)) if layout is None or isinstance(layout, str) else None
+    problem, batched, last = make_problem("weight_grad", x.shape, w_shape, dtype, stride, padding, dilation, groups, flip,
+                                          layout, lanes)
+    spatial = problem.y[3 - problem.rank:]
+    shape = ((problem.n,) if batched else ()) + ((*spatial, problem.oc) if last else (problem.oc, *spatial))
+    if dy.shape != shape:
+        raise ValueError(f"dy must have the shape of the forward result, {shape}; got {dy.shape}")
+    return problem, batched, last
 
 
 def conv_backward(dy, x, w, *, wrt=("x", "w", "b"), **options):
@@ -168,19 +177,17 @@ def conv_backward(dy, x, w, *, wrt=("x", "w", "b"), **options):
     >>> g.x is None, g.w[0, 0, 0, 0].item(), g.b.tolist()
     (True, 4.0, [4.0])
     """
-    unknown = set(wrt) - set("xwb")
-    if unknown or isinstance(wrt, str) and not wrt:
+    if not isinstance(wrt, (str, tuple, list, set, frozenset)) or not set(wrt) <= set("xwb"):
         raise ValueError(f"wrt takes any of 'x', 'w' and 'b'; got {wrt!r}")
     dy, x, w = np.asarray(dy), np.asarray(x), np.asarray(w)
+    geometry = {name: options[name] for name in ("stride", "padding", "dilation", "groups", "flip", "layout") if name in options}
+    problem, batched, last = _gradient_problem(dy, x, w.shape, **geometry)
+    if check_dtype(w.dtype, "w") != problem.dtype:
+        raise TypeError(f"w must be {problem.dtype} as dy is; got {w.dtype}")
+    check_options(**{name: value for name, value in options.items() if name not in geometry})
     dx = conv_input_grad(dy, w, x.shape, **options) if "x" in wrt else None
     dw = conv_weight_grad(dy, x, w.shape, **options) if "w" in wrt else None
-    db = None
-    if "b" in wrt:
-        check_dtype(dy.dtype, "dy")
-        if dy.ndim not in (w.ndim, w.ndim - 1):
-            raise ValueError(f"dy must have {w.ndim} axes, or {w.ndim - 1} without a batch; got shape {dy.shape}")
-        last = channels_axis(options.get("layout"), w.ndim - 2) == -1
-        db = run_bias_grad(dy, w.ndim - 2, dy.ndim == w.ndim, last, options.get("threads"))
+    db = run_bias_grad(dy, problem.rank, batched, last, options.get("threads")) if "b" in wrt else None
     return Gradients(dx, dw, db)
 
 
@@ -298,13 +305,6 @@ def _check_out(out, shape, dtype):
         raise ValueError(f"out must have shape {tuple(shape)}; got {out.shape}")
     if not out.flags.writeable:
         raise ValueError("out is read-only; it must be writeable")
-
-
-def _check_gradient_shape(dy, problem, batched, last):
-    spatial = problem.y[3 - problem.rank:]
-    shape = ((problem.n,) if batched else ()) + ((*spatial, problem.oc) if last else (problem.oc, *spatial))
-    if dy.shape != shape:
-        raise ValueError(f"dy must have the shape of the forward result, {shape}; got {dy.shape}")
 
 
 def _kernel_first(w, weight_layout):

@@ -5,8 +5,19 @@ import numpy as np
 
 from ndconv import _runtime, select
 from ndconv._plan import Core
-from ndconv.problem import (DTYPES, LIMIT, RANKS, Problem, as_three, channels_axis, check_int, check_size,
-                            output_extents, per_axis, resolve_padding)
+from ndconv.problem import (
+    DTYPES,
+    LIMIT,
+    RANKS,
+    Problem,
+    as_three,
+    channels_axis,
+    check_int,
+    check_size,
+    output_extents,
+    per_axis,
+    resolve_padding,
+)
 from ndconv.stages import stages_of
 
 CACHED_PLANS = 256
@@ -37,16 +48,23 @@ class Plan(Core):
 
 def check_dtype(dtype, name):
     """The name of a dtype that the kernels compute in."""
-    text = np.dtype(dtype).newbyteorder("=").name
+    try:
+        text = np.dtype(dtype).newbyteorder("=").name
+    except TypeError:
+        raise TypeError(f"{name} must be float32 or float64, not {dtype!r}") from None
     if text not in DTYPES:
         raise TypeError(f"{name} must be float32 or float64, not {text}; convert it with {name}.astype(np.float32)")
     return text
 
 
-def check_options(method, accuracy, workspace_limit, threads):
+def check_options(method="auto", accuracy="fast", workspace_limit=None, threads=None):
     """The keyword arguments that steer the choice, checked, as a dict."""
     if not isinstance(method, str):
         raise TypeError(f"method must be a string, not {method!r}")
+    if method != "auto" and method not in select.METHODS:
+        raise ValueError(f"method must be 'auto' or one of {', '.join(select.METHODS)}; got {method!r}")
+    if accuracy not in select.ACCURACIES:
+        raise ValueError(f"accuracy must be 'fast' or 'strict'; got {accuracy!r}")
     if workspace_limit is not None and check_int(workspace_limit, "workspace_limit") < 0:
         raise ValueError(f"workspace_limit must be a number of bytes, at least 0; got {workspace_limit}")
     if threads is not None:

@@ -50,13 +50,13 @@ class Problem:
     @property
     def flops(self):
         """Multiplications and additions of a direct evaluation."""
-        return 2 * self.n * self.oc * math.prod(self.y) * (self.ic // max(self.g, 1)) * self.taps
+        return 2 * self.n * self.oc * math.prod(self.y) * (self.ic // self.g) * self.taps
 
     def __str__(self):
         def cross(sizes):
             return "x".join(map(str, sizes[3 - self.rank:]))
 
-        text = f"{self.op} {self.dtype} {self.n}x{self.ic}x{cross(self.x)} kernel {self.oc}x{self.ic // max(self.g, 1)}x{cross(self.k)}"
+        text = f"{self.op} {self.dtype} {self.n}x{self.ic}x{cross(self.x)} kernel {self.oc}x{self.ic // self.g}x{cross(self.k)}"
         for name, value, plain in (("stride", self.stride, 1), ("dilation", self.dilation, 1), ("padding", self.before, 0)):
             if any(v != plain for v in value[3 - self.rank:]):
                 text += f" {name} {cross(value)}"
@@ -75,7 +75,7 @@ def check_int(value, name):
 
 def per_axis(value, rank, name, least):
     """An int or one int per axis, as a tuple of `rank` ints that are at least `least`."""
-    if not hasattr(value, "__len__") or isinstance(value, str):
+    if not isinstance(value, (tuple, list)) and not getattr(value, "ndim", 0):
         values = (check_int(value, name),) * rank
     else:
         values = tuple(check_int(v, name) for v in value)
@@ -95,13 +95,14 @@ def resolve_padding(padding, x, k, stride, dilation):
     span = [d * (taps - 1) for taps, d in zip(k, dilation)]
     if isinstance(padding, str):
         return _named_padding(padding, x, span, stride)
-    if not hasattr(padding, "__len__"):
-        padding = (padding,) * rank
+    if not isinstance(padding, (tuple, list)) and not getattr(padding, "ndim", 0):
+        padding = (check_int(padding, "padding"),) * rank
     if len(padding) != rank:
-        raise ValueError(f"padding must be an int, a name, or {rank} entries, one per spatial axis; got {len(padding)}: {padding!r}")
+        raise ValueError(f"padding must be an int, a name, or {rank} entries, one per spatial axis; "
+                         f"got {len(padding)}: {padding!r}")
     before, after = [], []
     for entry in padding:
-        pair = entry if hasattr(entry, "__len__") and not isinstance(entry, str) else (entry, entry)
+        pair = entry if isinstance(entry, (tuple, list)) or getattr(entry, "ndim", 0) else (entry, entry)
         if len(pair) != 2:
             raise ValueError(f"padding takes an int or a (before, after) pair per axis; got {entry!r}")
         for side, value in zip((before, after), pair):

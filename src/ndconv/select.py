@@ -4,10 +4,11 @@
 problem: operations over the rate that the method reaches, plus the bytes it moves over the rate of the cache level that
 holds them. They rank methods; they do not promise times.
 """
+import importlib as _il  # TEMPORARY
 import math
 from dataclasses import dataclass
 
-import importlib as _il  # TEMPORARY
+
 def _try(n):  # TEMPORARY
     try:
         return _il.import_module("ndconv." + n)
@@ -71,7 +72,7 @@ BYTES_RATE = 12e9
 def _tile_efficiency(problem):
     """Part of the register tile's lanes and rows that do useful work: few channels or pixels leave it empty."""
     lanes = 8 if problem.dtype == "float32" else 4
-    ocg, pixels = problem.oc // max(problem.g, 1), math.prod(problem.y)
+    ocg, pixels = problem.oc // problem.g, math.prod(problem.y)
     across, along = (ocg, pixels) if problem.lanes_oc and ocg >= 4 else (pixels, ocg)
     full = across / (-(-across // lanes) * lanes) if across else 1
     # a tile of few rows has too few independent sums to hide the latency of a multiply-add
@@ -81,7 +82,7 @@ def _tile_efficiency(problem):
 def _bytes(problem):
     itemsize = 4 if problem.dtype == "float32" else 8
     images = problem.ic * math.prod(problem.x) + problem.oc * math.prod(problem.y)
-    return itemsize * (problem.n * images + problem.oc * (problem.ic // max(problem.g, 1)) * problem.taps)
+    return itemsize * (problem.n * images + problem.oc * (problem.ic // problem.g) * problem.taps)
 
 
 def dense_cost(problem):
@@ -113,7 +114,7 @@ def workspace_of(problem, method, threads):
         return weight_grad_bytes(problem, method, threads)
     core = Core(problem, method, stages_of(problem), True, False, threads)
     itemsize = 4 if problem.dtype == "float32" else 8
-    weights = problem.oc * (problem.ic // max(problem.g, 1)) * problem.taps * itemsize
+    weights = problem.oc * (problem.ic // problem.g) * problem.taps * itemsize
     return core.forward_bytes(threads) + max(core.prepared_bytes() - weights, 0)
 
 
@@ -157,10 +158,6 @@ def _judged(row, best, method):
 
 def choose(problem, method, accuracy, workspace_limit, threads):
     """The Method for `problem`; MethodNotApplicable when the one asked for, or every one, is out."""
-    if method != "auto" and method not in METHODS:
-        raise ValueError(f"method must be 'auto' or one of {', '.join(METHODS)}; got {method!r}")
-    if accuracy not in ACCURACIES:
-        raise ValueError(f"accuracy must be 'fast' or 'strict'; got {accuracy!r}")
     explanation = explain_problem(problem, method, accuracy, workspace_limit, threads)
     for row in explanation.rows:
         if row.chosen:
