@@ -21,6 +21,22 @@ struct nd_walk {
 /* What a tile's sums start from. */
 enum nd_start { ND_ZERO, ND_ADD, ND_BIAS_ROW, ND_BIAS_COLUMN };
 
+/* A Fourier transform of n points along one axis: the radix of each pass, largest block first, and for each pass of
+ * blocks of r*m points the r-1 complex factors exp(-2 pi i j q / (r m)), 1 <= q < r, of every 0 <= j < m. */
+enum { ND_PASSES = 40 };
+struct nd_axis {
+    ptrdiff_t n;
+    const void *factors;
+    unsigned char radix[ND_PASSES];
+};
+
+/* A complex product at one frequency, see kernels/fft_product.h. Strides count elements; k steps of A are taken in
+ * runs of `run`, a_run apart, steps within a run a_k apart; imaginary parts lie a_im after real ones. */
+struct nd_product {
+    ptrdiff_t k, run, a_run, a_k, a_row, a_im, b_k, c_row;
+    int add; /* to what C holds */
+};
+
 struct nd_kernel_set {
     ptrdiff_t size;                  /* bytes of an element */
     ptrdiff_t vl;                    /* lanes of a vector */
@@ -43,6 +59,34 @@ struct nd_kernel_set {
     double (*sum)(const void *from, ptrdiff_t n, ptrdiff_t step);
     /* sums[j] += from[i*row + j] over i < m, for j < n <= 16 */
     void (*sum_columns)(double *sums, const void *from, ptrdiff_t m, ptrdiff_t n, ptrdiff_t row);
+    /* Fourier transforms and spectra, kernels/fft*.h. A point is [2][vl]: real, then imaginary parts of vl lanes.
+     * In place: `rows` rows of `inner` neighbouring transforms, axis->n points `unit` elements apart */
+    void (*fft)(const struct nd_axis *axis, void *z, ptrdiff_t unit, ptrdiff_t rows, ptrdiff_t row, ptrdiff_t inner,
+                int inverse);
+    /* the two frequencies of each of n pairs of points of z to points step apart, scaled; and back */
+    void (*fft_split)(void *to, ptrdiff_t step, const void *z, const int32_t *pairs, const void *turns, ptrdiff_t n,
+                      double re_scale, double im_scale);
+    void (*fft_join)(void *z, const void *from, ptrdiff_t step, const int32_t *pairs, const void *turns, ptrdiff_t n);
+    /* to = join(split(z) * u), u a number or (lanes) a point a frequency; `to` may be z */
+    void (*fft_filter)(void *to, const void *z, const void *u, int lanes, const int32_t *pairs, const void *turns,
+                       ptrdiff_t n);
+    /* C[i][v] (+)= sum over k of A[i, k] * B[k][v], i < m <= mr/2, v < vectors <= nr/vl; rows of B and C are points */
+    void (*fft_multiply)(const struct nd_product *s, ptrdiff_t m, ptrdiff_t vectors, const void *a, const void *b, void *c);
+    /* sum[i] += a[i] * b[i] for n points */
+    void (*fft_accumulate)(void *sum, const void *a, const void *b, ptrdiff_t n);
+    /* to[j*to_step + l] = low[l] <= j < high[l] ? row[l][j*step] : 0, j < n, l < vl */
+    void (*fft_load)(void *to, ptrdiff_t to_step, ptrdiff_t n, const void *const *row, ptrdiff_t step,
+                     const ptrdiff_t *low, const ptrdiff_t *high);
+    /* row[l][j*step] = from[j*from_step + l] + bias[l], j < count[l] <= most, l < lanes <= vl; returns a bit for
+     * every lane whose first `most` values, before the bias, are not all finite */
+    unsigned (*fft_store)(void *const *row, ptrdiff_t step, const ptrdiff_t *count, ptrdiff_t most, ptrdiff_t lanes,
+                          const void *from, ptrdiff_t from_step, const void *bias);
+    /* n outputs from [od, oh, ow] = at on along a row by their definition; x at its image and group, w at its output */
+    void (*conv_points)(const struct nd_problem *p, const struct nd_array *x, const void *w, const ptrdiff_t *at,
+                        ptrdiff_t n, void *y, ptrdiff_t y_w, const void *bias);
+    /* one weight's gradient by its definition; x and dy at their channels */
+    void (*grad_point)(const struct nd_problem *p, const struct nd_array *x, const struct nd_array *dy,
+                       const ptrdiff_t *tap, void *dw);
     /* multiply-adds on registers only; result takes one vector; returns the operations done */
     double (*peak)(ptrdiff_t steps, void *result);
 };

@@ -10,6 +10,10 @@
 #include "gemm.h"
 #include "pack.h"
 #include "peak.h"
+#include "fft.h"
+#include "fft_spectrum.h"
+#include "fft_product.h"
+#include "fft_rows.h"
 
 static const struct nd_kernel_set NAME(set) = {
     .size = sizeof(T),
@@ -24,6 +28,16 @@ static const struct nd_kernel_set NAME(set) = {
     .add = NAME(add),
     .sum = NAME(sum),
     .sum_columns = NAME(sum_columns),
+    .fft = NAME(fft),
+    .fft_split = NAME(fft_split),
+    .fft_join = NAME(fft_join),
+    .fft_filter = NAME(fft_filter),
+    .fft_multiply = NAME(fft_multiply),
+    .fft_accumulate = NAME(fft_accumulate),
+    .fft_load = NAME(fft_load),
+    .fft_store = NAME(fft_store),
+    .conv_points = NAME(conv_points),
+    .grad_point = NAME(grad_point),
     .peak = NAME(peak),
 };
 

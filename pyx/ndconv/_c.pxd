@@ -1,4 +1,6 @@
 # The C contracts (pyx/include) as Cython sees them.
+from libc.stdint cimport int32_t
+
 cdef extern from "problem.h" nogil:
     enum:
         ND_F32
@@ -24,6 +26,13 @@ cdef extern from "kernels.h" nogil:
         ND_ADD
         ND_BIAS_ROW
         ND_BIAS_COLUMN
+    struct nd_axis:
+        ptrdiff_t n
+        const void *factors
+        unsigned char radix[40]
+    struct nd_product:
+        ptrdiff_t k, run, a_run, a_k, a_row, a_im, b_k, c_row
+        int add
     struct nd_kernel_set:
         ptrdiff_t size, vl, mr, nr
         void (*gemm)(const nd_walk *walk, ptrdiff_t m, ptrdiff_t n, const void *a, const void *b, void *y,
@@ -37,6 +46,25 @@ cdef extern from "kernels.h" nogil:
         void (*add)(void *to, ptrdiff_t step, const void *src, ptrdiff_t n) noexcept nogil
         double (*sum)(const void *src, ptrdiff_t n, ptrdiff_t step) noexcept nogil
         void (*sum_columns)(double *sums, const void *src, ptrdiff_t m, ptrdiff_t n, ptrdiff_t row) noexcept nogil
+        void (*fft)(const nd_axis *axis, void *z, ptrdiff_t unit, ptrdiff_t rows, ptrdiff_t row, ptrdiff_t inner,
+                    int inverse) noexcept nogil
+        void (*fft_split)(void *to, ptrdiff_t step, const void *z, const int32_t *pairs, const void *turns, ptrdiff_t n,
+                          double re_scale, double im_scale) noexcept nogil
+        void (*fft_join)(void *z, const void *src, ptrdiff_t step, const int32_t *pairs, const void *turns,
+                         ptrdiff_t n) noexcept nogil
+        void (*fft_filter)(void *to, const void *z, const void *u, int lanes, const int32_t *pairs, const void *turns,
+                           ptrdiff_t n) noexcept nogil
+        void (*fft_multiply)(const nd_product *s, ptrdiff_t m, ptrdiff_t vectors, const void *a, const void *b,
+                             void *c) noexcept nogil
+        void (*fft_accumulate)(void *sum, const void *a, const void *b, ptrdiff_t n) noexcept nogil
+        void (*fft_load)(void *to, ptrdiff_t to_step, ptrdiff_t n, const void *const *row, ptrdiff_t step,
+                         const ptrdiff_t *low, const ptrdiff_t *high) noexcept nogil
+        unsigned (*fft_store)(void *const *row, ptrdiff_t step, const ptrdiff_t *count, ptrdiff_t most, ptrdiff_t lanes,
+                              const void *src, ptrdiff_t src_step, const void *bias) noexcept nogil
+        void (*conv_points)(const nd_problem *p, const nd_array *x, const void *w, const ptrdiff_t *at, ptrdiff_t n,
+                            void *y, ptrdiff_t y_w, const void *bias) noexcept nogil
+        void (*grad_point)(const nd_problem *p, const nd_array *x, const nd_array *dy, const ptrdiff_t *tap,
+                           void *dw) noexcept nogil
         double (*peak)(ptrdiff_t steps, void *result) noexcept nogil
     struct nd_kernels:
         const char *isa

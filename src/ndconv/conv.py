@@ -262,18 +262,17 @@ def _plan_of(op, x, x_shape, w_shape, w_dtype, *options):
     try:
         return cached_plan(*key)
     except TypeError:
-        # lists and arrays in the geometry are as good as tuples; any other TypeError is the caller's and comes again
-        return cached_plan(*(_hashable(argument) for argument in key))
-
-
-def _hashable(value):
-    if isinstance(value, (list, tuple, np.ndarray)):
-        return tuple(_hashable(v) for v in value)
+        pass
+    # lists and arrays in the geometry are as good as tuples; what is wrong besides is said by the function itself
+    key = tuple(map(_as_tuple, key))
     try:
-        hash(value)
+        return cached_plan(*key)
     except TypeError:
-        raise TypeError(f"an argument has the wrong kind: {value!r}") from None
-    return value
+        return cached_plan.__wrapped__(*key)
+
+
+def _as_tuple(value):
+    return tuple(map(_as_tuple, value)) if isinstance(value, (list, tuple, np.ndarray)) else value
 
 
 def _check_shape(shape, name):

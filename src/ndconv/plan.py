@@ -122,7 +122,7 @@ def build_plan(problem, batched, channels_last, options):
     return plan
 
 
-@lru_cache(maxsize=CACHED_PLANS)
+@lru_cache(maxsize=CACHED_PLANS, typed=True)
 def cached_plan(op, x_shape, w_shape, x_dtype, w_dtype, stride, padding, dilation, groups, flip, layout, lanes_oc,
                 method, accuracy, workspace_limit, threads):
     """The plan of a function call; equal arguments get the plan of the first."""
