@@ -18,14 +18,17 @@ struct nd_job {
     char *workspace;
 };
 
+/* Bytes: prepared weights; workspace of each thread while preparing them; workspace of a run, once and a thread. */
+struct nd_sizes {
+    size_t prepared, prepare_worker, shared, worker;
+};
+
 struct nd_method {
-    /* bytes of prepared weights, and preparing them */
-    size_t (*prepared_bytes)(const struct nd_problem *, const struct nd_kernel_set *);
+    void (*sizes)(const struct nd_problem *, const struct nd_kernel_set *, struct nd_sizes *);
     void (*prepare)(const struct nd_problem *, const struct nd_kernel_set *, const struct nd_weights *, void *to,
-                    int threads);
-    /* bytes of workspace on that many threads, and the run itself */
-    size_t (*forward_bytes)(const struct nd_problem *, const struct nd_kernel_set *, int threads);
+                    char *workspace, int threads);
     void (*forward)(const struct nd_job *);
+    /* bytes of workspace of a weight gradient on that many threads, and the gradient */
     size_t (*weight_grad_bytes)(const struct nd_problem *, const struct nd_kernel_set *, int threads);
     void (*weight_grad)(const struct nd_job *);
 };

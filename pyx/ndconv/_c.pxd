@@ -80,11 +80,12 @@ cdef extern from "method.h" nogil:
         const void *bias
         nd_weights dw
         char *workspace
+    struct nd_sizes:
+        size_t prepared, prepare_worker, shared, worker
     struct nd_method:
-        size_t (*prepared_bytes)(const nd_problem *p, const nd_kernel_set *k) noexcept nogil
-        void (*prepare)(const nd_problem *p, const nd_kernel_set *k, const nd_weights *w, void *to,
+        void (*sizes)(const nd_problem *p, const nd_kernel_set *k, nd_sizes *to) noexcept nogil
+        void (*prepare)(const nd_problem *p, const nd_kernel_set *k, const nd_weights *w, void *to, char *workspace,
                         int threads) noexcept nogil
-        size_t (*forward_bytes)(const nd_problem *p, const nd_kernel_set *k, int threads) noexcept nogil
         void (*forward)(const nd_job *job) noexcept nogil
         size_t (*weight_grad_bytes)(const nd_problem *p, const nd_kernel_set *k, int threads) noexcept nogil
         void (*weight_grad)(const nd_job *job) noexcept nogil

@@ -27,7 +27,7 @@ al., High Performance Zero-Memory Overhead Direct Convolutions, ICML 2018.
 from libc.string cimport memset
 
 from ndconv._c cimport (ND_ADD, ND_BIAS_COLUMN, ND_BIAS_ROW, ND_ZERO, nd_array, nd_job, nd_kernel_set,
-                        nd_method, nd_problem, nd_walk, nd_weights)
+                        nd_method, nd_problem, nd_sizes, nd_walk, nd_weights)
 from ndconv._method cimport new_method
 from ndconv._pack cimport (ceil_div, copy_clipped, panel_count, panels_bytes, prepare_panels, split, taps_of,
                            use_lanes_oc)
@@ -93,19 +93,18 @@ cdef Blocking blocking(const nd_problem *p, const nd_kernel_set *k) noexcept nog
     b.offsets = ceil_div(2 * b.taps * <ptrdiff_t>sizeof(ptrdiff_t), 64) * 64
     return b
 
-cdef size_t prepared_bytes(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
-    return panels_bytes(p, k)
+cdef void sizes(const nd_problem *p, const nd_kernel_set *k, nd_sizes *to) noexcept nogil:
+    cdef Blocking b = blocking(p, k)
+    to.prepared, to.prepare_worker, to.shared = panels_bytes(p, k), 0, 0
+    to.worker = b.slab + b.offsets + tile_bytes(k)
 
-cdef void prepare(const nd_problem *p, const nd_kernel_set *k, const nd_weights *w, void *to, int threads) noexcept nogil:
+cdef void prepare(const nd_problem *p, const nd_kernel_set *k, const nd_weights *w, void *to, char *workspace,
+                  int threads) noexcept nogil:
     cdef Blocking b = blocking(p, k)
     prepare_panels(p, k, w, to, b.icb, threads)
 
 cdef inline ptrdiff_t tile_bytes(const nd_kernel_set *k) noexcept nogil:
     return ceil_div(k.mr * k.nr * k.size, 64) * 64
-
-cdef size_t forward_bytes(const nd_problem *p, const nd_kernel_set *k, int threads) noexcept nogil:
-    cdef Blocking b = blocking(p, k)
-    return threads * (b.slab + b.offsets + tile_bytes(k))
 
 cdef struct Forward:
     const nd_job *job
@@ -362,9 +361,8 @@ cdef void multiply_rows(Forward *f, Task *t, const nd_walk *walk, ptrdiff_t c0, 
                        <const char *>f.job.bias + size * o)
 
 cdef nd_method table
-table.prepared_bytes = prepared_bytes
+table.sizes = sizes
 table.prepare = prepare
-table.forward_bytes = forward_bytes
 table.forward = forward
 table.weight_grad_bytes = direct_weight_grad_bytes
 table.weight_grad = direct_weight_grad

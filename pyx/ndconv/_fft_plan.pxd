@@ -22,6 +22,7 @@ cdef enum Operation:
 cdef struct Side:
     ptrdiff_t t, n, q, tiles
     double log2n
+    ptrdiff_t x, y, k, stride, dilation, before      # of the problem
 
 cdef struct Tiling:
     Side side[3]
@@ -34,6 +35,7 @@ cdef struct Tiling:
     ptrdiff_t block             # of these, transformed before they are multiplied
     ptrdiff_t point             # bytes of a point
     ptrdiff_t z                 # bytes of a tile
+    ptrdiff_t spectrum          # bytes of its spectrum
     double cycles               # estimate for one thread
 
 # The tables of a tiling, wherever they are kept.

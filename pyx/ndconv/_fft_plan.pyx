@@ -10,6 +10,7 @@ taken, in cycles of one thread: transforms (log2 of the points, loads and stores
 cache holds. It is a function of the problem and the vector length alone.
 """
 from libc.math cimport cos, log2, sin
+from libc.string cimport memset
 
 from ndconv._pack cimport ceil_div, taps_of
 from ndconv._runtime cimport parallel_for
@@ -36,32 +37,33 @@ cdef ptrdiff_t smooth(ptrdiff_t least, bint even) noexcept nogil:
         five *= 5
     return best if even or least > 1 else 1
 
-cdef int sides_of(ptrdiff_t positions, ptrdiff_t stride, ptrdiff_t reach, ptrdiff_t pad, ptrdiff_t extent, bint even,
-                  ptrdiff_t most, Side *sides) noexcept nogil:
+cdef int sides_of(Side axis, bint even, ptrdiff_t most, Side *sides) noexcept nogil:
     """The tile sizes to consider along an axis, largest first; returns their number."""
-    cdef ptrdiff_t tiles = 1, q, need, span, t, last = 0
+    cdef ptrdiff_t tiles = 1, q, need, span, t, last = 0, reach = (axis.k - 1) * axis.dilation + 1
     cdef int count = 0
     most = max(most, 2 * reach)
-    if (positions - 1) * stride + reach > 2 * most:
-        tiles = ceil_div(positions, (most - reach) // stride + 1)
+    if (axis.y - 1) * axis.stride + reach > 2 * most:
+        tiles = ceil_div(axis.y, (most - reach) // axis.stride + 1)
     while count < SIDES:
-        q = ceil_div(positions, tiles)
-        need = span = (q - 1) * stride + reach
+        q = ceil_div(axis.y, tiles)
+        need = span = (q - 1) * axis.stride + reach
         if tiles == 1:
-            need = max(max(reach, (q - 1) * stride + 1), max(span - max(pad, 0), min(span, pad + extent)))
+            need = max(max(reach, (q - 1) * axis.stride + 1),
+                       max(span - max(axis.before, 0), min(span, axis.before + axis.x)))
         t = smooth(need, even)
         if t != last and (t <= most or q == 1):
             if tiles > 1:
                 # as many outputs as the size allows, then dealt out evenly
-                q = ceil_div(positions, ceil_div(positions, (t - reach) // stride + 1))
+                q = ceil_div(axis.y, ceil_div(axis.y, (t - reach) // axis.stride + 1))
+            sides[count] = axis
             sides[count].t, sides[count].n = t, t // 2 if even else t
-            sides[count].q, sides[count].tiles = q, ceil_div(positions, q)
+            sides[count].q, sides[count].tiles = q, ceil_div(axis.y, q)
             sides[count].log2n = log2(<double>sides[count].n)
             count += 1
             last = t
-        if q == 1 or (count > 0 and (t <= 8 or 4 * q * stride < reach)):
+        if q == 1 or (count > 0 and (t <= 8 or 4 * q * axis.stride < reach)):
             break
-        tiles = max(tiles + 1 + tiles // 6, ceil_div(positions, q - 1))
+        tiles = max(tiles + 1 + tiles // 6, ceil_div(axis.y, q - 1))
     return count
 
 cdef void set_points(Tiling *t, const nd_kernel_set *k) noexcept nogil:
@@ -76,6 +78,7 @@ cdef void set_points(Tiling *t, const nd_kernel_set *k) noexcept nogil:
     t.pitch = w + 1 if w % 4 == 0 and h * w * t.point > 16384 else w
     t.plane = h * t.pitch
     t.z = whole_lines(d * t.plane * t.point)
+    t.spectrum = t.freqs * t.point
     t.tiles = t.side[0].tiles * t.side[1].tiles * t.side[2].tiles
 
 cdef void set_lanes(Tiling *t, const nd_problem *p, const nd_kernel_set *k, int lanes) noexcept nogil:
@@ -133,17 +136,27 @@ cdef void set_cost(Tiling *t, const nd_problem *p, const nd_kernel_set *k, Opera
     if spectra > FIT_BYTES or t.z > FIT_BYTES:
         t.cycles += 100 * max(spectra, t.z)
 
-cdef Tiling choose_tiling(const nd_problem *p, const nd_kernel_set *k, Operation op) noexcept nogil:
+cdef Side side_of(ptrdiff_t x, ptrdiff_t y, ptrdiff_t k, ptrdiff_t stride, ptrdiff_t dilation, ptrdiff_t before) noexcept nogil:
+    cdef Side s
+    memset(&s, 0, sizeof(Side))
+    s.x, s.y, s.k, s.stride, s.dilation, s.before = x, y, k, stride, dilation, before
+    return s
+
+cdef Tiling choose_tiling(const nd_problem *problem, const nd_kernel_set *k, Operation op) noexcept nogil:
     cdef Side side[3][SIDES]
     cdef int count[3]
     cdef int first, last, lanes
     cdef ptrdiff_t most, i, j, l, axes
     cdef Tiling best, t
+    cdef nd_problem one = problem[0]
+    cdef const nd_problem *p = &one
+    if op == FORWARD:
+        one.n = 1  # an image gets the same bits whatever else is in its batch
     axes = (p.od > 1 or p.kd > 1) + (p.oh > 1 or p.kh > 1) + (p.ow > 1 or p.kw > 1)
     most = 1 << 19 if axes <= 1 else 512 if axes == 2 else 64
-    count[0] = sides_of(max(p.od, 1), p.sd, (p.kd - 1) * p.dd + 1, p.pd, p.id, False, most, side[0])
-    count[1] = sides_of(max(p.oh, 1), p.sh, (p.kh - 1) * p.dh + 1, p.ph, p.ih, False, most, side[1])
-    count[2] = sides_of(max(p.ow, 1), p.sw, (p.kw - 1) * p.dw + 1, p.pw, p.iw, True, most, side[2])
+    count[0] = sides_of(side_of(p.id, p.od, p.kd, p.sd, p.dd, p.pd), False, most, side[0])
+    count[1] = sides_of(side_of(p.ih, p.oh, p.kh, p.sh, p.dh, p.ph), False, most, side[1])
+    count[2] = sides_of(side_of(p.iw, p.ow, p.kw, p.sw, p.dw, p.pw), True, most, side[2])
     first, last = CHANNELS, TILES
     if p.icg == 1 and (op == FORWARD or p.ocg == 1):
         first, last = FILTER_GROUPS, FILTER_TILES
@@ -160,7 +173,8 @@ cdef Tiling choose_tiling(const nd_problem *p, const nd_kernel_set *k, Operation
                     set_cost(&t, p, k, op)
                     if best.cycles < 0 or t.cycles < best.cycles:
                         best = t
-    set_block(&best, p)
+    set_lanes(&best, problem, k, best.lanes)
+    set_block(&best, problem)
     return best
 
 cdef double scale_of(const Tiling *t) noexcept nogil:

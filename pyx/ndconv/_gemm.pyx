@@ -25,7 +25,7 @@ Expected 75 to 90 % of the FMA peak. Each output's sum runs over k in the same o
 from libc.string cimport memset
 
 from ndconv._c cimport (ND_ADD, ND_BIAS_COLUMN, ND_BIAS_ROW, ND_ZERO, nd_array, nd_job, nd_kernel_set,
-                        nd_method, nd_problem, nd_walk, nd_weights)
+                        nd_method, nd_problem, nd_sizes, nd_walk, nd_weights)
 from ndconv._method cimport new_method
 from ndconv._pack cimport (Pixel, ceil_div, copy_clipped, next_row, panel_count, panels_bytes, pixel_at, pixels_of,
                            prepare_panels, scatter_row, split, taps_of, use_lanes_oc)
@@ -66,15 +66,13 @@ cdef Blocking blocking(const nd_problem *p, const nd_kernel_set *k) noexcept nog
     b.y = b.pc * ceil_div(b.panels, b.splits) * (k.nr if b.lanes_oc else k.mr) * k.size
     return b
 
-cdef size_t prepared_bytes(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
-    return panels_bytes(p, k)
-
-cdef void prepare(const nd_problem *p, const nd_kernel_set *k, const nd_weights *w, void *to, int threads) noexcept nogil:
-    prepare_panels(p, k, w, to, p.icg, threads)
-
-cdef size_t forward_bytes(const nd_problem *p, const nd_kernel_set *k, int threads) noexcept nogil:
+cdef void sizes(const nd_problem *p, const nd_kernel_set *k, nd_sizes *to) noexcept nogil:
     cdef Blocking b = blocking(p, k)
-    return threads * scratch_of(&b)
+    to.prepared, to.prepare_worker, to.shared, to.worker = panels_bytes(p, k), 0, 0, scratch_of(&b)
+
+cdef void prepare(const nd_problem *p, const nd_kernel_set *k, const nd_weights *w, void *to, char *workspace,
+                  int threads) noexcept nogil:
+    prepare_panels(p, k, w, to, p.icg, threads)
 
 cdef inline ptrdiff_t scratch_of(const Blocking *b) noexcept nogil:
     return ceil_div(b.packed + b.y, 64) * 64
@@ -294,9 +292,8 @@ cdef void gather_kernel_rows(Forward *f, ptrdiff_t g, Pixel at, ptrdiff_t run, p
             at_k += length
 
 cdef nd_method table
-table.prepared_bytes = prepared_bytes
+table.sizes = sizes
 table.prepare = prepare
-table.forward_bytes = forward_bytes
 table.forward = forward
 table.weight_grad_bytes = gemm_weight_grad_bytes
 table.weight_grad = gemm_weight_grad

@@ -5,7 +5,8 @@ from cpython.buffer cimport (PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuff
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
-from ndconv._c cimport (ND_F32, ND_F64, nd_array, nd_job, nd_kernel_set, nd_problem, nd_weights)
+from ndconv._c cimport (ND_F32, ND_F64, nd_array, nd_job, nd_kernel_set, nd_problem, nd_sizes,
+                        nd_weights)
 from ndconv._method cimport Method
 from ndconv._runtime cimport current_kernels, default_threads, parallel_for, scratch_give, scratch_take
 
@@ -24,7 +25,7 @@ cdef struct Stage:
     ptrdiff_t y_phase[3]
     ptrdiff_t y_step[3]
     bint transposed
-    size_t prepared_bytes
+    nd_sizes size        # size.prepared is 0 where there is nothing to do
     void *prepared
 
 # Which axis of a user's array is n, c, d, h, w; -1 for one that it lacks.
@@ -144,46 +145,38 @@ cdef class Core:
         self.stages = <Stage *>malloc(sizeof(Stage) * max(self.count, 1))
         if self.stages == NULL:
             raise MemoryError("no memory for a plan")
-        grad = problem.op == "input_grad"
-        ic, oc = (problem.oc, problem.ic) if grad else (problem.ic, problem.oc)
         self.fill = False
         for i in range(self.count):
             s, stage = &self.stages[i], stages[i]
-            p = &s.p
-            p.n, p.g, p.icg, p.ocg = problem.n, problem.g, ic // problem.g, oc // problem.g
-            p.id, p.ih, p.iw = stage.x
-            p.od, p.oh, p.ow = stage.y
-            p.kd, p.kh, p.kw = stage.k
-            p.sd, p.sh, p.sw = stage.stride
-            p.dd, p.dh, p.dw = stage.dilation
-            p.pd, p.ph, p.pw = stage.before
-            p.dtype = ND_F32 if self.dtype == "float32" else ND_F64
-            p.lanes_oc = problem.lanes_oc
+            s.p = stage_geometry(problem, stage)
             s.transposed = stage.transposed
             for j in range(3):
                 s.w_start[j], s.w_step[j] = stage.w_start[j], stage.w_step[j]
                 s.y_phase[j], s.y_step[j] = stage.y_phase[j], stage.y_step[j]
             s.prepared = NULL
-            s.prepared_bytes = 0
-            if p.n * p.ocg * p.od * p.oh * p.ow == 0:
+            memset(&s.size, 0, sizeof(nd_sizes))
+            if s.p.n * s.p.ocg * s.p.od * s.p.oh * s.p.ow == 0:
                 continue  # no result
-            if p.icg * p.kd * p.kh * p.kw == 0:
+            if s.p.icg * s.p.kd * s.p.kh * s.p.kw == 0:
                 self.fill = True  # results that no tap reaches
             else:
-                s.prepared_bytes = (method.c.prepared_bytes(p, self.k) + 63) & ~<size_t>63
+                method.c.sizes(&s.p, self.k, &s.size)
+                s.size.prepared = (s.size.prepared + 63) & ~<size_t>63
         self.owners = []
-        self._set_shapes(problem, ic, oc, batched, channels_last)
+        self._set_shapes(problem, batched, channels_last)
 
     def __dealloc__(self):
         free(self.stages)
 
-    def _set_shapes(self, problem, ic, oc, batched, channels_last):
+    def _set_shapes(self, problem, batched, channels_last):
         def shape(channels, spatial):
             spatial = tuple(spatial[3 - problem.rank:])
             lead = (problem.n,) if batched else ()
             return lead + spatial + (channels,) if channels_last else lead + (channels,) + spatial
 
-        x, y = (problem.y, problem.x) if problem.op == "input_grad" else (problem.x, problem.y)
+        x, ic, y, oc = problem.x, problem.ic, problem.y, problem.oc
+        if problem.op == "input_grad":
+            x, ic, y, oc = y, oc, x, ic
         self.in_shape, self.out_shape = shape(ic, x), shape(oc, y)
         self.w_shape = (problem.oc, problem.ic // problem.g) + tuple(problem.k[3 - problem.rank:])
         self.empty = 0 in self.out_shape
@@ -213,16 +206,22 @@ cdef class Core:
 
     def forward_bytes(self, threads=None):
         """Bytes of workspace that a run takes on `threads` threads."""
+        return self.work_bytes(threads or self.use_threads(), True)
+
+    cdef size_t work_bytes(self, int threads, bint preparing) noexcept:
         cdef size_t most = 0
-        cdef int i, t = threads or self.use_threads()
+        cdef int i
+        cdef const nd_sizes *size
         for i in range(self.count):
-            if self.stages[i].prepared_bytes:
-                most = max(most, self.method.c.forward_bytes(&self.stages[i].p, self.k, t))
+            size = &self.stages[i].size
+            most = max(most, size.shared + threads * size.worker)
+            if preparing:
+                most = max(most, threads * size.prepare_worker)
         return most
 
     def prepared_bytes(self):
         """Bytes of the prepared weights of all stages."""
-        return sum(self.stages[i].prepared_bytes for i in range(self.count))
+        return sum(self.stages[i].size.prepared for i in range(self.count))
 
     cdef nd_weights weights_of(self, const Py_buffer *b, const Stage *s) noexcept nogil:
         """The stage's weights [g, o, c, d, h, w] within the user's w [oc, ic/g, *k]."""
@@ -246,21 +245,25 @@ cdef class Core:
         cdef Stage *s
         cdef nd_weights view
         cdef int i, threads = self.use_threads()
-        self.bias = bias
-        w = open_input(w, "w", self.dtype, &b)
+        cdef char *work = <char *>scratch_take(self.work_bytes(threads, True) + 64)
+        if work == NULL:
+            raise MemoryError("no memory to prepare the weights")
         try:
+            self.bias = bias
+            w = open_input(w, "w", self.dtype, &b)
             for i in range(self.count):
                 s = &self.stages[i]
-                if s.prepared_bytes == 0:
+                if s.size.prepared == 0:
                     continue
-                block = _empty(s.prepared_bytes + 64, np.uint8)
+                block = _empty(s.size.prepared + 64, np.uint8)
                 s.prepared = <void *>((<size_t>block.ctypes.data + 63) & ~<size_t>63)
                 self.owners.append(block)
                 view = self.weights_of(&b, s)
                 with nogil:
-                    self.method.c.prepare(&s.p, self.k, &view, s.prepared, threads)
-        finally:
+                    self.method.c.prepare(&s.p, self.k, &view, s.prepared, work, threads)
             PyBuffer_Release(&b)
+        finally:
+            scratch_give(work)
 
     def __call__(self, x, out=None):
         """The result for `x`; into `out` if given."""
@@ -332,19 +335,15 @@ cdef class Core:
 
     cdef int run_stages(self, const Py_buffer *xb, const Py_buffer *wb, const void *bias, const Py_buffer *yb) except -1:
         cdef int i, threads = self.use_threads()
-        cdef size_t prepared = 0, work = 0, need
+        cdef size_t prepared = 0, work = self.work_bytes(threads, wb != NULL)
         cdef char *block
         cdef nd_array y = array_of(yb, &self.axes)
         cdef nd_job job
         cdef nd_weights view
         cdef Stage *s
         for i in range(self.count):
-            s = &self.stages[i]
-            if s.prepared_bytes == 0:
-                continue
             if wb != NULL:
-                prepared = max(prepared, s.prepared_bytes)
-            work = max(work, self.method.c.forward_bytes(&s.p, self.k, threads))
+                prepared = max(prepared, self.stages[i].size.prepared)
         block = <char *>scratch_take(prepared + work + 64)
         if block == NULL:
             raise MemoryError(f"no memory for {prepared + work} bytes of workspace")
@@ -354,13 +353,13 @@ cdef class Core:
         with nogil:
             for i in range(self.count):
                 s = &self.stages[i]
-                if s.prepared_bytes == 0:
+                if s.size.prepared == 0:
                     continue
                 job.p = &s.p
                 job.w = s.prepared
                 if wb != NULL:
                     view = self.weights_of(wb, s)
-                    self.method.c.prepare(&s.p, self.k, &view, block, threads)
+                    self.method.c.prepare(&s.p, self.k, &view, block, job.workspace, threads)
                     job.w = block
                 job.y = y
                 job.y.data = y.data + self.k.size * (s.y_phase[0] * y.d + s.y_phase[1] * y.h + s.y_phase[2] * y.w)
@@ -382,6 +381,20 @@ cdef nd_problem forward_geometry(problem):
     p.pd, p.ph, p.pw = problem.before
     p.dtype = ND_F32 if problem.dtype == "float32" else ND_F64
     p.lanes_oc = problem.lanes_oc
+    return p
+
+
+cdef nd_problem stage_geometry(problem, stage):
+    """The C problem of one stage."""
+    cdef nd_problem p = forward_geometry(problem)
+    if stage.transposed:
+        p.icg, p.ocg = p.ocg, p.icg
+    p.id, p.ih, p.iw = stage.x
+    p.od, p.oh, p.ow = stage.y
+    p.kd, p.kh, p.kw = stage.k
+    p.sd, p.sh, p.sw = stage.stride
+    p.dd, p.dh, p.dw = stage.dilation
+    p.pd, p.ph, p.pw = stage.before
     return p
 
 

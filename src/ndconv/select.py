@@ -4,21 +4,15 @@
 problem: operations over the rate that the method reaches, plus the bytes it moves over the rate of the cache level that
 holds them. They rank methods; they do not promise times.
 """
-import importlib as _il  # TEMPORARY
 import math
 from dataclasses import dataclass
 
 
-def _try(n):  # TEMPORARY
-    try:
-        return _il.import_module("ndconv." + n)
-    except ImportError:
-        return None
-_direct, _fft, _gemm = map(_try, ("_direct", "_fft", "_gemm"))
+from ndconv import _direct, _fft, _gemm
 from ndconv._plan import Core, weight_grad_bytes
 from ndconv.stages import stages_of
 
-METHODS = {module.METHOD.name: module.METHOD for module in (_direct, _gemm, _fft) if module}
+METHODS = {module.METHOD.name: module.METHOD for module in (_direct, _gemm, _fft)}
 
 ACCURACIES = ("fast", "strict")
 WORKSPACE_LIMIT = 256 * 2**20
@@ -67,6 +61,7 @@ class Explanation:
 # matter for the choice.
 RATE = {"float32": 75e9, "float64": 37e9}
 BYTES_RATE = 12e9
+CYCLES = 3e9
 
 
 def _tile_efficiency(problem):
@@ -100,9 +95,7 @@ def gemm_cost(problem):
 
 def fft_cost(problem):
     """Seconds by tiles in the frequency domain: transforms of inputs and outputs, and one complex product a frequency."""
-    if not problem.taps:
-        return math.inf
-    return _fft.operations(problem) / (0.35 * RATE[problem.dtype]) + 2 * _bytes(problem) / BYTES_RATE
+    return _fft.estimate(problem) / CYCLES + 2 * _bytes(problem) / BYTES_RATE
 
 
 COSTS = {"direct": dense_cost, "gemm": gemm_cost, "fft": fft_cost}
