@@ -4,7 +4,8 @@
  * Rows of B and C are whole points [vectors][2][VL]; A is read one complex number at a time and broadcast. Which of
  * tiles, input and output channels are rows and which are lanes is the caller's choice: with many channels the lanes
  * hold output channels (A: tiles x input channels, as fft_split leaves them, in runs of VL), with few channels they hold
- * tiles (A: weights). The weight gradient sums over tiles.
+ * tiles (A: weights). The weight gradient sums over tiles. A long sum comes in parts, each added to what C holds: its
+ * rounding errors grow with the length of a part and the number of parts, not with their product.
  *
  * Budget: a complex sum takes two registers, so the tile has half the rows of the real one (gemm.h). For each k: 2 loads
  * a vector of B, 2 broadcasts a row of A, 4 multiply-adds a row and vector: on AVX2 (3 x 2) 10 loads for 12 cycles of
@@ -52,17 +53,16 @@ INLINE void NAME(product_tile)(const int mc, const int vc, const struct nd_produ
 #pragma GCC unroll 8
     for (int i = 0; i < mc; i++)
 #pragma GCC unroll 8
-        for (int v = 0; v < vc; v++) {
-            re[i][v] = s->add ? NAME(load)(c + i * s->c_row + v * POINT) : (vec){0};
-            im[i][v] = s->add ? NAME(load)(c + i * s->c_row + v * POINT + VL) : (vec){0};
-        }
+        for (int v = 0; v < vc; v++)
+            re[i][v] = im[i][v] = (vec){0};
     NAME(product_sums)(mc, vc, s, a, b, re, im);
 #pragma GCC unroll 8
     for (int i = 0; i < mc; i++)
 #pragma GCC unroll 8
         for (int v = 0; v < vc; v++) {
-            NAME(store)(c + i * s->c_row + v * POINT, re[i][v]);
-            NAME(store)(c + i * s->c_row + v * POINT + VL, im[i][v]);
+            T *to = c + i * s->c_row + v * POINT;
+            NAME(store)(to, s->add ? NAME(load)(to) + re[i][v] : re[i][v]);
+            NAME(store)(to + VL, s->add ? NAME(load)(to + VL) + im[i][v] : im[i][v]);
         }
 }
 

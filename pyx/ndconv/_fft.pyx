@@ -32,6 +32,9 @@ from ndconv._runtime cimport current_kernels, parallel_for
 
 from ndconv.stages import stages_of
 
+cdef enum:
+    STEPS = 128      # channels of a product's part: 16 KiB of the vector operand, and short sums err less
+
 # ------------------------------------------------------------------------------- prepared weights
 # [Tiling][tables][spectra][the weights as they are, for the tiles that are computed again]
 
@@ -222,18 +225,17 @@ cdef void multiply_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t en
     cdef const nd_problem *p = f.job.p
     cdef const nd_kernel_set *k = f.job.k
     cdef const Tiling *t = f.w.t
-    cdef ptrdiff_t i, m, tiles, columns, point = 2 * k.vl, rows = k.mr // 2, most = k.nr // k.vl
+    cdef ptrdiff_t i, first, m, tiles, columns, point = 2 * k.vl, rows = k.mr // 2, most = k.nr // k.vl
     cdef const char *a
     cdef const char *b
     cdef char *c
     cdef nd_product s
-    s.k, s.add = p.icg, False
     if t.lanes == CHANNELS:
         s.run, s.a_run, s.a_k, s.a_im, s.a_row = k.vl, point, 1, k.vl, t.icv * point
         s.b_k = s.c_row = t.ocv * point
         m, columns = f.count, t.ocv
     else:
-        s.run, s.a_run, s.a_k, s.a_im, s.a_row = p.icg, 0, 2, 1, 2 * p.icg
+        s.run, s.a_run, s.a_k, s.a_im, s.a_row = STEPS, 0, 2, 1, 2 * p.icg
         s.b_k = s.c_row = t.block * point
         m, columns = p.ocg, f.count
     tiles = ceil_div(m, rows)
@@ -243,10 +245,17 @@ cdef void multiply_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t en
             a, b = f.v + i * f.v_freq * t.point, f.w.spectra + i * p.icg * t.ocv * t.point
         else:
             a, b = f.w.spectra + i * p.ocg * p.icg * 2 * k.size, f.v + i * f.v_freq * t.point
-        multiply_tiles(k, &s, m, tiles, columns, most, t.point, a, b, c)
+        first = 0
+        while first < p.icg:
+            s.k, s.add = min(p.icg - first, <ptrdiff_t>STEPS), first > 0
+            multiply_tiles(k, &s, m, tiles, columns, most, t.point, a, b, c)
+            a += k.size * STEPS * (2 if t.lanes == CHANNELS else s.a_k)
+            b += k.size * STEPS * s.b_k
+            first += STEPS
 
 cdef inline void multiply_tiles(const nd_kernel_set *k, const nd_product *s, ptrdiff_t m, ptrdiff_t tiles, ptrdiff_t columns,
-                               ptrdiff_t most, ptrdiff_t point, const char *a, const char *b, char *c) noexcept nogil:
+                                ptrdiff_t most, ptrdiff_t point, const char *a, const char *b, char *c) noexcept nogil:
+    """All register tiles of m rows and so many vectors. The panel of B, STEPS rows of a tile's vectors, stays in L1."""
     cdef ptrdiff_t v = 0, j, row
     while v < columns:
         for j in range(tiles):

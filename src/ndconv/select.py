@@ -62,6 +62,8 @@ class Explanation:
 RATE = {"float32": 75e9, "float64": 37e9}
 BYTES_RATE = 12e9
 CYCLES = 3e9
+CALL = 1e-6     # seconds of a call with nothing to do
+TILING = 2e-5   # and of the fft method, which thinks before it works
 
 
 def _tile_efficiency(problem):
@@ -82,7 +84,7 @@ def _bytes(problem):
 
 def dense_cost(problem):
     """Seconds of a direct evaluation by register tiles."""
-    return problem.flops / (RATE[problem.dtype] * _tile_efficiency(problem)) + _bytes(problem) / BYTES_RATE
+    return CALL + problem.flops / (RATE[problem.dtype] * _tile_efficiency(problem)) + _bytes(problem) / BYTES_RATE
 
 
 def gemm_cost(problem):
@@ -95,7 +97,7 @@ def gemm_cost(problem):
 
 def fft_cost(problem):
     """Seconds by tiles in the frequency domain: transforms of inputs and outputs, and one complex product a frequency."""
-    return _fft.estimate(problem) / CYCLES + 2 * _bytes(problem) / BYTES_RATE
+    return TILING + _fft.estimate(problem) / CYCLES + 2 * _bytes(problem) / BYTES_RATE
 
 
 COSTS = {"direct": dense_cost, "gemm": gemm_cost, "fft": fft_cost}
