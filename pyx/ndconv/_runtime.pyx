@@ -95,6 +95,11 @@ def set_num_threads(n):
     """Use `n` >= 1 threads in calls that name none. Results do not depend on it.
 
     Raises TypeError unless `n` is an integer and ValueError below 1.
+
+    >>> import ndconv
+    >>> ndconv.set_num_threads(2)
+    >>> ndconv.get_num_threads()
+    2
     """
     global _threads
     _threads = check_threads(n)

@@ -272,7 +272,9 @@ def _plan_of(op, x, x_shape, w_shape, w_dtype, *options):
 
 
 def _as_tuple(value):
-    return tuple(map(_as_tuple, value)) if isinstance(value, (list, tuple, np.ndarray)) else value
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    return tuple(map(_as_tuple, value)) if isinstance(value, (list, tuple)) else value
 
 
 def _check_shape(shape, name):

@@ -52,20 +52,22 @@ def _forward_stage(p):
 
 
 def _axis_phases(size, taps, stride, dilation, before):
-    """(remainder, positions, taps, first tap, tap step, reach, padding before) of each phase of one axis."""
+    """(remainder, positions, taps, first tap, tap step, reach, padding before) of each phase of one axis.
+
+    Phases that no tap reaches are one entry without taps: a stride far beyond the kernel costs no more than the kernel.
+    """
     step = stride // math.gcd(dilation, stride)
     reach = step * dilation // stride
     phases = []
-    for r in range(min(stride, size)):
-        positions = -(-(size - r) // stride)
-        first = next((t for t in range(min(step, taps)) if (r + before - t * dilation) % stride == 0), None)
-        if first is None:
-            phases.append((r, positions, 0, 0, 1, 1, 0))
-            continue
-        count = -(-(taps - first) // step)
-        offset = (r + before - first * dilation) // stride
-        phases.append((r, positions, count, first, step, reach, (count - 1) * reach - offset))
-    return phases
+    for first in range(min(step, taps)):
+        r = (first * dilation - before) % stride
+        if r < size:
+            count = -(-(taps - first) // step)
+            offset = (r + before - first * dilation) // stride
+            phases.append((r, -(-(size - r) // stride), count, first, step, reach, (count - 1) * reach - offset))
+    if len(phases) < min(stride, size):
+        phases.append((0, 1, 0, 0, 1, 1, 0))
+    return sorted(phases)
 
 
 def _phase_stage(p, axes):
