@@ -87,6 +87,40 @@ struct nd_kernel_set {
     /* one weight's gradient by its definition; x and dy at their channels */
     void (*grad_point)(const struct nd_problem *p, const struct nd_array *x, const struct nd_array *dy,
                        const ptrdiff_t *tap, void *dw);
+    /* Pooling, kernels/pool*.h. To combine is to take the greatest, NaN above all (most != 0), or to add.
+     * to[i] = rows[r][i] combined over r < count, i < n, divided by `divisor` unless that is 0 */
+    void (*pool_combine)(void *to, const void *const *rows, ptrdiff_t count, ptrdiff_t n, int most, double divisor);
+    /* to[(at + i) % split * phase + (at + i) / split] = from[i], i < n */
+    void (*pool_split)(void *to, ptrdiff_t phase, ptrdiff_t split, ptrdiff_t at, const void *from, ptrdiff_t n);
+    /* y[j] = from[taps[t] + j] combined over t < count, j < n, over cells[j]*rows unless cells is NULL; from and cells are
+     * readable up to whole vectors */
+    void (*pool_taps)(void *y, const void *from, const ptrdiff_t *taps, ptrdiff_t count, ptrdiff_t n, int most,
+                      const void *cells, double rows);
+    /* r[i] = b[i + t*unit] combined over t < k, i <= n - 1 - (k-1)*unit; returns r, which is b or spare. Both are destroyed, and
+     * accessible for a vector beyond n */
+    void *(*pool_window)(void *b, void *spare, ptrdiff_t n, ptrdiff_t k, ptrdiff_t unit, int most);
+    /* to[j*to_step] = from[j*step] / (cells[j*cells_step] * rows), j < n */
+    void (*pool_store)(void *to, ptrdiff_t to_step, const void *from, ptrdiff_t step, ptrdiff_t n, const void *cells,
+                       ptrdiff_t cells_step, double rows);
+    /* to[i] = value, i < n */
+    void (*pool_fill)(void *to, ptrdiff_t n, double value);
+    /* the greatest of from[i*step], i < n, and its first position if `at` is not NULL */
+    double (*pool_top)(const void *from, ptrdiff_t n, ptrdiff_t step, ptrdiff_t *at);
+    /* Positions are integers as wide as the dtype; the greatest integer stands for none.
+     * to[i] = the greatest of rows[r][i], r < count, at[i] = bases[r] + i*step of the first such r, i < n */
+    void (*pool_combine_index)(void *to, void *at, const void *const *rows, const ptrdiff_t *bases, ptrdiff_t count,
+                               ptrdiff_t n, ptrdiff_t step);
+    /* y[j], y_at[j] = the greatest from[taps[t] + j] and the least at[taps[t] + j] that has it, t < count, j < n */
+    void (*pool_taps_index)(void *y, void *y_at, const void *from, const void *at, const ptrdiff_t *taps, ptrdiff_t count,
+                            ptrdiff_t n);
+    /* to[j*step], integers of `size` bytes, = at[j] or -1 for none, j < n */
+    void (*pool_store_index)(void *to, ptrdiff_t size, ptrdiff_t step, const void *at, ptrdiff_t n);
+    /* one window by its definition: the combination of x[offsets] with the strides and counts of a box of taps;
+     * at receives the number, in the box's row-major order, of the first greatest */
+    double (*pool_point)(const void *x, const ptrdiff_t *taps, const ptrdiff_t *steps, int most, ptrdiff_t *at);
+    /* dx[at[i*at_step]*cell] += dy[i*dy_step], i < n, for positions 0 <= at < cells, integers of `size` bytes */
+    void (*pool_scatter)(void *dx, ptrdiff_t cells, ptrdiff_t cell, const void *dy, ptrdiff_t dy_step, const void *at,
+                         ptrdiff_t size, ptrdiff_t at_step, ptrdiff_t n);
     /* multiply-adds on registers only; result takes one vector; returns the operations done */
     double (*peak)(ptrdiff_t steps, void *result);
 };

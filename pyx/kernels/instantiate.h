@@ -14,6 +14,8 @@
 #include "fft_spectrum.h"
 #include "fft_product.h"
 #include "fft_rows.h"
+#include "pool.h"
+#include "pool_index.h"
 
 static const struct nd_kernel_set NAME(set) = {
     .size = sizeof(T),
@@ -38,11 +40,27 @@ static const struct nd_kernel_set NAME(set) = {
     .fft_store = NAME(fft_store),
     .conv_points = NAME(conv_points),
     .grad_point = NAME(grad_point),
+    .pool_combine = NAME(pool_combine),
+    .pool_split = NAME(pool_split),
+    .pool_taps = NAME(pool_taps),
+    .pool_window = NAME(pool_window),
+    .pool_store = NAME(pool_store),
+    .pool_fill = NAME(pool_fill),
+    .pool_top = NAME(pool_top),
+    .pool_combine_index = NAME(pool_combine_index),
+    .pool_taps_index = NAME(pool_taps_index),
+    .pool_store_index = NAME(pool_store_index),
+    .pool_point = NAME(pool_point),
+    .pool_scatter = NAME(pool_scatter),
     .peak = NAME(peak),
 };
 
 #undef vec
 #undef vec_unaligned
+#undef ivec
+#undef ivec_unaligned
+#undef IT
+#undef IT_MAX
 #undef VL
 #undef LANES
 #undef NAME

@@ -65,6 +65,26 @@ cdef extern from "kernels.h" nogil:
                             void *y, ptrdiff_t y_w, const void *bias) noexcept nogil
         void (*grad_point)(const nd_problem *p, const nd_array *x, const nd_array *dy, const ptrdiff_t *tap,
                            void *dw) noexcept nogil
+        void (*pool_combine)(void *to, const void *const *rows, ptrdiff_t count, ptrdiff_t n, int most,
+                             double divisor) noexcept nogil
+        void (*pool_split)(void *to, ptrdiff_t phase, ptrdiff_t split, ptrdiff_t at, const void *src,
+                           ptrdiff_t n) noexcept nogil
+        void (*pool_taps)(void *y, const void *src, const ptrdiff_t *taps, ptrdiff_t count, ptrdiff_t n, int most,
+                          const void *cells, double rows) noexcept nogil
+        void *(*pool_window)(void *b, void *spare, ptrdiff_t n, ptrdiff_t k, ptrdiff_t unit, int most) noexcept nogil
+        void (*pool_store)(void *to, ptrdiff_t to_step, const void *src, ptrdiff_t step, ptrdiff_t n, const void *cells,
+                           ptrdiff_t cells_step, double rows) noexcept nogil
+        void (*pool_fill)(void *to, ptrdiff_t n, double value) noexcept nogil
+        double (*pool_top)(const void *src, ptrdiff_t n, ptrdiff_t step, ptrdiff_t *at) noexcept nogil
+        void (*pool_combine_index)(void *to, void *at, const void *const *rows, const ptrdiff_t *bases, ptrdiff_t count,
+                                   ptrdiff_t n, ptrdiff_t step) noexcept nogil
+        void (*pool_taps_index)(void *y, void *y_at, const void *src, const void *at, const ptrdiff_t *taps,
+                                ptrdiff_t count, ptrdiff_t n) noexcept nogil
+        void (*pool_store_index)(void *to, ptrdiff_t size, ptrdiff_t step, const void *at, ptrdiff_t n) noexcept nogil
+        double (*pool_point)(const void *x, const ptrdiff_t *taps, const ptrdiff_t *steps, int most,
+                             ptrdiff_t *at) noexcept nogil
+        void (*pool_scatter)(void *dx, ptrdiff_t cells, ptrdiff_t cell, const void *dy, ptrdiff_t dy_step, const void *at,
+                             ptrdiff_t size, ptrdiff_t at_step, ptrdiff_t n) noexcept nogil
         double (*peak)(ptrdiff_t steps, void *result) noexcept nogil
     struct nd_kernels:
         const char *isa

@@ -1,18 +1,16 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
 """The run of a plan: check the buffers, allocate what is missing, hand over to the method without the GIL."""
-from cpython.buffer cimport (PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release,
-                             PyObject_GetBuffer)
+from cpython.buffer cimport PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
-from ndconv._c cimport (ND_F32, ND_F64, nd_array, nd_job, nd_kernel_set, nd_problem, nd_sizes,
-                        nd_weights)
+from ndconv._arrays cimport (Axes, array_of, axes_of, has_shape, may_overlap, open_input, open_output, stride_at)
+from ndconv._c cimport (ND_F32, ND_F64, nd_array, nd_job, nd_kernel_set, nd_problem, nd_sizes, nd_weights)
 from ndconv._method cimport Method
 from ndconv._runtime cimport current_kernels, default_threads, parallel_for, scratch_give, scratch_take
 
 import numpy as np
 
-cdef object _ndarray = np.ndarray
 cdef object _empty = np.empty
 
 # Work below this many operations stays on the calling thread: 0.3 million take about as long as waking a worker.
@@ -27,88 +25,6 @@ cdef struct Stage:
     bint transposed
     nd_sizes size        # size.prepared is 0 where there is nothing to do
     void *prepared
-
-# Which axis of a user's array is n, c, d, h, w; -1 for one that it lacks.
-cdef struct Axes:
-    int n, c, d, h, w
-
-cdef Axes axes_of(int rank, bint batched, bint channels_last) noexcept:
-    cdef int first = 1 if batched else 0
-    cdef int spatial = first if channels_last else first + 1
-    cdef Axes a
-    a.n = 0 if batched else -1
-    a.c = first + rank if channels_last else first
-    a.w = spatial + rank - 1
-    a.h = spatial + rank - 2 if rank > 1 else -1
-    a.d = spatial if rank > 2 else -1
-    return a
-
-cdef inline ptrdiff_t stride_at(const Py_buffer *b, int axis) noexcept nogil:
-    return b.strides[axis] // b.itemsize if axis >= 0 else 0
-
-cdef nd_array array_of(const Py_buffer *b, const Axes *a) noexcept nogil:
-    cdef nd_array r
-    r.data = <char *>b.buf
-    r.n, r.c = stride_at(b, a.n), stride_at(b, a.c)
-    r.d, r.h, r.w = stride_at(b, a.d), stride_at(b, a.h), stride_at(b, a.w)
-    return r
-
-cdef bint is_plain(const Py_buffer *b, char letter) noexcept nogil:
-    """Native byte order, and every element at a multiple of its size: what the kernels read."""
-    cdef int i
-    if b.format == NULL or b.format[0] != letter or b.format[1] != 0 or <size_t>b.buf % <size_t>b.itemsize:
-        return False
-    for i in range(b.ndim):
-        if b.strides[i] % b.itemsize:
-            return False
-    return True
-
-cdef object open_input(object a, str name, str dtype, Py_buffer *b):
-    """The array behind `a`, its buffer open in b; foreign byte order and odd addresses are copied."""
-    if type(a) is not _ndarray:
-        a = np.asarray(a)
-    cdef char letter = c'f' if dtype == "float32" else c'd'
-    if a.dtype.kind == "f":
-        PyObject_GetBuffer(a, b, PyBUF_FORMAT | PyBUF_STRIDES)
-        if is_plain(b, letter):
-            return a
-        PyBuffer_Release(b)
-    if a.dtype.newbyteorder("=") != dtype:
-        raise TypeError(f"{name} must be {dtype}, as the problem is; got {a.dtype}")
-    a = np.array(a, dtype=dtype, copy=True)
-    PyObject_GetBuffer(a, b, PyBUF_FORMAT | PyBUF_STRIDES)
-    return a
-
-cdef bint has_shape(const Py_buffer *b, tuple shape):
-    if b.ndim != len(shape):
-        return False
-    cdef int i
-    for i in range(b.ndim):
-        if b.shape[i] != <ptrdiff_t>shape[i]:
-            return False
-    return True
-
-cdef void byte_range(const Py_buffer *b, char **low, char **high) noexcept nogil:
-    cdef int i
-    cdef ptrdiff_t reach
-    low[0] = <char *>b.buf
-    high[0] = <char *>b.buf + b.itemsize
-    for i in range(b.ndim):
-        reach = (b.shape[i] - 1) * b.strides[i]
-        if reach > 0:
-            high[0] += reach
-        else:
-            low[0] += reach
-
-cdef bint may_overlap(const Py_buffer *a, const Py_buffer *b) noexcept nogil:
-    cdef char *alow
-    cdef char *ahigh
-    cdef char *blow
-    cdef char *bhigh
-    byte_range(a, &alow, &ahigh)
-    byte_range(b, &blow, &bhigh)
-    return alow < bhigh and blow < ahigh
-
 
 cdef class Core:
     """The compiled half of a plan: a method, its stages, and the shapes it accepts.
@@ -289,7 +205,7 @@ cdef class Core:
             if bias is not None:
                 bias = open_input(bias, "bias", self.dtype, &bb)
             if out is not None:
-                self.open_output(out, &yb)
+                open_output(out, self.out_shape, self.dtype, &yb)
                 overlap = (may_overlap(&xb, &yb) or (w is not None and may_overlap(&wb, &yb))
                            or (bias is not None and may_overlap(&bb, &yb)))
                 if overlap:
@@ -310,20 +226,6 @@ cdef class Core:
             np.copyto(out, y)
             return out
         return y
-
-    cdef int open_output(self, object out, Py_buffer *b) except -1:
-        if not isinstance(out, _ndarray):
-            raise TypeError(f"out must be a NumPy array, not {type(out).__name__}")
-        if out.dtype != self.dtype or not out.dtype.isnative:
-            raise TypeError(f"out must be {self.dtype}; got {out.dtype}")
-        if out.shape != self.out_shape:
-            raise ValueError(f"out must have shape {self.out_shape}; got {out.shape}")
-        if not out.flags.writeable:
-            raise ValueError("out is read-only; it must be writeable")
-        if not out.flags.aligned:
-            raise ValueError("out is not aligned to its dtype; pass an array made by np.empty")
-        PyObject_GetBuffer(out, b, PyBUF_STRIDES | PyBUF_WRITABLE)
-        return 0
 
     cdef fill_output(self, y, bias):
         """What no tap reaches is the bias."""

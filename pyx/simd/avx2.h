@@ -2,3 +2,5 @@
 #define VL_BYTES 32
 #define TILE_ROWS 6
 #define TILE_VECTORS 2
+#define VECTOR_MAX_F32(a, m) _mm256_max_ps(a, m)
+#define VECTOR_MAX_F64(a, m) _mm256_max_pd(a, m)

@@ -3,3 +3,5 @@
 #define VL_BYTES 64
 #define TILE_ROWS 14
 #define TILE_VECTORS 2
+#define VECTOR_MAX_F32(a, m) _mm512_max_ps(a, m)
+#define VECTOR_MAX_F64(a, m) _mm512_max_pd(a, m)

@@ -11,8 +11,23 @@
 typedef T vec __attribute__((vector_size(VL_BYTES)));
 typedef T vec_unaligned __attribute__((vector_size(VL_BYTES), aligned(sizeof(T)), may_alias));
 
+/* Integers as wide as T: masks of comparisons, and positions. */
+#define ivec NAME(ivec)
+#define ivec_unaligned NAME(ivec_unaligned)
+#if TSIZE == 4
+#define IT int32_t
+#define IT_MAX INT32_MAX
+#else
+#define IT int64_t
+#define IT_MAX INT64_MAX
+#endif
+typedef IT ivec __attribute__((vector_size(VL_BYTES)));
+typedef IT ivec_unaligned __attribute__((vector_size(VL_BYTES), aligned(sizeof(IT)), may_alias));
+
 static inline vec NAME(load)(const T *p) { return *(const vec_unaligned *)p; }
 static inline void NAME(store)(T *p, vec v) { *(vec_unaligned *)p = v; }
+static inline ivec NAME(load_index)(const IT *p) { return *(const ivec_unaligned *)p; }
+static inline void NAME(store_index)(IT *p, ivec v) { *(ivec_unaligned *)p = v; }
 static inline vec NAME(broadcast)(T s) { return (vec){0} + s; }
 
 /* The first n lanes, the rest zero; touches no byte beyond p[n-1]. */
@@ -48,6 +63,45 @@ static inline void NAME(store_part)(T *p, vec v, ptrdiff_t n)
 #define INTERLEAVE_HIGH(a, b)                                                                                \
     __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
 #endif
+
+/* Every second lane of a followed by b: the even ones, the odd ones. */
+#if LANES == 2
+#define EVENS 0, 2
+#define ODDS 1, 3
+#elif LANES == 4
+#define EVENS 0, 2, 4, 6
+#define ODDS 1, 3, 5, 7
+#elif LANES == 8
+#define EVENS 0, 2, 4, 6, 8, 10, 12, 14
+#define ODDS 1, 3, 5, 7, 9, 11, 13, 15
+#elif LANES == 16
+#define EVENS 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
+#define ODDS 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
+#endif
+static inline vec NAME(evens)(vec a, vec b) { return __builtin_shufflevector(a, b, EVENS); }
+static inline vec NAME(odds)(vec a, vec b) { return __builtin_shufflevector(a, b, ODDS); }
+#undef EVENS
+#undef ODDS
+
+/* mask ? a : b */
+static inline vec NAME(select)(ivec mask, vec a, vec b) { return (vec)(((ivec)a & mask) | ((ivec)b & ~mask)); }
+static inline ivec NAME(select_index)(ivec mask, ivec a, ivec b) { return (a & mask) | (b & ~mask); }
+
+/* The greater of a and m; NaN where either is. VECTOR_MAX, where simd/<isa>.h has it, gives m or NaN if a or m is NaN. */
+#if TSIZE == 4 && defined(VECTOR_MAX_F32)
+#define VECTOR_MAX VECTOR_MAX_F32
+#elif TSIZE == 8 && defined(VECTOR_MAX_F64)
+#define VECTOR_MAX VECTOR_MAX_F64
+#endif
+static inline vec NAME(greater)(vec a, vec m)
+{
+#ifdef VECTOR_MAX
+    return (vec)((ivec)VECTOR_MAX(a, m) | (ivec)(a != a));
+#else
+    return NAME(select)((ivec)(a > m) | (ivec)(a != a), a, m);
+#endif
+}
+#undef VECTOR_MAX
 
 /* LANES rows of LANES elements become columns. Interleaving row i with row i + LANES/2 for all i moves every
  * element's index (row and column bits as one number) one bit to the left; after log2(LANES) rounds rows and

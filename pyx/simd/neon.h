@@ -2,3 +2,5 @@
 #define VL_BYTES 16
 #define TILE_ROWS 8
 #define TILE_VECTORS 3
+#define VECTOR_MAX_F32(a, m) vmaxq_f32(a, m)
+#define VECTOR_MAX_F64(a, m) vmaxq_f64(a, m)

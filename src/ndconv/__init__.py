@@ -16,11 +16,7 @@ from ndconv.conv import (
     plan_conv,
 )
 from ndconv.plan import Plan
-
-try:  # TEMPORARY
-    from ndconv.pool import avg_pool, avg_pool_backward, global_pool, global_pool_backward, max_pool, max_pool_backward
-except ImportError:
-    pass
+from ndconv.pool import avg_pool, avg_pool_backward, global_pool, global_pool_backward, max_pool, max_pool_backward
 from ndconv.runtime import clear_caches, get_isa, get_num_threads, isas, num_threads, set_isa, set_num_threads, show_config
 from ndconv.select import MethodNotApplicable
 

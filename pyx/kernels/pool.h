@@ -1,0 +1,244 @@
+/* pool: windows of elements combined by the greatest, NaN above all, or the sum.
+ *
+ * A window is separable: rows are combined element by element first (pool_combine), then shifted copies of what that gives
+ * (pool_taps). Strides along a row are split into phases, so that neighbouring windows are neighbouring elements again.
+ * Large windows double: the combination of 2m neighbours is that of two combinations of m (pool_window), log2(k) steps
+ * instead of k - 1, in a fixed order. Running maxima take 3 - 4/k steps (van Herk 1992; Gil and Werman 1993), but along
+ * each element's predecessor; steps of doubling are as wide as the vectors.
+ *
+ * Registers: pool_combine holds 4 vectors and reads one operand from memory. Bytes moved: every row of a window once from
+ * the first-level cache a window row; from memory once. Bound by loads: two vectors a cycle. */
+
+#define POOL_INLINE static inline __attribute__((always_inline))
+
+POOL_INLINE vec NAME(pool_both)(vec a, vec m, int most) { return most ? NAME(greater)(a, m) : m + a; }
+POOL_INLINE T NAME(pool_both_one)(T a, T m, int most) { return most ? ((a > m) | (a != a) ? a : m) : m + a; }
+
+/* n < VL lanes, in constant sizes */
+POOL_INLINE void NAME(pool_store_few)(T *to, vec v, ptrdiff_t n)
+{
+    T lane[VL_BYTES / sizeof(T)] __attribute__((aligned(VL_BYTES)));
+    *(vec *)lane = v;
+    NAME(copy)(to, lane, n, 1);
+}
+
+/* `vectors` vectors of a combination, from element i on */
+POOL_INLINE void NAME(pool_combine_at)(T *to, const void *const *rows, ptrdiff_t count, ptrdiff_t i, int vectors,
+                                       int most, T divisor)
+{
+    vec m[4];
+    for (int v = 0; v < vectors; v++)
+        m[v] = NAME(load)((const T *)rows[0] + i + v * VL);
+    for (ptrdiff_t r = 1; r < count; r++)
+        for (int v = 0; v < vectors; v++)
+            m[v] = NAME(pool_both)(NAME(load)((const T *)rows[r] + i + v * VL), m[v], most);
+    for (int v = 0; v < vectors; v++)
+        NAME(store)(to + i + v * VL, divisor ? m[v] / NAME(broadcast)(divisor) : m[v]);
+}
+
+POOL_INLINE void NAME(pool_combine_as)(T *restrict to, const void *const *rows, ptrdiff_t count, ptrdiff_t n, int most,
+                                       T divisor)
+{
+    ptrdiff_t i = 0;
+    for (; i + 4 * VL <= n; i += 4 * VL)
+        NAME(pool_combine_at)(to, rows, count, i, 4, most, divisor);
+    for (; i + VL <= n; i += VL)
+        NAME(pool_combine_at)(to, rows, count, i, 1, most, divisor);
+    if (i < n && n >= VL) {
+        NAME(pool_combine_at)(to, rows, count, n - VL, 1, most, divisor);
+        return;
+    }
+    for (; i < n; i++) {
+        T m = ((const T *)rows[0])[i];
+        for (ptrdiff_t r = 1; r < count; r++)
+            m = NAME(pool_both_one)(((const T *)rows[r])[i], m, most);
+        to[i] = divisor ? m / divisor : m;
+    }
+}
+
+static void NAME(pool_combine)(void *to, const void *const *rows, ptrdiff_t count, ptrdiff_t n, int most, double divisor)
+{
+    if (most)
+        NAME(pool_combine_as)(to, rows, count, n, 1, 0);
+    else
+        NAME(pool_combine_as)(to, rows, count, n, 0, (T)divisor);
+}
+
+static void NAME(pool_split)(void *to_, ptrdiff_t phase, ptrdiff_t split, ptrdiff_t at, const void *from_, ptrdiff_t n)
+{
+    T *restrict to = to_;
+    const T *restrict from = from_;
+    ptrdiff_t i = 0;
+    if (split == 2) {
+        T *restrict first = to + at % 2 * phase + at / 2;
+        T *restrict second = to + (at + 1) % 2 * phase + (at + 1) / 2;
+        for (; i + 2 * VL <= n; i += 2 * VL) {
+            vec a = NAME(load)(from + i), b = NAME(load)(from + i + VL);
+            NAME(store)(first + i / 2, NAME(evens)(a, b));
+            NAME(store)(second + i / 2, NAME(odds)(a, b));
+        }
+        for (; i < n; i++)
+            (i % 2 ? second : first)[i / 2] = from[i];
+        return;
+    }
+    ptrdiff_t p = (at + i) % split, q = (at + i) / split;
+    for (; i < n; i++) {
+        to[p * phase + q] = from[i];
+        if (++p == split)
+            p = 0, q++;
+    }
+}
+
+POOL_INLINE vec NAME(pool_taps_at)(const T *from, const ptrdiff_t *taps, ptrdiff_t count, ptrdiff_t j, int most,
+                                   const T *cells, T rows)
+{
+    vec m = NAME(load)(from + taps[0] + j);
+    for (ptrdiff_t t = 1; t < count; t++)
+        m = NAME(pool_both)(NAME(load)(from + taps[t] + j), m, most);
+    return cells ? m / (NAME(load)(cells + j) * NAME(broadcast)(rows)) : m;
+}
+
+POOL_INLINE void NAME(pool_taps_as)(T *y, const T *from, const ptrdiff_t *taps, ptrdiff_t count, ptrdiff_t n, int most,
+                                    const T *cells, T rows)
+{
+    ptrdiff_t j = 0;
+    for (; j + VL <= n; j += VL)
+        NAME(store)(y + j, NAME(pool_taps_at)(from, taps, count, j, most, cells, rows));
+    if (j < n && n >= VL)
+        NAME(store)(y + n - VL, NAME(pool_taps_at)(from, taps, count, n - VL, most, cells, rows));
+    else if (j < n)
+        NAME(pool_store_few)(y, NAME(pool_taps_at)(from, taps, count, 0, most, cells, rows), n);
+}
+
+static void NAME(pool_taps)(void *y, const void *from, const ptrdiff_t *taps, ptrdiff_t count, ptrdiff_t n, int most,
+                            const void *cells, double rows)
+{
+    if (most && count == 2)
+        NAME(pool_taps_as)(y, from, taps, 2, n, 1, NULL, 0);
+    else if (most && count == 3)
+        NAME(pool_taps_as)(y, from, taps, 3, n, 1, NULL, 0);
+    else if (most)
+        NAME(pool_taps_as)(y, from, taps, count, n, 1, NULL, 0);
+    else
+        NAME(pool_taps_as)(y, from, taps, count, n, 0, cells, (T)rows);
+}
+
+/* to[i] = a[i + t*unit] combined over t < k, i < n, by whole vectors; `to` may be `a` */
+POOL_INLINE void NAME(pool_neighbours)(T *to, const T *a, ptrdiff_t n, ptrdiff_t k, ptrdiff_t unit, int most)
+{
+    for (ptrdiff_t i = 0; i < n; i += VL) {
+        vec m = NAME(load)(a + i);
+        for (ptrdiff_t t = 1; t < k; t++)
+            m = NAME(pool_both)(NAME(load)(a + i + t * unit), m, most);
+        NAME(store)(to + i, m);
+    }
+}
+
+/* to[i] = a[i] and b[i] combined, i < n, by whole vectors; `to` may be a */
+POOL_INLINE void NAME(pool_pairs)(T *to, const T *a, const T *b, ptrdiff_t n, int most)
+{
+    for (ptrdiff_t i = 0; i < n; i += VL)
+        NAME(store)(to + i, NAME(pool_both)(NAME(load)(b + i), NAME(load)(a + i), most));
+}
+
+/* Windows of k = 2^p + rest: windows of 2, 4, ... 2^p by doubling; two of 2^p that overlap make the greatest of k; sums of
+ * the sizes in k's binary digits make the sum of k. */
+POOL_INLINE void *NAME(pool_window_as)(T *b, T *spare, ptrdiff_t n, ptrdiff_t k, ptrdiff_t unit, int most)
+{
+    const ptrdiff_t last = n - (k - 1) * unit;
+    ptrdiff_t done = 0; /* of the sum */
+    for (ptrdiff_t m = 1;; m *= 2) {
+        const int final = 2 * m > k;
+        if (most && final) {
+            if (m < k)
+                NAME(pool_pairs)(b, b, b + (k - m) * unit, last, 1);
+            return b;
+        }
+        if (!most && (k & m)) {
+            if (done)
+                NAME(pool_pairs)(spare, spare, b + done * unit, last, 0);
+            else if (final)
+                return b;
+            else
+                NAME(copy)(spare, b, last, 1);
+            done += m;
+            if (final)
+                return spare;
+        }
+        NAME(pool_pairs)(b, b, b + m * unit, n - (2 * m - 1) * unit, most);
+    }
+}
+
+static void *NAME(pool_window)(void *b, void *spare, ptrdiff_t n, ptrdiff_t k, ptrdiff_t unit, int most)
+{
+    const ptrdiff_t last = n - (k - 1) * unit;
+    if (k == 1)
+        return b;
+    if (most && k == 2)
+        NAME(pool_neighbours)(b, b, last, 2, unit, 1);
+    else if (most && k == 3)
+        NAME(pool_neighbours)(b, b, last, 3, unit, 1);
+    else if (most)
+        return NAME(pool_window_as)(b, spare, n, k, unit, 1);
+    else if (k == 2)
+        NAME(pool_neighbours)(b, b, last, 2, unit, 0);
+    else if (k == 3)
+        NAME(pool_neighbours)(b, b, last, 3, unit, 0);
+    else
+        return NAME(pool_window_as)(b, spare, n, k, unit, 0);
+    return b;
+}
+
+static void NAME(pool_store)(void *to_, ptrdiff_t to_step, const void *from_, ptrdiff_t step, ptrdiff_t n,
+                             const void *cells_, ptrdiff_t cells_step, double rows_)
+{
+    T *restrict to = to_;
+    const T *restrict from = from_, *restrict cells = cells_;
+    const T rows = (T)rows_;
+    if (to_step == 1 && step == 1 && cells_step == 1)
+        for (ptrdiff_t j = 0; j < n; j++)
+            to[j] = from[j] / (cells[j] * rows);
+    else if (to_step == 1 && step == 1 && cells_step == 0)
+        for (ptrdiff_t j = 0; j < n; j++)
+            to[j] = from[j] / (cells[0] * rows);
+    else
+        for (ptrdiff_t j = 0; j < n; j++)
+            to[j * to_step] = from[j * step] / (cells[j * cells_step] * rows);
+}
+
+static void NAME(pool_fill)(void *to_, ptrdiff_t n, double value)
+{
+    T *to = to_;
+    for (ptrdiff_t i = 0; i < n; i++)
+        to[i] = (T)value;
+}
+
+/* The greatest in eight independent vectors, then the first place that has it. */
+static double NAME(pool_top)(const void *from_, ptrdiff_t n, ptrdiff_t step, ptrdiff_t *at)
+{
+    const T *from = from_;
+    T m = from[0];
+    ptrdiff_t i = 0;
+    if (step == 1 && n >= 8 * VL) {
+        vec part[8];
+#pragma GCC unroll 8
+        for (int v = 0; v < 8; v++)
+            part[v] = NAME(load)(from + v * VL);
+        for (i = 8 * VL; i + 8 * VL <= n; i += 8 * VL)
+#pragma GCC unroll 8
+            for (int v = 0; v < 8; v++)
+                part[v] = NAME(greater)(NAME(load)(from + i + v * VL), part[v]);
+        for (int v = 0; v < 8; v++)
+            for (int l = 0; l < VL; l++)
+                m = NAME(pool_both_one)(part[v][l], m, 1);
+    }
+    for (; i < n; i++)
+        m = NAME(pool_both_one)(from[i * step], m, 1);
+    if (at)
+        for (i = 0; i < n; i++)
+            if (from[i * step] == m || from[i * step] != from[i * step]) {
+                *at = i;
+                break;
+            }
+    return m;
+}

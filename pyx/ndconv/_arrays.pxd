@@ -1,0 +1,17 @@
+# Users' arrays as the kernels see them.
+from ndconv._c cimport nd_array
+
+# Which axis of a user's array is n, c, d, h, w; -1 for one that it lacks.
+cdef struct Axes:
+    int n, c, d, h, w
+
+cdef inline ptrdiff_t stride_at(const Py_buffer *b, int axis) noexcept nogil:
+    return b.strides[axis] // b.itemsize if axis >= 0 else 0
+
+cdef Axes axes_of(int rank, bint batched, bint channels_last) noexcept
+cdef nd_array array_of(const Py_buffer *b, const Axes *a) noexcept nogil
+cdef object open_input(object a, str name, str dtype, Py_buffer *b)
+cdef bint has_shape(const Py_buffer *b, tuple shape)
+cdef bint may_overlap(const Py_buffer *a, const Py_buffer *b) noexcept nogil
+# `out` as the user gave it, checked, its buffer open in b
+cdef int open_output(object out, tuple shape, str dtype, Py_buffer *b) except -1

@@ -1,0 +1,99 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
+"""Users' arrays as the kernels see them: buffers opened and checked, axes named, overlaps found."""
+from cpython.buffer cimport (PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release,
+                             PyObject_GetBuffer)
+
+from ndconv._c cimport nd_array
+
+import numpy as np
+
+cdef object _ndarray = np.ndarray
+
+cdef Axes axes_of(int rank, bint batched, bint channels_last) noexcept:
+    cdef int first = 1 if batched else 0
+    cdef int spatial = first if channels_last else first + 1
+    cdef Axes a
+    a.n = 0 if batched else -1
+    a.c = first + rank if channels_last else first
+    a.w = spatial + rank - 1
+    a.h = spatial + rank - 2 if rank > 1 else -1
+    a.d = spatial if rank > 2 else -1
+    return a
+
+cdef nd_array array_of(const Py_buffer *b, const Axes *a) noexcept nogil:
+    cdef nd_array r
+    r.data = <char *>b.buf
+    r.n, r.c = stride_at(b, a.n), stride_at(b, a.c)
+    r.d, r.h, r.w = stride_at(b, a.d), stride_at(b, a.h), stride_at(b, a.w)
+    return r
+
+cdef bint is_plain(const Py_buffer *b, char letter) noexcept nogil:
+    """Native byte order, and every element at a multiple of its size: what the kernels read."""
+    cdef int i
+    if b.format == NULL or b.format[0] != letter or b.format[1] != 0 or <size_t>b.buf % <size_t>b.itemsize:
+        return False
+    for i in range(b.ndim):
+        if b.strides[i] % b.itemsize:
+            return False
+    return True
+
+cdef object open_input(object a, str name, str dtype, Py_buffer *b):
+    """The array behind `a`, its buffer open in b; foreign byte order and odd addresses are copied."""
+    if type(a) is not _ndarray:
+        a = np.asarray(a)
+    cdef char letter = c'f' if dtype == "float32" else c'd'
+    if a.dtype.kind == "f":
+        PyObject_GetBuffer(a, b, PyBUF_FORMAT | PyBUF_STRIDES)
+        if is_plain(b, letter):
+            return a
+        PyBuffer_Release(b)
+    if a.dtype.newbyteorder("=") != dtype:
+        raise TypeError(f"{name} must be {dtype}, as the problem is; got {a.dtype}")
+    a = np.array(a, dtype=dtype, copy=True)
+    PyObject_GetBuffer(a, b, PyBUF_FORMAT | PyBUF_STRIDES)
+    return a
+
+cdef bint has_shape(const Py_buffer *b, tuple shape):
+    if b.ndim != len(shape):
+        return False
+    cdef int i
+    for i in range(b.ndim):
+        if b.shape[i] != <ptrdiff_t>shape[i]:
+            return False
+    return True
+
+cdef void byte_range(const Py_buffer *b, char **low, char **high) noexcept nogil:
+    cdef int i
+    cdef ptrdiff_t reach
+    low[0] = <char *>b.buf
+    high[0] = <char *>b.buf + b.itemsize
+    for i in range(b.ndim):
+        reach = (b.shape[i] - 1) * b.strides[i]
+        if reach > 0:
+            high[0] += reach
+        else:
+            low[0] += reach
+
+cdef bint may_overlap(const Py_buffer *a, const Py_buffer *b) noexcept nogil:
+    cdef char *alow
+    cdef char *ahigh
+    cdef char *blow
+    cdef char *bhigh
+    byte_range(a, &alow, &ahigh)
+    byte_range(b, &blow, &bhigh)
+    return alow < bhigh and blow < ahigh
+
+
+cdef int open_output(object out, tuple shape, str dtype, Py_buffer *b) except -1:
+    if not isinstance(out, _ndarray):
+        raise TypeError(f"out must be a NumPy array, not {type(out).__name__}")
+    if out.dtype != dtype or not out.dtype.isnative:
+        raise TypeError(f"out must be {dtype}; got {out.dtype}")
+    if out.shape != shape:
+        raise ValueError(f"out must have shape {shape}; got {out.shape}")
+    if not out.flags.writeable:
+        raise ValueError("out is read-only; it must be writeable")
+    if not out.flags.aligned:
+        raise ValueError("out is not aligned to its dtype; pass an array made by np.empty")
+    PyObject_GetBuffer(out, b, PyBUF_STRIDES | PyBUF_WRITABLE)
+    return 0

@@ -1,0 +1,167 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
+"""Pooling's loops over whole planes: global pooling, and the gradient of the greatest by its indices."""
+from cpython.buffer cimport PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from libc.stdint cimport int32_t, int64_t
+from libc.string cimport memset
+
+from ndconv._arrays cimport Axes, array_of, axes_of, open_input
+from ndconv._c cimport ND_F32, ND_F64, nd_array, nd_kernel_set
+from ndconv._runtime cimport current_kernels, default_threads, parallel_for
+
+import numpy as np
+
+cdef enum:
+    CHANNELS = 16      # that a task takes: a cache line of float32
+    SMALL = 300_000    # elements that stay on the calling thread
+
+cdef struct Planes:
+    const nd_kernel_set *k
+    nd_array x, at
+    ptrdiff_t n, c, d, h, w      # extents of x
+    int most
+    double *values               # [n][c]
+    ptrdiff_t *places            # [n][c] or NULL
+    ptrdiff_t at_size, cells     # bytes of an index, and what it has to be below
+    nd_array dx
+    int32_t *bad                 # [workers]: whether an index is out of range
+
+cdef ptrdiff_t blocks(const Planes *f) noexcept nogil:
+    return (f.c + CHANNELS - 1) // CHANNELS
+
+cdef void set_extents(Planes *f, const Py_buffer *b, const Axes *a) noexcept nogil:
+    f.n, f.c, f.w = b.shape[a.n] if a.n >= 0 else 1, b.shape[a.c], b.shape[a.w]
+    f.h = b.shape[a.h] if a.h >= 0 else 1
+    f.d = b.shape[a.d] if a.d >= 0 else 1
+
+cdef inline ptrdiff_t row_offset(const Planes *f, const nd_array *a, ptrdiff_t n, ptrdiff_t c, ptrdiff_t row) noexcept nogil:
+    return n * a.n + c * a.c + row // f.h * a.d + row % f.h * a.h
+
+
+cdef void top_of(const Planes *f, ptrdiff_t n, ptrdiff_t c) noexcept nogil:
+    """The greatest of a plane, the first NaN before all."""
+    cdef ptrdiff_t row, at = 0, place = -1
+    cdef double top, value = 0
+    for row in range(f.d * f.h):
+        top = f.k.pool_top(f.x.data + f.k.size * row_offset(f, &f.x, n, c, row), f.w, f.x.w, &at if f.places != NULL else NULL)
+        if place < 0 or top > value or (top != top and value == value):
+            value, place = top, row * f.w + at
+    f.values[n * f.c + c] = value
+    if f.places != NULL:
+        f.places[n * f.c + c] = place
+
+cdef void global_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
+    cdef const Planes *f = <const Planes *>context
+    cdef ptrdiff_t task, n, c, c0, count, row
+    cdef double *sums
+    for task in range(begin, end):
+        n, c0 = task // blocks(f), task % blocks(f) * CHANNELS
+        count = min(<ptrdiff_t>CHANNELS, f.c - c0)
+        sums = f.values + n * f.c + c0
+        if f.most:
+            for c in range(c0, c0 + count):
+                top_of(f, n, c)
+            continue
+        for row in range(f.d * f.h):
+            if f.x.c == 1:
+                f.k.sum_columns(sums, f.x.data + f.k.size * row_offset(f, &f.x, n, c0, row), f.w, count, f.x.w)
+            else:
+                for c in range(count):
+                    sums[c] += f.k.sum(f.x.data + f.k.size * row_offset(f, &f.x, n, c0 + c, row), f.w, f.x.w)
+
+
+def global_values(x, str dtype, int rank, bint batched, bint channels_last, bint most, bint index, threads):
+    """([n, c] sums or greatest values in float64, [n, c] indices or None) of whole planes."""
+    cdef Py_buffer b
+    cdef Planes f
+    cdef Axes axes = axes_of(rank, batched, channels_last)
+    cdef double[::1] values
+    cdef ptrdiff_t[::1] places
+    cdef int count
+    x = open_input(x, "x", dtype, &b)
+    try:
+        memset(&f, 0, sizeof(Planes))
+        f.k = current_kernels().set[ND_F32 if dtype == "float32" else ND_F64]
+        f.x, f.most = array_of(&b, &axes), most
+        set_extents(&f, &b, &axes)
+        if f.d * f.h > 1 and f.x.h == f.w * f.x.w and (f.d == 1 or f.x.d == f.h * f.x.h):
+            f.w, f.h, f.d = f.w * f.h * f.d, 1, 1  # the cells follow each other: one row
+        values = result = np.zeros(max(f.n * f.c, 1))
+        f.values = &values[0]
+        indices = None
+        if index:
+            places = indices = np.zeros(max(f.n * f.c, 1), np.intp)
+            f.places = &places[0]
+        count = 1 if x.size < SMALL else threads or default_threads()
+        if x.size:
+            with nogil:
+                parallel_for(f.n * blocks(&f), 1, count, global_body, &f)
+    finally:
+        PyBuffer_Release(&b)
+    shape = f.n, f.c
+    return result[:f.n * f.c].reshape(shape), None if indices is None else indices[:f.n * f.c].reshape(shape)
+
+
+cdef void check_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
+    """-1 is the index of a window without cells."""
+    cdef const Planes *f = <const Planes *>context
+    cdef ptrdiff_t task, c, row, w, low = 0, high = -1, place
+    cdef const char *at
+    for task in range(begin, end):
+        for row in range(f.d * f.h):
+            for c in range(task % blocks(f) * CHANNELS, min(f.c, (task % blocks(f) + 1) * CHANNELS)):
+                at = f.at.data + f.at_size * row_offset(f, &f.at, task // blocks(f), c, row)
+                for w in range(f.w):
+                    place = (<const int32_t *>at)[w * f.at.w] if f.at_size == 4 else (<const int64_t *>at)[w * f.at.w]
+                    low, high = min(low, place), max(high, place)
+    if low < -1 or high >= f.cells:
+        f.bad[worker] = 1
+
+cdef void scatter_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
+    cdef const Planes *f = <const Planes *>context
+    cdef ptrdiff_t task, n, c, row
+    for task in range(begin, end):
+        n = task // blocks(f)
+        for row in range(f.d * f.h):
+            for c in range(task % blocks(f) * CHANNELS, min(f.c, (task % blocks(f) + 1) * CHANNELS)):
+                f.k.pool_scatter(f.dx.data + f.k.size * (n * f.dx.n + c * f.dx.c), f.cells, f.dx.w,
+                                 f.x.data + f.k.size * row_offset(f, &f.x, n, c, row), f.x.w,
+                                 f.at.data + f.at_size * row_offset(f, &f.at, n, c, row), f.at_size, f.at.w, f.w)
+
+
+def scatter(dy, indices, str dtype, int rank, bint batched, bint channels_last, dx, threads):
+    """dx, zeros in contiguous memory, with each dy added where its index says; False, and nothing added, if one is out of range."""
+    cdef Py_buffer yb, ab, xb
+    cdef Planes f
+    cdef Axes axes = axes_of(rank, batched, channels_last)
+    cdef int count = 1 if dy.size < SMALL else threads or default_threads()
+    cdef int32_t[::1] bad = np.zeros(count, np.int32)
+    memset(&ab, 0, sizeof(Py_buffer))
+    memset(&xb, 0, sizeof(Py_buffer))
+    dy = open_input(dy, "dy", dtype, &yb)
+    try:
+        memset(&f, 0, sizeof(Planes))
+        PyObject_GetBuffer(indices, &ab, PyBUF_STRIDES)
+        PyObject_GetBuffer(dx, &xb, PyBUF_STRIDES | PyBUF_WRITABLE)
+        f.k = current_kernels().set[ND_F32 if dtype == "float32" else ND_F64]
+        f.x, f.at, f.dx = array_of(&yb, &axes), array_of(&ab, &axes), array_of(&xb, &axes)
+        f.at_size, f.bad = ab.itemsize, &bad[0]
+        set_extents(&f, &xb, &axes)
+        f.cells = f.d * f.h * f.w
+        set_extents(&f, &yb, &axes)
+        if dy.size:
+            with nogil:
+                parallel_for(f.n * blocks(&f), 1, count, check_body, &f)
+                if not any_of(&f, count):
+                    parallel_for(f.n * blocks(&f), 1, count, scatter_body, &f)
+        return not any_of(&f, count)
+    finally:
+        PyBuffer_Release(&yb)
+        PyBuffer_Release(&ab)
+        PyBuffer_Release(&xb)
+
+cdef bint any_of(const Planes *f, int count) noexcept nogil:
+    cdef int i
+    for i in range(count):
+        if f.bad[i]:
+            return True
+    return False

@@ -1,0 +1,488 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
+"""Pooling: which loops compute it, their tasks, and the arrays.
+
+Four ways to walk the windows, by memory and window:
+
+  rows      elements of a row neighbours in memory (NCHW): the rows of a window combined, then the columns
+  channels  channels neighbours in memory (NHWC): the cells of a window combined, a vector of channels at once
+  blocks    large windows of any memory: _window.pyx
+  points    everything else: one window at a time
+
+Tasks depend on the problem alone, so results do not depend on the number of threads.
+"""
+from cpython.buffer cimport PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from libc.stdint cimport INT32_MAX, INT64_MAX, int32_t, int64_t
+from libc.string cimport memset
+
+from ndconv._arrays cimport Axes, array_of, axes_of, has_shape, may_overlap, open_input, open_output
+from ndconv._c cimport ND_F32, ND_F64, nd_array, nd_body, nd_kernel_set, nd_problem
+from ndconv._runtime cimport current_kernels, default_threads, parallel_for, scratch_give, scratch_take
+from ndconv._window cimport (Pool, blocks_body, blocks_tasks, blocks_work, choose_blocks, clip, empty_value, least,
+                             most_of, pads_to, row_cells, set_cells, up)
+
+import numpy as np
+
+cdef object _empty = np.empty
+
+# Work below this many element operations stays on the calling thread.
+cdef double SMALL = 3e5
+
+cdef enum:
+    GRAIN = 1 << 14       # element operations that are worth handing out
+    CHANNELS = 256        # of a task of `channels`
+    TABLE = 1 << 16       # cells of a window whose addresses `rows` and `channels` list
+
+
+cdef void no_place(const Pool *f, void *to, ptrdiff_t n) noexcept nogil:
+    """Positions of nothing."""
+    cdef ptrdiff_t i
+    for i in range(n):
+        if f.k.size == 4:
+            (<int32_t *>to)[i] = INT32_MAX
+        else:
+            (<int64_t *>to)[i] = INT64_MAX
+
+
+# ---- rows
+
+cdef struct Rows:
+    char *buffer           # a padded row of combined rows, in phases, and its positions
+    char *places
+    char *row              # the same before it is split
+    char *row_places
+    char *out
+    char *out_places
+    const void **cells     # rows of a window, and their positions
+    ptrdiff_t *bases
+    ptrdiff_t *taps        # where in the buffer the columns of a window begin
+
+cdef size_t rows_bytes(const Pool *f, Rows *r, char *base) noexcept nogil:
+    """Bytes of a worker's buffers, and where they lie."""
+    cdef const nd_problem *p = &f.p
+    cdef size_t line = f.k.size * pads_to(f.phase * f.split), wide = f.k.size * pads_to(most_of(p.iw, p.ow))
+    r.buffer = base
+    r.places = r.buffer + line
+    r.row = r.places + line
+    r.row_places = r.row + wide
+    r.out = r.row_places + wide
+    r.out_places = r.out + wide
+    r.cells = <const void **>(r.out_places + wide)
+    r.bases = <ptrdiff_t *>(r.cells + p.kd * p.kh)
+    r.taps = r.bases + p.kd * p.kh
+    return (<char *>(r.taps + p.kw) - base + 63) & ~63
+
+cdef ptrdiff_t window_rows(const Pool *f, const Rows *r, const char *plane, ptrdiff_t od, ptrdiff_t oh,
+                           ptrdiff_t column) noexcept nogil:
+    """Lists the rows of a window that are not padding, from a column on, and the positions of their elements there."""
+    cdef const nd_problem *p = &f.p
+    cdef ptrdiff_t d, h, i, j, count = 0
+    cdef ptrdiff_t nd = clip(od * p.sd - p.pd, 0, p.id, p.kd, p.dd, &d)
+    cdef ptrdiff_t nh = clip(oh * p.sh - p.ph, 0, p.ih, p.kh, p.dh, &h)
+    d = od * p.sd - p.pd + d * p.dd
+    h = oh * p.sh - p.ph + h * p.dh
+    for i in range(nd):
+        for j in range(nh):
+            r.cells[count] = plane + f.k.size * ((d + i * p.dd) * f.x.d + (h + j * p.dh) * f.x.h + column * f.x.w)
+            r.bases[count] = ((d + i * p.dd) * f.fh + h + j * p.dh) * f.fw + column
+            count += 1
+    return count
+
+cdef void combine_rows(const Pool *f, const Rows *r, ptrdiff_t count, ptrdiff_t column, ptrdiff_t n) noexcept nogil:
+    """The window rows combined into the buffer, n elements that begin at input column `column`."""
+    cdef const nd_kernel_set *k = f.k
+    cdef ptrdiff_t at = column + f.p.pw
+    cdef bint split = f.split > 1
+    cdef char *to = r.row if split else r.buffer + k.size * at
+    cdef char *places = r.row_places if split else r.places + k.size * at
+    if f.at_size:
+        k.pool_combine_index(to, places, r.cells, r.bases, count, n, 1)
+    else:
+        k.pool_combine(to, r.cells, count, n, f.most, 0)
+    if split:
+        k.pool_split(r.buffer, f.phase, f.split, at, to, n)
+        if f.at_size:
+            k.pool_split(r.places, f.phase, f.split, at, places, n)
+
+cdef void rows_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
+    cdef const Pool *f = <const Pool *>context
+    cdef const nd_problem *p = &f.p
+    cdef const nd_kernel_set *k = f.k
+    cdef ptrdiff_t size = k.size, parts = up(p.oh, f.block_h), task, n, c, od, oh, count, t, places
+    cdef ptrdiff_t column = most_of(0, -p.pw), wide
+    cdef char *y
+    cdef char *out
+    cdef Rows r
+    rows_bytes(f, &r, f.scratch + worker * f.slice)
+    places = f.phase * f.split
+    for t in range(p.kw):
+        r.taps[t] = t * p.dw % f.split * f.phase + t * p.dw // f.split
+    wide = least(p.iw, (p.ow - 1) * p.sw + (p.kw - 1) * p.dw + 1 - p.pw) - column
+    empty_value(f, r.buffer, places)
+    if f.at_size:
+        no_place(f, r.places, places)
+    for task in range(begin, end):
+        od = task // parts % p.od
+        c = task // parts // p.od % p.icg
+        n = task // parts // p.od // p.icg
+        for oh in range(task % parts * f.block_h, least((task % parts + 1) * f.block_h, p.oh)):
+            count = window_rows(f, &r, f.x.data + size * (n * f.x.n + c * f.x.c), od, oh, column) if wide > 0 else 0
+            if count:
+                combine_rows(f, &r, count, column, wide)
+            else:
+                empty_value(f, r.buffer, places)
+                if f.at_size:
+                    no_place(f, r.places, places)
+            y = f.y.data + size * (n * f.y.n + c * f.y.c + od * f.y.d + oh * f.y.h)
+            out = y if f.y.w == 1 else r.out
+            if f.at_size:
+                k.pool_taps_index(out, r.out_places, r.buffer, r.places, r.taps, p.kw, p.ow)
+                k.pool_store_index(f.at.data + f.at_size * (n * f.at.n + c * f.at.c + od * f.at.d + oh * f.at.h), f.at_size,
+                                   f.at.w, r.out_places, p.ow)
+            else:
+                k.pool_taps(out, r.buffer, r.taps, p.kw, p.ow, f.most, f.cells if f.divide else NULL,
+                            row_cells(f, od, oh) if f.divide else 1)
+            if out != y:
+                k.scatter(y, f.y.w, out, 1, p.ow)
+
+
+# ---- channels
+
+cdef struct Cells:
+    char *out
+    char *places
+    const void **cells     # of a window, and their positions
+    ptrdiff_t *bases
+
+cdef size_t channels_bytes(const Pool *f, Cells *r, char *base) noexcept nogil:
+    cdef size_t wide = f.k.size * pads_to(f.block_c), cells = f.p.kd * f.p.kh * f.p.kw
+    r.out = base
+    r.places = r.out + wide
+    r.cells = <const void **>(r.places + wide)
+    r.bases = <ptrdiff_t *>(r.cells + cells)
+    return (<char *>(r.bases + cells) - base + 63) & ~63
+
+cdef void channels_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
+    cdef const Pool *f = <const Pool *>context
+    cdef const nd_problem *p = &f.p
+    cdef ptrdiff_t size = f.k.size, parts = up(p.icg, f.block_c), task, n, c, od, oh
+    cdef Cells r
+    channels_bytes(f, &r, f.scratch + worker * f.slice)
+    for task in range(begin, end):
+        c = task % parts * f.block_c
+        oh = task // parts % p.oh
+        od = task // parts // p.oh % p.od
+        n = task // parts // p.oh // p.od
+        channels_row(f, &r, n, c, od, oh, least(f.block_c, p.icg - c))
+
+cdef void channels_row(const Pool *f, const Cells *r, ptrdiff_t n, ptrdiff_t c, ptrdiff_t od, ptrdiff_t oh,
+                       ptrdiff_t cb) noexcept nogil:
+    cdef const nd_problem *p = &f.p
+    cdef const nd_kernel_set *k = f.k
+    cdef ptrdiff_t size = k.size, ow, count
+    cdef const char *image = f.x.data + size * (n * f.x.n + c * f.x.c)
+    cdef char *line = f.y.data + size * (n * f.y.n + c * f.y.c + od * f.y.d + oh * f.y.h)
+    cdef char *places = f.at.data + f.at_size * (n * f.at.n + c * f.at.c + od * f.at.d + oh * f.at.h)
+    cdef char *y
+    cdef char *out
+    cdef double cells = row_cells(f, od, oh) if f.divide else 0
+    cdef double divisor = 0
+    for ow in range(p.ow):
+        y = line + size * ow * f.y.w
+        out = y if f.y.c == 1 else r.out
+        count = window_cells(f, r, image, od, oh, ow)
+        if f.divide:
+            divisor = cells * cells_at(f, ow)
+        if count == 0:
+            empty_value(f, out, cb)
+            no_place(f, r.places, cb)
+            if f.divide:
+                k.pool_store(out, 1, out, 1, cb, <char *>f.cells + size * ow, 0, cells)
+        elif f.at_size:
+            k.pool_combine_index(out, r.places, r.cells, r.bases, count, cb, 0)
+        else:
+            k.pool_combine(out, r.cells, count, cb, f.most, divisor)
+        if out != y:
+            k.scatter(y, f.y.c, out, 1, cb)
+        if f.at_size:
+            k.pool_store_index(places + f.at_size * ow * f.at.w, f.at_size, f.at.c, r.places, cb)
+
+cdef inline double cells_at(const Pool *f, ptrdiff_t ow) noexcept nogil:
+    return (<const float *>f.cells)[ow] if f.k.size == 4 else (<const double *>f.cells)[ow]
+
+cdef ptrdiff_t window_cells(const Pool *f, const Cells *r, const char *image, ptrdiff_t od, ptrdiff_t oh,
+                            ptrdiff_t ow) noexcept nogil:
+    """Lists the cells of a window that are not padding, and their positions."""
+    cdef const nd_problem *p = &f.p
+    cdef ptrdiff_t d, h, w, i, j, l, count = 0, place
+    cdef ptrdiff_t nd = clip(od * p.sd - p.pd, 0, p.id, p.kd, p.dd, &d)
+    cdef ptrdiff_t nh = clip(oh * p.sh - p.ph, 0, p.ih, p.kh, p.dh, &h)
+    cdef ptrdiff_t nw = clip(ow * p.sw - p.pw, 0, p.iw, p.kw, p.dw, &w)
+    cdef const char *row
+    d = od * p.sd - p.pd + d * p.dd
+    h = oh * p.sh - p.ph + h * p.dh
+    w = ow * p.sw - p.pw + w * p.dw
+    for i in range(nd):
+        for j in range(nh):
+            row = image + f.k.size * ((d + i * p.dd) * f.x.d + (h + j * p.dh) * f.x.h + w * f.x.w)
+            place = ((d + i * p.dd) * f.fh + h + j * p.dh) * f.fw + w
+            for l in range(nw):
+                r.cells[count] = row + f.k.size * l * p.dw * f.x.w
+                r.bases[count] = place + l * p.dw
+                count += 1
+    return count
+
+
+# ---- points
+
+cdef void points_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
+    cdef const Pool *f = <const Pool *>context
+    cdef const nd_problem *p = &f.p
+    cdef ptrdiff_t task, n, c, od, oh, ow
+    for task in range(begin, end):
+        oh = task % p.oh
+        od = task // p.oh % p.od
+        c = task // p.oh // p.od % p.icg
+        n = task // p.oh // p.od // p.icg
+        for ow in range(p.ow):
+            point(f, n, c, od, oh, ow)
+
+cdef void point(const Pool *f, ptrdiff_t n, ptrdiff_t c, ptrdiff_t od, ptrdiff_t oh, ptrdiff_t ow) noexcept nogil:
+    cdef const nd_problem *p = &f.p
+    cdef ptrdiff_t d, h, w, at = -1
+    cdef ptrdiff_t taps[3]
+    cdef ptrdiff_t steps[3]
+    cdef double value
+    cdef char *place
+    taps[0] = clip(od * p.sd - p.pd, 0, p.id, p.kd, p.dd, &d)
+    taps[1] = clip(oh * p.sh - p.ph, 0, p.ih, p.kh, p.dh, &h)
+    taps[2] = clip(ow * p.sw - p.pw, 0, p.iw, p.kw, p.dw, &w)
+    steps[0], steps[1], steps[2] = p.dd * f.x.d, p.dh * f.x.h, p.dw * f.x.w
+    d = od * p.sd - p.pd + d * p.dd
+    h = oh * p.sh - p.ph + h * p.dh
+    w = ow * p.sw - p.pw + w * p.dw
+    value = f.k.pool_point(f.x.data + f.k.size * (n * f.x.n + c * f.x.c + d * f.x.d + h * f.x.h + w * f.x.w), taps, steps,
+                           f.most, &at)
+    if f.divide:
+        value /= row_cells(f, od, oh) * cells_at(f, ow)
+    f.k.pool_fill(f.y.data + f.k.size * (n * f.y.n + c * f.y.c + od * f.y.d + oh * f.y.h + ow * f.y.w), 1, value)
+    if f.at_size == 0:
+        return
+    if at >= 0:
+        at = (((d + at // taps[2] // taps[1] * p.dd) * f.fh + h + at // taps[2] % taps[1] * p.dh) * f.fw
+              + w + at % taps[2] * p.dw)
+    place = f.at.data + f.at_size * (n * f.at.n + c * f.at.c + od * f.at.d + oh * f.at.h + ow * f.at.w)
+    if f.at_size == 4:
+        (<int32_t *>place)[0] = <int32_t>at
+    else:
+        (<int64_t *>place)[0] = at
+
+
+# ---- the choice
+
+cdef double SLICE = 1 << 26    # bytes of a worker's buffers for `rows`
+
+cdef struct Way:
+    nd_body body
+    ptrdiff_t tasks
+    double work            # element operations, a vector's all at once counting as VL
+
+cdef bint plan_rows(Pool *f, Way *way) noexcept nogil:
+    cdef const nd_problem *p = &f.p
+    cdef Rows r
+    cdef double reach = <double>(p.ow - 1) * p.sw + <double>(p.kw - 1) * p.dw + 1
+    if <double>p.kd * p.kh * p.kw > TABLE or reach * f.k.size > SLICE:
+        return False
+    f.split = p.sw if p.ow > 1 else 1
+    f.phase = pads_to(<ptrdiff_t>reach // f.split + 1)
+    f.block_h = least(p.oh, 1 + GRAIN // most_of(p.ow * p.kd * p.kh * f.split, 1))
+    f.slice = rows_bytes(f, &r, NULL)
+    way.body, way.tasks = rows_body, p.n * p.icg * p.od * up(p.oh, f.block_h)
+    way.work = <double>p.n * p.icg * p.od * p.oh * (p.kd * p.kh * most_of(p.iw, 16) + p.kw * p.ow)
+    return True
+
+cdef bint plan_channels(Pool *f, Way *way) noexcept nogil:
+    cdef const nd_problem *p = &f.p
+    cdef Cells r
+    if <double>p.kd * p.kh * p.kw > TABLE:
+        return False
+    f.block_c = least(p.icg, CHANNELS)
+    f.slice = channels_bytes(f, &r, NULL)
+    way.body, way.tasks = channels_body, p.n * p.od * p.oh * up(p.icg, f.block_c)
+    way.work = <double>p.n * p.od * p.oh * p.ow * p.kd * p.kh * p.kw * most_of(p.icg, f.k.vl)
+    return True
+
+cdef void plan_points(Pool *f, Way *way) noexcept nogil:
+    cdef const nd_problem *p = &f.p
+    f.slice = 0
+    way.body, way.tasks = points_body, p.n * p.icg * p.od * p.oh
+    way.work = <double>way.tasks * p.ow * p.kd * p.kh * p.kw * f.k.vl
+
+cdef bint plan_blocks(Pool *f, Way *way) noexcept nogil:
+    if not choose_blocks(f):
+        return False
+    way.body, way.tasks, way.work = blocks_body, blocks_tasks(f), blocks_work(f)
+    return True
+
+cdef Way choose(Pool *f) noexcept nogil:
+    """The way that memory suggests, or blocks where they cost less; positions have to fit integers as wide as the dtype."""
+    cdef Pool direct = f[0]
+    cdef Way way, other
+    cdef bint fits = f.at_size == 0 or f.k.size == 8 or <double>f.p.id * f.fh * f.fw < INT32_MAX
+    if not (fits and ((f.x.w == 1 and plan_rows(&direct, &way)) or (f.x.c == 1 and plan_channels(&direct, &way)))):
+        plan_points(&direct, &way)
+    if f.at_size == 0 and plan_blocks(f, &other) and other.work < way.work:
+        return other
+    f[0] = direct
+    return way
+
+cdef int run(Pool *f, const Way *way, threads) except -1:
+    """All tasks of the way chosen, with scratch memory."""
+    cdef size_t cells = f.k.size * pads_to(f.q.ow)
+    cdef int count = 1 if way.work < SMALL else threads or default_threads()
+    cdef ptrdiff_t grain
+    cdef char *block
+    if way.tasks == 0:
+        return 0
+    grain = <ptrdiff_t>(GRAIN / (way.work / way.tasks + 1)) + 1
+    block = <char *>scratch_take(cells + f.slice * count + 64)
+    if block == NULL:
+        raise MemoryError(f"no memory for {cells + f.slice * count} bytes of workspace")
+    f.scratch = block + cells
+    f.cells = block
+    with nogil:
+        if f.divide:
+            set_cells(f, block)
+        parallel_for(way.tasks, grain, count, way.body, f)
+        scratch_give(block)
+    return 0
+
+
+cdef class Pooling:
+    """Windows of one geometry on inputs of one shape.
+
+    x, k, y : extents of the input, the window and the output, three each; stride, dilation, before, after likewise
+    counting : (whether windows count real cells only, the divisor or 0)
+    """
+    cdef nd_problem q
+    cdef ptrdiff_t fh, fw, end_d, end_h, end_w, divisor
+    cdef bint real, cropped
+    cdef Axes axes
+    cdef readonly tuple in_shape, out_shape
+    cdef readonly int rank
+    cdef readonly bint batched, channels_last
+
+    def __init__(self, rank, batched, channels_last, in_shape, out_shape, n, c, x, k, y, stride, dilation, before, after,
+                 counting):
+        cdef nd_problem *q = &self.q
+        self.rank, self.batched, self.channels_last = rank, batched, channels_last
+        self.in_shape, self.out_shape = in_shape, out_shape
+        self.axes = axes_of(rank, batched, channels_last)
+        self.real, self.divisor = counting
+        q.n, q.g, q.icg, q.ocg = n, 1, c, c
+        q.id, q.ih, q.iw = (max(0, min(size, size + late)) for size, late in zip(x, after))
+        q.od, q.oh, q.ow = y
+        q.kd, q.kh, q.kw = k
+        q.sd, q.sh, q.sw = stride
+        q.dd, q.dh, q.dw = dilation
+        q.pd, q.ph, q.pw = before
+        self.fh, self.fw = x[1], x[2]
+        self.end_d, self.end_h, self.end_w = (size + late for size, late in zip(x, after))
+        self.cropped = any(late < 0 for late in after)
+
+    cdef Pool geometry(self, str dtype):
+        cdef Pool f
+        memset(&f, 0, sizeof(Pool))
+        f.p = f.q = self.q
+        f.k = current_kernels().set[ND_F32 if dtype == "float32" else ND_F64]
+        f.fh, f.fw = self.fh, self.fw
+        f.end_d, f.end_h, f.end_w = self.end_d, self.end_h, self.end_w
+        f.real, f.divisor = self.real, self.divisor
+        f.gap_d = f.gap_h = f.gap_w = 1
+        return f
+
+    cdef object like(self, tuple shape, dtype, const nd_array *x, make=_empty):
+        """A new array whose memory keeps channels together if that of x does."""
+        cdef Py_ssize_t lead = 1 if self.batched else 0, last = len(shape) - 1
+        if (x.c == 1) == (x.w == 1) or (x.c == 1) == self.channels_last:
+            return make(shape, dtype)
+        if self.channels_last:
+            return np.moveaxis(make(shape[:lead] + shape[last:] + shape[lead:last], dtype), lead, -1)
+        return np.moveaxis(make(shape[:lead] + shape[lead + 1:] + shape[lead:lead + 1], dtype), -1, lead)
+
+    def forward(self, x, str dtype, bint most, out=None, index_dtype=None, threads=None):
+        """(values, indices or None): the greatest of every window if `most`, else the average."""
+        cdef Py_buffer xb, yb, ab
+        cdef Pool f = self.geometry(dtype)
+        cdef bint overlap = False
+        cdef Way way
+        indices = None
+        x = open_input(x, "x", dtype, &xb)
+        memset(&yb, 0, sizeof(Py_buffer))
+        memset(&ab, 0, sizeof(Py_buffer))
+        try:
+            f.x = array_of(&xb, &self.axes)
+            y = out
+            if out is not None:
+                open_output(out, self.out_shape, dtype, &yb)
+                overlap = may_overlap(&xb, &yb)
+                if overlap:
+                    PyBuffer_Release(&yb)
+            if out is None or overlap:
+                y = self.like(self.out_shape, dtype, &f.x)
+                PyObject_GetBuffer(y, &yb, PyBUF_STRIDES | PyBUF_WRITABLE)
+            f.y = array_of(&yb, &self.axes)
+            f.most, f.divide = most, not most
+            if index_dtype is not None:
+                indices = self.like(self.out_shape, index_dtype, &f.x)
+                PyObject_GetBuffer(indices, &ab, PyBUF_STRIDES | PyBUF_WRITABLE)
+                f.at = array_of(&ab, &self.axes)
+                f.at_size = ab.itemsize
+            if y.size:
+                way = choose(&f)
+                run(&f, &way, threads)
+        finally:
+            PyBuffer_Release(&xb)
+            PyBuffer_Release(&yb)
+            PyBuffer_Release(&ab)
+        if overlap:
+            np.copyto(out, y)
+            y = out
+        return y, indices
+
+    def average_backward(self, dy, str dtype, threads=None):
+        """The gradient of the average by its input: windows, mirrored, of dy's shares with zeros between them."""
+        cdef Py_buffer yb, xb
+        cdef Pool f = self.geometry(dtype)
+        cdef nd_problem *p = &f.p
+        cdef nd_problem *q = &f.q
+        cdef Way way
+        dy = open_input(dy, "dy", dtype, &yb)
+        memset(&xb, 0, sizeof(Py_buffer))
+        try:
+            f.x = array_of(&yb, &self.axes)
+            dx = self.like(self.in_shape, dtype, &f.x, np.zeros if self.cropped or dy.size == 0 else _empty)
+            PyObject_GetBuffer(dx, &xb, PyBUF_STRIDES | PyBUF_WRITABLE)
+            f.y = array_of(&xb, &self.axes)
+            f.divide = f.backward = True
+            p.od, p.oh, p.ow = q.id, q.ih, q.iw
+            p.id, p.ih, p.iw = (q.od - 1) * q.sd + 1, (q.oh - 1) * q.sh + 1, (q.ow - 1) * q.sw + 1
+            p.pd, p.ph, p.pw = (q.kd - 1) * q.dd - q.pd, (q.kh - 1) * q.dh - q.ph, (q.kw - 1) * q.dw - q.pw
+            p.sd = p.sh = p.sw = 1
+            f.gap_d, f.gap_h, f.gap_w = q.sd, q.sh, q.sw
+            if dy.size and p.od * p.oh * p.ow:
+                if not plan_blocks(&f, &way):
+                    raise MemoryError("no memory for the gradient of windows that reach that far")
+                run(&f, &way, threads)
+        finally:
+            PyBuffer_Release(&yb)
+            PyBuffer_Release(&xb)
+        return dx
+
+    def zeros(self, str dtype, like):
+        """Zeros for a gradient by the input, in memory of the order of `like`'s, an array of the result's shape."""
+        cdef Py_buffer b
+        cdef nd_array a
+        PyObject_GetBuffer(like, &b, PyBUF_STRIDES)
+        a = array_of(&b, &self.axes)
+        PyBuffer_Release(&b)
+        return self.like(self.in_shape, dtype, &a, np.zeros)

@@ -1,0 +1,50 @@
+# Windows of a pooling: what they hold, what they count, and the ways to compute all of them.
+from ndconv._c cimport nd_array, nd_kernel_set, nd_problem
+
+cdef struct Pool:
+    nd_problem p           # what is computed: y from x. icg counts the channels
+    nd_problem q           # the forward pooling, whose windows do the counting
+    const nd_kernel_set *k
+    nd_array x, y, at      # at: the indices
+    ptrdiff_t at_size      # bytes of an index, 0 for none
+    int most               # 1: the greatest, 0: the sum
+    bint divide            # by what the windows count: results, or in a gradient the sources
+    bint backward          # p is the gradient of the average q
+    bint real              # windows count real cells only, not padding
+    ptrdiff_t divisor      # what every window counts instead, or 0
+    ptrdiff_t fh, fw       # rows and columns of the planes that indices count
+    ptrdiff_t end_d, end_h, end_w    # where the padding after the input ends
+    ptrdiff_t gap_d, gap_h, gap_w    # from one element of x to the next in the input of p (backward: the strides)
+    const void *cells      # what each column of windows counts, [q.ow] in the dtype
+    char *scratch          # `slice` bytes a worker
+    size_t slice
+    ptrdiff_t split, phase           # phases of a row and their lengths
+    ptrdiff_t block_c, block_d, block_h  # outputs of a task
+
+cdef inline ptrdiff_t least(ptrdiff_t a, ptrdiff_t b) noexcept nogil:
+    return a if a < b else b
+
+cdef inline ptrdiff_t most_of(ptrdiff_t a, ptrdiff_t b) noexcept nogil:
+    return a if a > b else b
+
+cdef inline ptrdiff_t up(ptrdiff_t a, ptrdiff_t b) noexcept nogil:
+    """a / b rounded up, 0 for negative a."""
+    return (a + b - 1) // b if a > 0 else 0
+
+cdef inline ptrdiff_t clip(ptrdiff_t start, ptrdiff_t low, ptrdiff_t high, ptrdiff_t k, ptrdiff_t d,
+                           ptrdiff_t *first) noexcept nogil:
+    """How many t < k have low <= start + t*d < high, and the first of them."""
+    first[0] = up(low - start, d)
+    return most_of(least(k, up(high - start, d)) - first[0], 0)
+
+cdef inline ptrdiff_t pads_to(ptrdiff_t n) noexcept nogil:
+    """Elements for n, with room for whole vectors and a start at 64 bytes whatever the dtype."""
+    return (n + 47) & ~<ptrdiff_t>15
+
+cdef double row_cells(const Pool *f, ptrdiff_t od, ptrdiff_t oh) noexcept nogil
+cdef void set_cells(const Pool *f, void *cells) noexcept nogil
+cdef void empty_value(const Pool *f, void *to, ptrdiff_t n) noexcept nogil
+cdef int choose_blocks(Pool *f) noexcept nogil
+cdef double blocks_work(const Pool *f) noexcept nogil
+cdef ptrdiff_t blocks_tasks(const Pool *f) noexcept nogil
+cdef void blocks_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil

@@ -1,0 +1,8 @@
+from typing import Any
+
+import numpy as np
+
+def global_values(x: Any, dtype: str, rank: int, batched: bool, channels_last: bool, most: bool, index: bool,
+                  threads: int | None) -> tuple[np.ndarray, np.ndarray | None]: ...
+def scatter(dy: np.ndarray, indices: np.ndarray, dtype: str, rank: int, batched: bool, channels_last: bool, dx: np.ndarray,
+            threads: int | None) -> bool: ...

@@ -1,0 +1,18 @@
+from typing import Any
+
+import numpy as np
+
+class Pooling:
+    in_shape: tuple[int, ...]
+    out_shape: tuple[int, ...]
+    rank: int
+    batched: bool
+    channels_last: bool
+    def __init__(self, rank: int, batched: bool, channels_last: bool, in_shape: tuple[int, ...], out_shape: tuple[int, ...],
+                 n: int, c: int, x: tuple[int, ...], k: tuple[int, ...], y: tuple[int, ...], stride: tuple[int, ...],
+                 dilation: tuple[int, ...], before: tuple[int, ...], after: tuple[int, ...],
+                 counting: tuple[bool, int]) -> None: ...
+    def forward(self, x: Any, dtype: str, most: bool, out: np.ndarray | None = ..., index_dtype: Any = ...,
+                threads: int | None = ...) -> tuple[np.ndarray, np.ndarray | None]: ...
+    def average_backward(self, dy: Any, dtype: str, threads: int | None = ...) -> np.ndarray: ...
+    def zeros(self, dtype: str, like: np.ndarray) -> np.ndarray: ...

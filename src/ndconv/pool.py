@@ -1,0 +1,296 @@
+"""Pooling and its gradients: the public functions."""
+import math
+from functools import lru_cache
+
+import numpy as np
+
+from ndconv._planes import global_values, scatter
+from ndconv._pool import Pooling
+from ndconv._runtime import check_threads
+from ndconv.conv import _as_tuple, _check_shape
+from ndconv.plan import check_dtype
+from ndconv.problem import LIMIT, RANKS, as_three, channels_axis, check_int, check_size, per_axis, resolve_padding
+
+CACHED_GEOMETRIES = 256
+INDEX_DTYPES = ("int64", "int32")
+KINDS = ("max", "avg")
+_HASHABLE = (int, str, bool, type(None))
+
+_dtype_names = {np.dtype(name): name for name in ("float32", "float64")}
+
+
+def max_pool(x, size, *, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False, index_dtype=np.int64,
+             layout=None, out=None, threads=None):
+    """The greatest value of every window.
+
+    ``y[n, c, i] = max over t < size of x[n, c, i*stride + t*dilation - padding]`` for positions i and taps t with one index
+    per spatial axis, over the cells that x has. NaN is greater than everything. A window without any cell gives -inf.
+
+    Parameters
+    ----------
+    x : array, shape (n, c, *spatial), or (c, *spatial) for one image; float32 or float64
+        One to three spatial axes: as many as `size` has entries; for a single int, as `layout` has, or all but two.
+        Any strides are read in place; when channels are the axis next to each other in memory the result's are too.
+    size, stride, dilation : int or one int per spatial axis, at least 1; stride None is size
+    padding : int, one int or (before, after) pair per axis, or a name, as for `conv`. Padding is no cell.
+    ceil_mode : bool
+        Round the number of positions up instead of down, except for a window that would start in the padding after x.
+    return_indices : bool
+        Also return where each value was: the flat index within its plane, ``h*width + w``, of the first greatest cell in
+        row-major order, or of the first NaN; -1 for a window without any cell.
+    index_dtype : np.int64 or np.int32
+    layout : "NCW"/"NCHW"/"NCDHW" (default) or "NWC"/"NHWC"/"NDHWC"
+    out : array of the result's shape and dtype to write the values to; it may overlap x
+    threads : int; default ndconv.get_num_threads(). Results do not depend on it.
+
+    Returns
+    -------
+    array, shape (n, c, *positions) in the layout of x, or a tuple of that and the indices
+
+    Raises
+    ------
+    ValueError for values, TypeError for kinds, OverflowError for sizes that no index can count, MemoryError.
+
+    Examples
+    --------
+    >>> x = np.array([[[[1.0, 2.0, 5.0, 0.0],
+    ...                 [4.0, 3.0, 5.0, 6.0]]]])
+    >>> max_pool(x, 2)
+    array([[[[4., 6.]]]])
+    >>> max_pool(x, (1, 2), return_indices=True)[1]
+    array([[[[1, 2],
+             [4, 7]]]])
+    """
+    x, dtype = _array(x, "x")
+    geometry = _geometry(x.shape, size, stride, padding, dilation, ceil_mode, layout)
+    if threads is not None:
+        threads = check_threads(threads, "threads")
+    if not return_indices:
+        return geometry.forward(x, dtype, True, out, None, threads)[0]
+    return geometry.forward(x, dtype, True, out, _index_dtype(index_dtype), threads)
+
+
+def avg_pool(x, size, *, stride=None, padding=0, dilation=1, ceil_mode=False, count_include_pad=True, divisor=None, layout=None,
+             out=None, threads=None):
+    """The mean of every window.
+
+    ``y[n, c, i] = (sum over t < size of x[n, c, i*stride + t*dilation - padding]) / count`` where padding counts as zero.
+
+    count_include_pad : True counts the cells of the window up to the end of the padding, False those of x alone (a window
+    without any gives NaN). divisor : an int that takes the place of the count. The other arguments are those of `max_pool`.
+
+    >>> avg_pool(np.array([[[1.0, 3.0, 5.0]]]), 2, stride=1, padding=(1,))
+    array([[[0.5, 2. , 4. , 2.5]]])
+    >>> avg_pool(np.array([[[1.0, 3.0, 5.0]]]), 2, stride=1, padding=(1,), count_include_pad=False)
+    array([[[1., 2., 4., 5.]]])
+    """
+    x, dtype = _array(x, "x")
+    geometry = _geometry(x.shape, size, stride, padding, dilation, ceil_mode, layout, count_include_pad, divisor)
+    if threads is not None:
+        threads = check_threads(threads, "threads")
+    return geometry.forward(x, dtype, False, out, None, threads)[0]
+
+
+def max_pool_backward(dy, indices, x_shape, size, *, stride=None, padding=0, dilation=1, ceil_mode=False, layout=None,
+                      threads=None):
+    """Gradient of `max_pool` with respect to its input: each dy added where its index says.
+
+    dy, indices : arrays of the forward result's shape, indices as `max_pool` returns them; x_shape : shape of the forward
+    input. The other arguments are those of `max_pool`, with the values of the forward call. ValueError for an index outside
+    the plane (-1 stands for a window without cells).
+
+    >>> y, indices = max_pool(np.array([[[1.0, 3.0, 2.0, 0.0]]]), 2, stride=1, return_indices=True)
+    >>> max_pool_backward(np.array([[[10.0, 20.0, 30.0]]]), indices, (1, 1, 4), 2, stride=1)
+    array([[[ 0., 30., 30.,  0.]]])
+    """
+    dy, dtype = _array(dy, "dy")
+    geometry = _geometry(_check_shape(x_shape, "x_shape"), size, stride, padding, dilation, ceil_mode, layout, name="x_shape")
+    _check_like_result(dy, geometry, "dy")
+    indices = _indices(indices)
+    _check_like_result(indices, geometry, "indices")
+    if threads is not None:
+        threads = check_threads(threads, "threads")
+    dx = geometry.zeros(dtype, dy)
+    if not scatter(dy, indices, dtype, geometry.rank, geometry.batched, geometry.channels_last, dx, threads):
+        cells = math.prod(geometry.in_shape[1:-1] if geometry.channels_last else geometry.in_shape[-geometry.rank:])
+        worst = indices.min() if indices.min() < -1 else indices.max()
+        raise ValueError(f"indices must lie in planes of {cells} cells, from 0 to {cells - 1}; got {worst}")
+    return dx
+
+
+def avg_pool_backward(dy, x_shape, size, *, stride=None, padding=0, dilation=1, ceil_mode=False, count_include_pad=True,
+                      divisor=None, layout=None, threads=None):
+    """Gradient of `avg_pool` with respect to its input: each dy over its count, given to every cell of its window.
+
+    dy : array of the forward result's shape; x_shape : shape of the forward input. The other arguments are those of
+    `avg_pool`, with the values of the forward call.
+
+    >>> avg_pool_backward(np.array([[[2.0, 6.0]]]), (1, 1, 3), 2, stride=1)
+    array([[[1., 4., 3.]]])
+    """
+    dy, dtype = _array(dy, "dy")
+    geometry = _geometry(_check_shape(x_shape, "x_shape"), size, stride, padding, dilation, ceil_mode, layout,
+                         count_include_pad, divisor, "x_shape")
+    _check_like_result(dy, geometry, "dy")
+    if threads is not None:
+        threads = check_threads(threads, "threads")
+    return geometry.average_backward(dy, dtype, threads)
+
+
+def global_pool(x, kind, *, layout=None, threads=None):
+    """The greatest value or the mean of every whole plane; the spatial axes stay, with extent 1.
+
+    x : array, shape (n, c, *spatial), or (c, *spatial) where `layout` says so; kind : "max" or "avg"
+
+    >>> global_pool(np.array([[[1.0, 2.0, 6.0]]]), "avg")
+    array([[[3.]]])
+    """
+    x, dtype, geometry = _global_geometry(x, kind, layout)
+    if threads is not None:
+        threads = check_threads(threads, "threads")
+    if kind == "max" and x.strides[-1 if geometry.channels_last else -geometry.rank - 1] == x.itemsize:
+        return geometry.forward(x, dtype, True, None, None, threads)[0]  # a window as large as the plane
+    values, _ = global_values(x, dtype, geometry.rank, geometry.batched, geometry.channels_last, kind == "max", False, threads)
+    if kind == "avg":
+        values /= math.prod(_extents(geometry))
+    return values.astype(dtype).reshape(geometry.out_shape)
+
+
+def global_pool_backward(dy, x, kind, *, layout=None, threads=None):
+    """Gradient of `global_pool` with respect to its input.
+
+    dy : array of the forward result's shape; x : the forward input. "max" gives dy to the first greatest cell of each plane,
+    "avg" an equal share to every cell.
+
+    >>> x = np.array([[[1.0, 6.0, 2.0]]])
+    >>> global_pool_backward(np.array([[[3.0]]]), x, "max"), global_pool_backward(np.array([[[3.0]]]), x, "avg")
+    (array([[[0., 3., 0.]]]), array([[[1., 1., 1.]]]))
+    """
+    x, dtype, geometry = _global_geometry(x, kind, layout)
+    dy, dy_dtype = _array(dy, "dy")
+    if dy_dtype != dtype:
+        raise TypeError(f"dy must be {dtype} as x is; got {dy_dtype}")
+    _check_like_result(dy, geometry, "dy")
+    if threads is not None:
+        threads = check_threads(threads, "threads")
+    if kind == "avg":
+        dx = np.empty_like(x, dtype, subok=False)
+        dx[...] = dy / dy.dtype.type(math.prod(_extents(geometry)))
+        return dx
+    axes = geometry.rank, geometry.batched, geometry.channels_last
+    _, indices = global_values(x, dtype, *axes, True, True, threads)
+    dx = geometry.zeros(dtype, x)
+    scatter(dy, indices.astype(np.int64, copy=False).reshape(dy.shape), dtype, *axes, dx, threads)
+    return dx
+
+
+def _array(a, name):
+    """(`a` as an array, the name of its dtype)."""
+    if type(a) is not np.ndarray:
+        a = np.asarray(a)
+    return a, _dtype_names.get(a.dtype) or check_dtype(a.dtype, name)
+
+
+def _index_dtype(dtype):
+    try:
+        name = np.dtype(dtype).name
+    except TypeError:
+        raise TypeError(f"index_dtype must be np.int64 or np.int32, not {dtype!r}") from None
+    if name not in INDEX_DTYPES:
+        raise TypeError(f"index_dtype must be int64 or int32, not {name}")
+    return name
+
+
+def _indices(indices):
+    """Indices as an aligned array of int32 or int64 in native byte order."""
+    indices = np.asarray(indices)
+    if indices.dtype.kind not in "iu":
+        raise TypeError(f"indices must be integers, as max_pool returns them; got {indices.dtype}")
+    if indices.dtype == np.uint64 and indices.size and indices.max() >= LIMIT:
+        raise ValueError(f"indices must lie in the plane of x; got {indices.max()}")
+    dtype = np.dtype(np.int32 if indices.dtype.itemsize == 4 and indices.dtype.kind == "i" else np.int64)
+    return np.require(indices, dtype, ["A"])
+
+
+def _check_like_result(a, geometry, name):
+    if a.shape != geometry.out_shape:
+        raise ValueError(f"{name} must have the shape of the forward result, {geometry.out_shape}; got {a.shape}")
+
+
+def _extents(geometry):
+    shape = geometry.in_shape
+    return (shape[:-1] if geometry.channels_last else shape)[-geometry.rank:]
+
+
+def _global_geometry(x, kind, layout):
+    x, dtype = _array(x, "x")
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise ValueError(f"kind must be {' or '.join(map(repr, KINDS))}; got {kind!r}")
+    rank, _, last = _axes(x.shape, None, layout, "x")
+    extents = (x.shape[:-1] if last else x.shape)[-rank:]
+    if 0 in extents:
+        raise ValueError(f"x must have at least one cell in each plane; got shape {x.shape}")
+    return x, dtype, _geometry(x.shape, extents, None, 0, 1, False, layout)
+
+
+def _geometry(x_shape, size, stride, padding, dilation, ceil_mode, layout, count_include_pad=True, divisor=None, name="x"):
+    """The Pooling of arguments as users give them, checked; that of equal arguments is remembered."""
+    # 1.0 == 1 == True are three different arguments: those inside a tuple must be ints, the cache tells others apart
+    key = tuple(map(_as_tuple, (size, stride, padding, dilation, ceil_mode, layout, count_include_pad, divisor)))
+    make = _remembered if all(type(v) in _HASHABLE or _is_ints(v) for v in key) else _remembered.__wrapped__
+    return make(x_shape, name, *key)
+
+
+def _is_ints(value):
+    return type(value) is int or (type(value) is tuple and all(map(_is_ints, value)))
+
+
+@lru_cache(maxsize=CACHED_GEOMETRIES, typed=True)
+def _remembered(x_shape, name, size, stride, padding, dilation, ceil_mode, layout, count_include_pad, divisor):
+    rank, batched, last = _axes(x_shape, size, layout, name)
+    n, rest = (x_shape[0], x_shape[1:]) if batched else (1, x_shape)
+    c, x = (rest[-1], rest[:-1]) if last else (rest[0], rest[1:])
+    k = per_axis(size, rank, "size", 1)
+    stride = k if stride is None else per_axis(stride, rank, "stride", 1)
+    dilation = per_axis(dilation, rank, "dilation", 1)
+    before, after = resolve_padding(padding, x, k, stride, dilation)
+    for option, value in (("ceil_mode", ceil_mode), ("count_include_pad", count_include_pad)):
+        if not isinstance(value, (bool, np.bool_)):
+            raise TypeError(f"{option} must be True or False, not {value!r}")
+    if divisor is not None and check_int(divisor, "divisor") == 0:
+        raise ValueError("divisor must not be 0")
+    if divisor is not None and abs(divisor) >= LIMIT:
+        raise OverflowError(f"divisor is too large: {divisor}")
+    y = tuple(_positions(*axis, bool(ceil_mode)) for axis in zip(x, k, stride, dilation, before, after))
+    out_shape = x_shape[:1 if batched else 0] + ((*y, c) if last else (c, *y))
+    check_size(x_shape, 8, name)
+    check_size(out_shape, 8, "the result")
+    three = [as_three(values, fill) for values, fill in ((x, 1), (k, 1), (y, 1), (stride, 1), (dilation, 1), (before, 0), (after, 0))]
+    return Pooling(rank, batched, last, tuple(x_shape), out_shape, n, c, *three, (not count_include_pad, divisor or 0))
+
+
+def _axes(x_shape, size, layout, name):
+    """(rank, batched, channels_last) of an array: size says how many axes are spatial, or the layout, or all but two are."""
+    rank = len(x_shape) - 2
+    if isinstance(size, tuple):
+        rank = len(size)
+        if rank not in RANKS:
+            raise ValueError(f"size must be an int or 1 to 3 ints, one per spatial axis; got {size!r}")
+    elif isinstance(layout, str) and len(layout) == len(x_shape) + 1 and len(layout) - 2 in RANKS:
+        rank = len(layout) - 2
+    if rank not in RANKS or len(x_shape) not in (rank + 1, rank + 2):
+        axes = f"{rank + 2} axes, or {rank + 1} without a batch" if rank in RANKS else "3 to 5 axes, (n, c, *spatial)"
+        raise ValueError(f"{name} must have {axes}; got shape {tuple(x_shape)}")
+    return rank, len(x_shape) == rank + 2, channels_axis(layout, rank) == -1
+
+
+def _positions(x, k, stride, dilation, before, after, ceil_mode):
+    """Positions of a window along one axis."""
+    reach, padded = dilation * (k - 1) + 1, x + before + after
+    if reach + abs(before) + abs(after) + x + stride >= LIMIT:
+        raise OverflowError(f"size, dilation {dilation} and padding {before}, {after} reach further than an index can count")
+    if padded < reach:
+        raise ValueError(f"the window is larger than the padded input: it spans {reach} (size {k}, dilation {dilation}), the "
+                         f"input {padded} ({x} with padding {before} and {after})")
+    y = (padded - reach + (stride - 1 if ceil_mode else 0)) // stride + 1
+    return y - 1 if ceil_mode and (y - 1) * stride >= x + before else y
