@@ -12,7 +12,7 @@
 #define POOL_INLINE static inline __attribute__((always_inline))
 
 POOL_INLINE vec NAME(pool_both)(vec a, vec m, int most) { return most ? NAME(greater)(a, m) : m + a; }
-POOL_INLINE T NAME(pool_both_one)(T a, T m, int most) { return most ? ((a > m) | (a != a) ? a : m) : m + a; }
+POOL_INLINE T NAME(pool_both_one)(T a, T m, int most) { return most ? (a > m || a != a ? a : m) : m + a; }
 
 /* n < VL lanes, in constant sizes */
 POOL_INLINE void NAME(pool_store_few)(T *to, vec v, ptrdiff_t n)

@@ -80,7 +80,7 @@ cdef int choose_blocks(Pool *f) noexcept nogil:
         f.block_h = (f.block_h + 1) // 2
     while blocks_tasks(f) < PARTS and f.block_d > 1:
         f.block_d = (f.block_d + 1) // 2
-    while blocks_tasks(f) < PARTS and f.block_h * p.sh > 2 * p.kh * p.dh + 8:
+    while blocks_tasks(f) < PARTS and f.block_h > 1 and f.block_h * p.sh > 2 * p.kh * p.dh + 8:
         f.block_h = (f.block_h + 1) // 2
     if block_elements(f) * f.k.size > <double>(1 << 46):
         return 0
