@@ -2,4 +2,6 @@
 #include "../pyx/include/kernels.h"
 #define ISA wide
 #include "../pyx/simd/avx512.h"
+#undef VECTOR_MAX_F32
+#undef VECTOR_MAX_F64
 #include "../pyx/kernels/all_dtypes.h"
