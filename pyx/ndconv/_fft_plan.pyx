@@ -120,7 +120,7 @@ cdef void set_cost(Tiling *t, const nd_problem *p, const nd_kernel_set *k, Opera
         weights = p.g * p.ocg / <double>k.vl * one
         # one task for all lanes of a tile: few of them leave threads idle
         t.cycles *= 1 + 1.0 / max(parts, 1.0)
-        traffic = 0
+        traffic, t.block = 0, 1
     else:
         product = t.freqs * units * p.g * p.icg * <double>p.ocg * 2.4 / (k.vl if t.lanes == CHANNELS else 1)
         if t.lanes == CHANNELS:
@@ -130,7 +130,8 @@ cdef void set_cost(Tiling *t, const nd_problem *p, const nd_kernel_set *k, Opera
         traffic = ceil_div(t.units, t.block) * spectra + 4.0 * p.g * t.freqs * units * (t.icv + t.ocv) * t.point
         weights = p.g * p.icg * <double>ceil_div(p.ocg, k.vl) * one
     if op == WEIGHT_GRAD:
-        t.cycles += weights
+        # the sums are read and written once a block
+        t.cycles += weights + (traffic + ceil_div(t.units, t.block) * spectra) / 12
     else:
         t.cycles += 0.25 * weights + traffic / 12
     if spectra > FIT_BYTES or t.z > FIT_BYTES:
