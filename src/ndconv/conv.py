@@ -6,7 +6,7 @@ import numpy as np
 from ndconv import select
 from ndconv._plan import run_bias_grad, run_weight_grad
 from ndconv._runtime import get_num_threads
-from ndconv.plan import build_plan, cached_plan, check_dtype, check_options, make_problem
+from ndconv.plan import build_plan, cached_choice, cached_plan, cached_problem, check_dtype, check_options, make_problem
 from ndconv.problem import check_int
 
 Gradients = namedtuple("Gradients", "x w b")
@@ -143,7 +143,7 @@ def conv_weight_grad(dy, x, w_shape, *, stride=1, padding=0, dilation=1, groups=
         result[...] = 0
     else:
         options["threads"] = threads or get_num_threads()
-        chosen = select.choose(problem, **options)
+        chosen = cached_choice(problem, **options)
         view = result[(..., *(slice(None, None, -1),) * problem.rank)] if flip else result
         run_weight_grad(problem, chosen, dy, x, batched, last, threads, view)
     if out is None:
@@ -158,8 +158,8 @@ def _gradient_problem(dy, x, w_shape, *, stride=1, padding=0, dilation=1, groups
     if check_dtype(x.dtype, "x") != dtype:
         raise TypeError(f"x must be {dtype} as dy is; got {x.dtype}")
     lanes = _memory_lanes(dy, layout, dy.ndim == len(w_shape)) if layout is None or isinstance(layout, str) else None
-    problem, batched, last = make_problem("weight_grad", x.shape, w_shape, dtype, stride, padding, dilation, groups, flip,
-                                          layout, lanes)
+    problem, batched, last = _cached(cached_problem, "weight_grad", x.shape, w_shape, dtype, stride, padding, dilation, groups,
+                                     flip, layout, lanes)
     spatial = problem.y[3 - problem.rank:]
     shape = ((problem.n,) if batched else ()) + ((*spatial, problem.oc) if last else (problem.oc, *spatial))
     if dy.shape != shape:
@@ -259,16 +259,20 @@ def _plan_of(op, x, x_shape, w_shape, w_dtype, *options):
     lanes = _memory_lanes(x, layout, x.ndim == len(w_shape)) if layout is None or isinstance(layout, str) else None
     key = (op, x_shape, w_shape, x.dtype, w_dtype, stride, padding, dilation, groups, flip, layout, lanes, method, accuracy,
            workspace_limit, threads)
+    return _cached(cached_plan, *key)
+
+
+def _cached(function, *key):
+    """The function's cached result. Lists and arrays in the key are as good as tuples; what else is wrong with it is said by
+    the function itself."""
     try:
-        return cached_plan(*key)
+        return function(*key)
     except TypeError:
-        pass
-    # lists and arrays in the geometry are as good as tuples; what is wrong besides is said by the function itself
-    key = tuple(map(_as_tuple, key))
+        key = tuple(map(_as_tuple, key))
     try:
-        return cached_plan(*key)
+        return function(*key)
     except TypeError:
-        return cached_plan.__wrapped__(*key)
+        return function.__wrapped__(*key)
 
 
 def _as_tuple(value):

@@ -133,3 +133,13 @@ def cached_plan(op, x_shape, w_shape, x_dtype, w_dtype, stride, padding, dilatio
     options = check_options(method, accuracy, workspace_limit, threads)
     problem, batched, last = make_problem(op, x_shape, w_shape, dtype, stride, padding, dilation, groups, flip, layout, lanes_oc)
     return build_plan(problem, batched, last, options)
+
+
+cached_problem = lru_cache(maxsize=CACHED_PLANS, typed=True)(make_problem)
+cached_choice = lru_cache(maxsize=CACHED_PLANS)(select.choose)
+
+
+def clear_plans():
+    """Forget every plan, problem and choice: they hold for one instruction set."""
+    for cache in (cached_plan, cached_problem, cached_choice):
+        cache.cache_clear()

@@ -24,7 +24,7 @@ def set_isa(name):
     >>> set_isa(before)
     """
     _runtime.set_isa(name)
-    plan.cached_plan.cache_clear()
+    plan.clear_plans()
 
 
 @contextlib.contextmanager
@@ -48,7 +48,7 @@ def clear_caches():
 
     >>> clear_caches()
     """
-    plan.cached_plan.cache_clear()
+    plan.clear_plans()
     _runtime.clear_scratch()
 
 

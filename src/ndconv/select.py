@@ -1,8 +1,7 @@
 """Selection: which method computes which problem, and why.
 
-`METHODS` is the registry; the order is that of the tables. Costs are estimates in seconds from pure functions of the
-problem: operations over the rate that the method reaches, plus the bytes it moves over the rate of the cache level that
-holds them. They rank methods; they do not promise times.
+`METHODS` is the registry; the order is that of the tables. Costs come from ndconv/cost.py; they rank methods, they do not
+promise times.
 """
 import math
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 
 from ndconv import _direct, _fft, _gemm
 from ndconv._plan import Core, weight_grad_bytes
+from ndconv.cost import COSTS
 from ndconv.stages import stages_of
 
 METHODS = {module.METHOD.name: module.METHOD for module in (_direct, _gemm, _fft)}
@@ -55,52 +55,6 @@ class Explanation:
             space = f"{row.workspace / 2**20:8.2f} MiB" if row.applicable else " " * 12
             lines.append(f"{'>' if row.chosen else ' '} {row.method:10s} {cost} {space}  {row.reason}")
         return "\n".join(lines)
-
-
-# Operations a second of one thread that the register tile reaches, by dtype, relative costs of everything else. Only ratios
-# matter for the choice.
-RATE = {"float32": 75e9, "float64": 37e9}
-BYTES_RATE = 12e9
-CYCLES = 3e9
-CALL = 1e-6     # seconds of a call with nothing to do
-TILING = 2e-5   # and of the fft method, which thinks before it works
-
-
-def _tile_efficiency(problem):
-    """Part of the register tile's lanes and rows that do useful work: few channels or pixels leave it empty."""
-    lanes = 8 if problem.dtype == "float32" else 4
-    ocg, pixels = problem.oc // problem.g, math.prod(problem.y)
-    across, along = (ocg, pixels) if problem.lanes_oc and ocg >= 4 else (pixels, ocg)
-    full = across / (-(-across // lanes) * lanes) if across else 1
-    # a tile of few rows has too few independent sums to hide the latency of a multiply-add
-    return full * min(1.0, (along + 1) / 5)
-
-
-def _bytes(problem):
-    itemsize = 4 if problem.dtype == "float32" else 8
-    images = problem.ic * math.prod(problem.x) + problem.oc * math.prod(problem.y)
-    return itemsize * (problem.n * images + problem.oc * (problem.ic // problem.g) * problem.taps)
-
-
-def dense_cost(problem):
-    """Seconds of a direct evaluation by register tiles."""
-    return CALL + problem.flops / (RATE[problem.dtype] * _tile_efficiency(problem)) + _bytes(problem) / BYTES_RATE
-
-
-def gemm_cost(problem):
-    """As `dense_cost`, and the im2col block is written and read once: each input element taps times."""
-    itemsize = 4 if problem.dtype == "float32" else 8
-    block = problem.n * problem.ic * problem.taps * math.prod(problem.y) * itemsize
-    one = problem.taps == 1 and problem.stride == (1, 1, 1) and problem.lanes_oc
-    return dense_cost(problem) + (0 if one else block / BYTES_RATE)
-
-
-def fft_cost(problem):
-    """Seconds by tiles in the frequency domain: transforms of inputs and outputs, and one complex product a frequency."""
-    return TILING + _fft.estimate(problem) / CYCLES + 2 * _bytes(problem) / BYTES_RATE
-
-
-COSTS = {"direct": dense_cost, "gemm": gemm_cost, "fft": fft_cost}
 
 
 def workspace_of(problem, method, threads):

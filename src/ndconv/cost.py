@@ -1,0 +1,137 @@
+"""Cost model: estimated seconds of each method, pure functions of a problem.
+
+A cost is a count of what a method does, times what one of each takes: steps of the register tile, calls of it, elements
+packed, stored across memory, and so on. The counts follow from the loops in pyx/ndconv; the cycles were fitted to measured
+times of 600 random layers and gradients of ranks 1 to 3 (two threads of a 3 GHz x86-64 with AVX2; typical error 40 %).
+Only ratios between methods matter to the choice, and they carry over to CPUs with wider vectors.
+"""
+import math
+
+from ndconv import _fft
+from ndconv.stages import stages_of
+
+SECONDS = 1 / 3e9          # a cycle
+
+# Cycles of one of each, two threads sharing them.
+DIRECT = dict(steps=0.7, calls=38, packed=0.45, gathered=1.3, across=0.5, rows=130, stages=16000)
+GEMM = dict(steps=0.5, calls=77, packed=1.0, gathered=1.1, lines=4.3, across=3.2, stages=20000)
+DIRECT_GRAD = dict(steps=0.76, calls=1.6, packed=0.7, strided=0.3, weights=2.7, stages=16000)
+GEMM_GRAD = dict(steps=1.1, packed=0.75, lines=14, strided=0.6, weights=3.6, stages=20000)
+FFT = dict(forward=0.37, input_grad=0.67, weight_grad=0.77, elements=1.5, prepared=23, stages=30000)
+
+# The register tile of AVX2 in rows and vectors; other instruction sets have others, to much the same proportions.
+TILE_ROWS, TILE_VECTORS = 6, 2
+LEAST_ROWS = 4             # fewer rows than this wait for the multiply-adds before them
+
+
+def _up(a, b):
+    return -(-a // b)
+
+
+def _lanes(problem):
+    return 8 if problem.dtype == "float32" else 4
+
+
+def _geometries(problem):
+    """(input channels of a group, output channels, input, output, kernel and stride) of each forward problem to solve."""
+    ic, oc = problem.ic // problem.g, problem.oc // problem.g
+    if problem.op == "forward":
+        yield ic, oc, problem.x, problem.y, problem.k, problem.stride
+    else:
+        for stage in stages_of(problem):
+            if math.prod(stage.k):
+                yield oc, ic, stage.x, stage.y, stage.k, stage.stride
+
+
+def _vectors_hold_oc(problem, ic, oc, y, k):
+    """The rule of use_lanes_oc in pyx/ndconv/_pack.pyx."""
+    if problem.lanes_oc:
+        return oc >= 4
+    return y[2] <= 8 * _lanes(problem) and oc >= _lanes(problem) and ic * math.prod(k) >= 400
+
+
+def _tiles(along, across, lanes):
+    """(tiles, rows a step costs) of `along` rows by `across` vectors' lanes."""
+    count = _up(along, TILE_ROWS)
+    return count * _up(across, TILE_VECTORS * lanes), max(along / max(count, 1), LEAST_ROWS)
+
+
+def _total(counts, cycles):
+    return SECONDS * sum(cycles[name] * count for name, count in counts.items())
+
+
+def direct_cost(problem):
+    """Seconds of `direct`: register tiles on rows of pixels; what memory does not offer as it is needed is copied."""
+    if problem.op == "weight_grad":
+        return _direct_grad_cost(problem)
+    counts = dict.fromkeys(DIRECT, 0)
+    planes = problem.n * problem.g
+    for ic, oc, x, y, k, _ in _geometries(problem):
+        rows, wide = y[0] * y[1], _vectors_hold_oc(problem, ic, oc, y, k)
+        tiles, height = _tiles(y[2], oc, _lanes(problem)) if wide else _tiles(oc, y[2], _lanes(problem))
+        inputs, outputs = planes * ic * math.prod(x), planes * oc * math.prod(y)
+        counts["calls"] += planes * rows * tiles
+        counts["steps"] += planes * rows * tiles * height * ic * math.prod(k)
+        counts["rows"] += planes * rows
+        counts["stages"] += 1
+        if problem.lanes_oc and not wide:
+            counts["gathered"] += inputs + outputs
+        else:
+            counts["packed"] += inputs
+            counts["across"] += outputs if wide and not problem.lanes_oc else 0
+    return _total(counts, DIRECT)
+
+
+def gemm_cost(problem):
+    """Seconds of `gemm`: the im2col matrix is packed once, an element a tap; tiles run over the pixels of an image."""
+    if problem.op == "weight_grad":
+        return _gemm_grad_cost(problem)
+    counts = dict.fromkeys(GEMM, 0)
+    planes, lanes = problem.n * problem.g, _lanes(problem)
+    for ic, oc, _, y, k, stride in _geometries(problem):
+        pixels, length, wide = math.prod(y), ic * math.prod(k), _vectors_hold_oc(problem, ic, oc, y, k)
+        tiles, height = _tiles(pixels, oc, lanes) if wide else _tiles(oc, pixels, lanes)
+        counts["calls"] += planes * tiles * _up(length, 384)
+        counts["steps"] += planes * tiles * height * length
+        counts["stages"] += 1
+        counts["across"] += planes * oc * pixels if wide != problem.lanes_oc else 0
+        if math.prod(k) > 1 or stride != (1, 1, 1) or not problem.lanes_oc:
+            counts["packed"] += planes * length * pixels
+            counts["lines"] += planes * length * y[0] * y[1]
+            counts["gathered"] += planes * length * pixels if problem.lanes_oc and not wide else 0
+    return _total(counts, GEMM)
+
+
+def _grad_counts(problem, length, tiles, height):
+    """What both weight gradients do: tiles over the pixels of all images, dy packed into panels of output channels."""
+    oc, images = problem.oc // problem.g, problem.n * problem.g
+    pixels, panel = math.prod(problem.y), TILE_VECTORS * _lanes(problem)
+    return dict(steps=images * tiles * height * pixels, packed=images * _up(oc, panel) * panel * pixels,
+                strided=images * length * pixels if problem.stride[2] > 1 else 0, weights=problem.oc * length, stages=1)
+
+
+def _direct_grad_cost(problem):
+    ic, oc, taps = problem.ic // problem.g, problem.oc // problem.g, problem.taps
+    tiles, height = _tiles(ic, oc, _lanes(problem))
+    counts = _grad_counts(problem, ic * taps, taps * tiles, height)
+    counts["calls"] = problem.n * problem.g * taps * tiles * problem.y[0] * problem.y[1]
+    return _total(counts, DIRECT_GRAD)
+
+
+def _gemm_grad_cost(problem):
+    length = problem.ic // problem.g * problem.taps
+    counts = _grad_counts(problem, length, *_tiles(length, problem.oc // problem.g, _lanes(problem)))
+    counts["lines"] = problem.n * problem.g * length * problem.y[0] * problem.y[1]
+    return _total(counts, GEMM_GRAD)
+
+
+def fft_cost(problem):
+    """Seconds of `fft`: the estimate that its tiles are chosen by, every element loaded and stored once, and spectra of
+    weights that are used once."""
+    weights = problem.oc * (problem.ic // problem.g) * problem.taps
+    elements = problem.n * (problem.ic * math.prod(problem.x) + problem.oc * math.prod(problem.y))
+    return SECONDS * (FFT[problem.op] * _fft.estimate(problem) + FFT["elements"] * elements + FFT["stages"]
+                      + (FFT["prepared"] * weights if problem.op == "input_grad" else 0))
+
+
+COSTS = {"direct": direct_cost, "gemm": gemm_cost, "fft": fft_cost}
