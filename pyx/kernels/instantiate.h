@@ -26,6 +26,7 @@ static const struct nd_kernel_set NAME(set) = {
     .copy = NAME(copy),
     .move = NAME(move),
     .pack = NAME(pack),
+    .pad = NAME(pad),
     .scatter = NAME(scatter),
     .add = NAME(add),
     .sum = NAME(sum),

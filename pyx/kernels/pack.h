@@ -51,6 +51,29 @@ static void NAME(move)(void *restrict to_, ptrdiff_t to_row, const void *restric
         NAME(copy)(to + i * to_row, from + i * row, n, col);
 }
 
+/* to[i*width + j] = low <= j < high ? from[i*row + j] : 0, i < m, j < width: rows with zeros around them. Vectors that
+ * overlap the one before copy a row of VL elements and more; nothing outside low to high is read. */
+static void NAME(pad)(void *restrict to_, ptrdiff_t width, const void *restrict from_, ptrdiff_t m, ptrdiff_t row,
+                      ptrdiff_t low, ptrdiff_t high)
+{
+    T *restrict to = to_;
+    const T *restrict from = from_;
+    for (; m > 0; m--, to += width, from += row) {
+        for (ptrdiff_t j = 0; j < low; j++)
+            to[j] = 0;
+        if (high - low >= VL) {
+            for (ptrdiff_t j = low; j < high - VL; j += VL)
+                NAME(store)(to + j, NAME(load)(from + j));
+            NAME(store)(to + high - VL, NAME(load)(from + high - VL));
+        } else {
+            for (ptrdiff_t j = low; j < high; j++)
+                to[j] = from[j];
+        }
+        for (ptrdiff_t j = high; j < width; j++)
+            to[j] = 0;
+    }
+}
+
 /* to[i*width + j] = j < n ? from[i*row + j*col] : 0, i < m, j < width */
 static void NAME(pack)(void *restrict to_, ptrdiff_t width, const void *restrict from, ptrdiff_t m,
                        ptrdiff_t n, ptrdiff_t row, ptrdiff_t col)

@@ -15,3 +15,4 @@ cdef bint has_shape(const Py_buffer *b, tuple shape)
 cdef bint may_overlap(const Py_buffer *a, const Py_buffer *b) noexcept nogil
 # `out` as the user gave it, checked, its buffer open in b
 cdef int open_output(object out, tuple shape, str dtype, Py_buffer *b) except -1
+cdef object dtype_of(str name)

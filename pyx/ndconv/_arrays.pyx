@@ -1,13 +1,18 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
 """Users' arrays as the kernels see them: buffers opened and checked, axes named, overlaps found."""
-from cpython.buffer cimport (PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release,
-                             PyObject_GetBuffer)
+from cpython.buffer cimport PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 
 from ndconv._c cimport nd_array
 
 import numpy as np
 
 cdef object _ndarray = np.ndarray
+cdef object _float32 = np.dtype("float32")
+cdef object _float64 = np.dtype("float64")
+
+cdef object dtype_of(str name):
+    """The native dtype of that name: comparing objects is faster than names."""
+    return _float32 if name == "float32" else _float64
 
 cdef Axes axes_of(int rank, bint batched, bint channels_last) noexcept:
     cdef int first = 1 if batched else 0
@@ -27,10 +32,10 @@ cdef nd_array array_of(const Py_buffer *b, const Axes *a) noexcept nogil:
     r.d, r.h, r.w = stride_at(b, a.d), stride_at(b, a.h), stride_at(b, a.w)
     return r
 
-cdef bint is_plain(const Py_buffer *b, char letter) noexcept nogil:
-    """Native byte order, and every element at a multiple of its size: what the kernels read."""
+cdef bint is_aligned(const Py_buffer *b) noexcept nogil:
+    """Every element at a multiple of its size, as the kernels read."""
     cdef int i
-    if b.format == NULL or b.format[0] != letter or b.format[1] != 0 or <size_t>b.buf % <size_t>b.itemsize:
+    if <size_t>b.buf % <size_t>b.itemsize:
         return False
     for i in range(b.ndim):
         if b.strides[i] % b.itemsize:
@@ -39,18 +44,18 @@ cdef bint is_plain(const Py_buffer *b, char letter) noexcept nogil:
 
 cdef object open_input(object a, str name, str dtype, Py_buffer *b):
     """The array behind `a`, its buffer open in b; foreign byte order and odd addresses are copied."""
+    cdef object native = dtype_of(dtype)
     if type(a) is not _ndarray:
         a = np.asarray(a)
-    cdef char letter = c'f' if dtype == "float32" else c'd'
-    if a.dtype.kind == "f":
-        PyObject_GetBuffer(a, b, PyBUF_FORMAT | PyBUF_STRIDES)
-        if is_plain(b, letter):
+    if a.dtype is native or a.dtype == native:
+        PyObject_GetBuffer(a, b, PyBUF_STRIDES)
+        if is_aligned(b):
             return a
         PyBuffer_Release(b)
-    if a.dtype.newbyteorder("=") != dtype:
+    elif a.dtype.newbyteorder("=") != native:
         raise TypeError(f"{name} must be {dtype}, as the problem is; got {a.dtype}")
     a = np.array(a, dtype=dtype, copy=True)
-    PyObject_GetBuffer(a, b, PyBUF_FORMAT | PyBUF_STRIDES)
+    PyObject_GetBuffer(a, b, PyBUF_STRIDES)
     return a
 
 cdef bint has_shape(const Py_buffer *b, tuple shape):
@@ -87,7 +92,7 @@ cdef bint may_overlap(const Py_buffer *a, const Py_buffer *b) noexcept nogil:
 cdef int open_output(object out, tuple shape, str dtype, Py_buffer *b) except -1:
     if not isinstance(out, _ndarray):
         raise TypeError(f"out must be a NumPy array, not {type(out).__name__}")
-    if out.dtype != dtype or not out.dtype.isnative:
+    if out.dtype is not dtype_of(dtype) and out.dtype != dtype_of(dtype):
         raise TypeError(f"out must be {dtype}; got {out.dtype}")
     if out.shape != shape:
         raise ValueError(f"out must have shape {shape}; got {out.shape}")

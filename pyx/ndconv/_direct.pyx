@@ -38,6 +38,7 @@ cdef enum:
     SLAB_BYTES = 262144      # of padded input rows in L2
     WEIGHT_BYTES = 393216    # of the weights that a slab meets before the next, also in L2
     STEPS = 768              # of k before results go back to memory
+    SMALL = 200000           # multiplications that one thread does alone
     TASKS = 12               # that a problem is cut into when it is large enough
 
 cdef struct Blocking:
@@ -77,8 +78,10 @@ cdef Blocking blocking(const nd_problem *p, const nd_kernel_set *k) noexcept nog
     b.taps = taps_of(p)
     b.icb = ceil_div(p.icg, ceil_div(p.icg * b.taps, STEPS))
     b.panels = panel_count(p, k)
-    # rows: enough tasks, then as many as the slab holds
+    # rows: enough tasks for a problem that keeps a second thread busy, then as many as the slab holds
     b.rows = max(ceil_div(p.oh, ceil_div(TASKS, images)), min(p.oh, ceil_div(6 * k.nr, p.ow)))
+    if images * p.ocg * p.icg * <double>b.taps * p.oh * p.ow < SMALL:
+        b.rows = ceil_div(p.oh, 2)
     set_slab(p, k, &b)
     while b.slab > SLAB_BYTES and b.rows > 1:
         b.rows = (b.rows + 1) // 2
@@ -180,27 +183,46 @@ cdef void convolve_lanes_pixels(Forward *f, Task *t) noexcept nogil:
 cdef void fill_slab(Forward *f, Task *t, ptrdiff_t c0, ptrdiff_t count) noexcept nogil:
     """The padded input rows of channels c0 <= c < c0 + count, taken apart into phases."""
     cdef const nd_problem *p = f.job.p
-    cdef const nd_kernel_set *k = f.job.k
     cdef const nd_array *x = &f.job.x
     cdef Blocking *b = &f.b
-    cdef ptrdiff_t c, td, fh, fw, r, depth, row, size = k.size
+    cdef ptrdiff_t c, td, fh, depth, plane = b.fw * b.slab_rows * b.slab_columns * f.job.k.size
     cdef const char *channel
     cdef char *to
     for c in range(count):
-        to = t.slab + size * c * b.channel
-        channel = x.data + size * (t.n * x.n + (t.g * p.icg + c0 + c) * x.c)
+        to = t.slab + f.job.k.size * c * b.channel
+        channel = x.data + f.job.k.size * (t.n * x.n + (t.g * p.icg + c0 + c) * x.c)
         for td in range(p.kd):
             depth = t.od * p.sd + td * p.dd - p.pd
             for fh in range(b.fh):
-                for fw in range(b.fw):
-                    for r in range(b.slab_rows):
-                        row = t.oh * p.sh - p.ph + (r * p.dh if b.rows == 1 else r * b.fh + fh)
-                        if 0 <= depth < p.id and 0 <= row < p.ih:
-                            copy_clipped(k, to, channel + size * (depth * x.d + row * x.h), x.w, p.iw, fw - p.pw, b.fw,
-                                         b.slab_columns)
-                        else:
-                            memset(to, 0, b.slab_columns * size)
-                        to += b.slab_columns * size
+                if 0 <= depth < p.id:
+                    fill_rows(f, channel + f.job.k.size * depth * x.d, t.oh * p.sh - p.ph + fh,
+                              p.dh if b.rows == 1 else b.fh, to)
+                else:
+                    memset(to, 0, plane)
+                to += plane
+
+cdef void fill_rows(Forward *f, const char *x, ptrdiff_t top, ptrdiff_t step, char *to) noexcept nogil:
+    """Rows top, top + step, ... of one plane of the input, each taken apart into its phases."""
+    cdef const nd_problem *p = f.job.p
+    cdef const nd_kernel_set *k = f.job.k
+    cdef Blocking *b = &f.b
+    cdef ptrdiff_t size = k.size, line = b.slab_columns * size, low, high, first, last, fw, r
+    # rows and columns of the slab that lie in the array
+    low = min(ceil_div(-top, step), b.slab_rows) if top < 0 else 0
+    high = max(min(ceil_div(p.ih - top, step), b.slab_rows), low) if top < p.ih else low
+    first = min(max(p.pw, 0), b.slab_columns)
+    last = max(min(p.iw + p.pw, b.slab_columns), first)
+    for fw in range(b.fw):
+        memset(to, 0, low * line)
+        memset(to + high * line, 0, (b.slab_rows - high) * line)
+        if b.fw == 1 and f.job.x.w == 1:
+            k.pad(to + low * line, b.slab_columns, x + size * ((top + low * step) * f.job.x.h - p.pw), high - low,
+                  step * f.job.x.h, first, last)
+        else:
+            for r in range(low, high):
+                copy_clipped(k, to + r * line, x + size * (top + r * step) * f.job.x.h, f.job.x.w, p.iw, fw - p.pw, b.fw,
+                             b.slab_columns)
+        to += b.slab_rows * line
 
 cdef void multiply_slab(Forward *f, Task *t, const nd_walk *walk, ptrdiff_t c0) noexcept nogil:
     """All tiles of a task for one block of channels."""
@@ -223,29 +245,34 @@ cdef void multiply_columns(Forward *f, Task *t, const nd_walk *walk, ptrdiff_t c
     cdef const nd_problem *p = f.job.p
     cdef const nd_kernel_set *k = f.job.k
     cdef Blocking *b = &f.b
-    cdef ptrdiff_t size = k.size, v, i, cols, panel, o, m, row, column, vectors = ceil_div(length, k.vl)
-    cdef ptrdiff_t tiles = ceil_div(vectors, k.nr // k.vl)
+    cdef ptrdiff_t size = k.size, vectors = ceil_div(length, k.vl), tiles = ceil_div(vectors, k.nr // k.vl)
+    # dealt out evenly, as split() does: so many to each and one more to the first few
+    cdef ptrdiff_t least = vectors // tiles, wider = vectors % tiles, low_o = split(p.ocg, b.panels, low)
+    cdef ptrdiff_t height = p.ocg // b.panels, taller = p.ocg % b.panels, panel_bytes = size * p.icg * b.taps * k.mr
+    cdef ptrdiff_t v, i = 0, cols, panel, o, m, row = first // b.slab_columns, column = first % b.slab_columns
     cdef int start = start_of(f, c0, ND_BIAS_ROW)
     cdef const nd_array *y = &f.job.y
-    cdef const char *a
-    cdef char *to
+    cdef const char *panels = <const char *>f.job.w + t.g * b.panels * panel_bytes + size * c0 * b.taps * k.mr
+    cdef char *to = y.data + size * (t.n * y.n + t.od * y.d + t.g * p.ocg * y.c)
+    cdef const char *bias = <const char *>f.job.bias + size * t.g * p.ocg
     for v in range(tiles):
-        i = split(vectors, tiles, v) * k.vl
-        cols = min(split(vectors, tiles, v + 1) * k.vl, length) - i
-        row, column = (first + i) // b.slab_columns, (first + i) % b.slab_columns
+        cols = min((least + (v < wider)) * k.vl, length - i)
+        o = low_o
         for panel in range(low, high):
-            o = split(p.ocg, b.panels, panel)
-            m = split(p.ocg, b.panels, panel + 1) - o
-            o += t.g * p.ocg
-            a = <const char *>f.job.w + size * ((t.g * b.panels + panel) * p.icg + c0) * b.taps * k.mr
-            to = y.data + size * (t.n * y.n + t.od * y.d + o * y.c)
+            m = height + (panel < taller)
             if column + cols <= p.ow:
-                k.gemm(walk, m, cols, a, t.slab + size * (first + i), to + size * ((t.oh + row) * y.h + column * y.w), y.c,
-                       y.w, start, <const char *>f.job.bias + size * o)
+                k.gemm(walk, m, cols, panels + panel * panel_bytes, t.slab + size * (first + i),
+                       to + size * (o * y.c + (t.oh + row) * y.h + column * y.w), y.c, y.w, start, bias + size * o)
             else:
-                k.gemm(walk, m, cols, a, t.slab + size * (first + i), t.tile, k.nr, 1, ND_ZERO if start == ND_ADD else start,
-                       <const char *>f.job.bias + size * o)
-                store_across_rows(f, t, to, m, row, column, cols, start == ND_ADD)
+                k.gemm(walk, m, cols, panels + panel * panel_bytes, t.slab + size * (first + i), t.tile, k.nr, 1,
+                       ND_ZERO if start == ND_ADD else start, bias + size * o)
+                store_across_rows(f, t, to + size * o * y.c, m, row, column, cols, start == ND_ADD)
+            o += m
+        i += cols
+        column += cols
+        while column >= b.slab_columns:
+            column -= b.slab_columns
+            row += 1
 
 cdef void store_across_rows(Forward *f, Task *t, char *to, ptrdiff_t m, ptrdiff_t row, ptrdiff_t column, ptrdiff_t cols,
                             bint add) noexcept nogil:

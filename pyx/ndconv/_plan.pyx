@@ -4,7 +4,7 @@ from cpython.buffer cimport PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyO
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
-from ndconv._arrays cimport (Axes, array_of, axes_of, has_shape, may_overlap, open_input, open_output, stride_at)
+from ndconv._arrays cimport (Axes, array_of, axes_of, dtype_of, has_shape, may_overlap, open_input, open_output, stride_at)
 from ndconv._c cimport (ND_F32, ND_F64, nd_array, nd_job, nd_kernel_set, nd_problem, nd_sizes, nd_weights)
 from ndconv._method cimport Method
 from ndconv._runtime cimport current_kernels, default_threads, parallel_for, scratch_give, scratch_take
@@ -14,7 +14,7 @@ import numpy as np
 cdef object _empty = np.empty
 
 # Work below this many operations stays on the calling thread: 0.3 million take about as long as waking a worker.
-cdef double SMALL = 3e5
+cdef double SMALL = 2e5
 
 cdef struct Stage:
     nd_problem p
@@ -112,8 +112,8 @@ cdef class Core:
 
     cdef object new_output(self):
         if self.memory_axes is None:
-            return _empty(self.out_shape, self.dtype)
-        return _empty(self.memory_shape, self.dtype).transpose(self.memory_axes)
+            return _empty(self.out_shape, dtype_of(self.dtype))
+        return _empty(self.memory_shape, dtype_of(self.dtype)).transpose(self.memory_axes)
 
     cdef int use_threads(self) noexcept:
         if self.flops < SMALL:

@@ -296,6 +296,8 @@ def _check_bias(bias, oc, dtype):
         raise TypeError(f"bias must be {dtype} as x is; got {bias.dtype}")
     if bias.shape != (oc,):
         raise ValueError(f"bias must have shape ({oc},), one value per output channel; got {bias.shape}")
+    if bias.dtype.isnative and bias.flags.c_contiguous and bias.flags.aligned:
+        return bias
     return np.require(bias, dtype, ["C", "A"])
 
 

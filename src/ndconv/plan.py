@@ -21,6 +21,7 @@ from ndconv.problem import (
 from ndconv.stages import stages_of
 
 CACHED_PLANS = 256
+_NAMES = {np.dtype(name): name for name in DTYPES}
 
 
 class Plan(Core):
@@ -48,6 +49,8 @@ class Plan(Core):
 
 def check_dtype(dtype, name):
     """The name of a dtype that the kernels compute in."""
+    if isinstance(dtype, np.dtype) and dtype in _NAMES:
+        return _NAMES[dtype]
     try:
         text = np.dtype(dtype).newbyteorder("=").name
     except TypeError:
