@@ -6,7 +6,6 @@ promise times.
 import math
 from dataclasses import dataclass
 
-
 from ndconv import _direct, _fft, _gemm
 from ndconv._plan import Core, weight_grad_bytes
 from ndconv.cost import COSTS
