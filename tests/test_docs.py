@@ -3,6 +3,8 @@ import doctest
 import importlib
 import inspect
 import pkgutil
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -41,6 +43,14 @@ def test_examples(name):
 @pytest.mark.parametrize("name", [name for name in nd.__all__ if inspect.isroutine(getattr(nd, name, None))])
 def test_every_public_function_has_an_example(name):
     assert ">>>" in getattr(nd, name).__doc__
+
+
+def test_the_example_of_the_readme(capsys):
+    """It prints what the page shows below it."""
+    text = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    code, shown = re.search(r"```python\n(.*?)```\n\n```\n(.*?)```", text, re.DOTALL).groups()
+    exec(code, {})
+    assert capsys.readouterr().out == shown
 
 
 def test_private_modules_are_imported_by_the_package():

@@ -18,6 +18,7 @@ from ndconv._runtime cimport parallel_for
 cdef enum:
     SIDES = 20                    # sizes considered along an axis
     BLOCK_BYTES = 4194304         # of the spectra between the steps of a blocked product: both threads' L2 and some L3
+    CACHED_BYTES = 16777216       # of spectra in the last level of the cache
     FIT_BYTES = 201326592         # of kernel spectra and workspace; more only if nothing else does
     CACHE_BYTES = 524288          # of a tile: half of L2
 
@@ -112,8 +113,9 @@ cdef double transform_cycles(const Tiling *t) noexcept nogil:
     return points * (1.3 * logs * cold + 7)
 
 cdef void set_cost(Tiling *t, const nd_problem *p, const nd_kernel_set *k, Operation op) noexcept nogil:
-    cdef double one = transform_cycles(t), units = t.units, parts, weights, product, traffic, spectra
+    cdef double one = transform_cycles(t), units = t.units, parts, weights, product, traffic, spectra, rate
     spectra = spectra_bytes(p, k, t)
+    rate = 12 if spectra < CACHED_BYTES else 2.5     # bytes a cycle, of caches or of memory that the threads share
     if t.lanes >= FILTER_GROUPS:
         parts = units * (ceil_div(p.g, k.vl) if t.lanes == FILTER_GROUPS else p.g)
         t.cycles = parts * ((1 + t.ocv) * one + t.ocv * t.freqs * 5.0)
@@ -131,9 +133,9 @@ cdef void set_cost(Tiling *t, const nd_problem *p, const nd_kernel_set *k, Opera
         weights = p.g * p.icg * <double>ceil_div(p.ocg, k.vl) * one
     if op == WEIGHT_GRAD:
         # the sums are read and written once a block
-        t.cycles += weights + (traffic + ceil_div(t.units, t.block) * spectra) / 12
+        t.cycles += weights + (traffic + ceil_div(t.units, t.block) * spectra) / rate
     else:
-        t.cycles += 0.25 * weights + traffic / 12
+        t.cycles += 0.25 * weights + traffic / rate
     if spectra > FIT_BYTES or t.z > FIT_BYTES:
         t.cycles += 100 * max(spectra, t.z)
 
