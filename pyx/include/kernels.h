@@ -51,6 +51,9 @@ struct nd_kernel_set {
     void (*move)(void *to, ptrdiff_t to_row, const void *from, ptrdiff_t m, ptrdiff_t n, ptrdiff_t row, ptrdiff_t col);
     /* to[i*width + j] = j < n ? from[i*row + j*col] : 0 for i < m, j < width */
     void (*pack)(void *to, ptrdiff_t width, const void *from, ptrdiff_t m, ptrdiff_t n, ptrdiff_t row, ptrdiff_t col);
+    /* to[(t*channels + c)*width + j] = from[t*tap + c*channel + j*col] for t < taps, c < channels, j < n */
+    void (*pack_taps)(void *to, ptrdiff_t width, const void *from, ptrdiff_t taps, ptrdiff_t tap, ptrdiff_t channels,
+                      ptrdiff_t channel, ptrdiff_t n, ptrdiff_t col);
     /* to[i*width + j] = low <= j < high ? from[i*row + j] : 0 for i < m, j < width */
     void (*pad)(void *to, ptrdiff_t width, const void *from, ptrdiff_t m, ptrdiff_t row, ptrdiff_t low, ptrdiff_t high);
     /* to[i*to_step] = from[i*from_step] for i < n */

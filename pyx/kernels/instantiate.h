@@ -26,6 +26,7 @@ static const struct nd_kernel_set NAME(set) = {
     .copy = NAME(copy),
     .move = NAME(move),
     .pack = NAME(pack),
+    .pack_taps = NAME(pack_taps),
     .pad = NAME(pad),
     .scatter = NAME(scatter),
     .add = NAME(add),

@@ -51,6 +51,33 @@ static void NAME(move)(void *restrict to_, ptrdiff_t to_row, const void *restric
         NAME(copy)(to + i * to_row, from + i * row, n, col);
 }
 
+/* to[(t*channels + c)*width + j] = from[t*tap + c*channel + j*col], t < taps, c < channels, j < n: a panel's rows of one row
+ * of taps. Channel by channel, so that a line of `from` comes into L1 once for all its taps; the line that the panel after
+ * this one begins with is asked for on the way. */
+static void NAME(pack_taps)(void *restrict to_, ptrdiff_t width, const void *restrict from_, ptrdiff_t taps,
+                            ptrdiff_t tap, ptrdiff_t channels, ptrdiff_t channel, ptrdiff_t n, ptrdiff_t col)
+{
+    T *restrict to = to_;
+    const T *restrict from = from_;
+    const ptrdiff_t last = n - VL;
+    for (ptrdiff_t c = 0; c < channels; c++, to += width, from += channel) {
+        __builtin_prefetch(from + (taps - 1) * tap + (2 * n + VL) * col);
+        for (ptrdiff_t t = 0; t < taps; t++) {
+            const T *p = from + t * tap;
+            T *q = to + t * channels * width;
+            if (last < 0 || last > VL || col < 1 || col > 2) {
+                NAME(copy)(q, p, n, col);
+            } else {
+                /* one vector, and one that overlaps it unless there are two */
+                const vec v = col == 1 ? NAME(load)(p) : NAME(every_other)(p);
+                const vec w = col == 1 ? NAME(load)(p + last) : NAME(every_other)(p + 2 * last);
+                NAME(store)(q, v);
+                NAME(store)(q + last, w);
+            }
+        }
+    }
+}
+
 /* to[i*width + j] = low <= j < high ? from[i*row + j] : 0, i < m, j < width: rows with zeros around them. Vectors that
  * overlap the one before copy a row of VL elements and more; nothing outside low to high is read. */
 static void NAME(pad)(void *restrict to_, ptrdiff_t width, const void *restrict from_, ptrdiff_t m, ptrdiff_t row,

@@ -42,6 +42,8 @@ cdef extern from "kernels.h" nogil:
                      ptrdiff_t col) noexcept nogil
         void (*pack)(void *to, ptrdiff_t width, const void *src, ptrdiff_t m, ptrdiff_t n, ptrdiff_t row,
                      ptrdiff_t col) noexcept nogil
+        void (*pack_taps)(void *to, ptrdiff_t width, const void *src, ptrdiff_t taps, ptrdiff_t tap, ptrdiff_t channels,
+                          ptrdiff_t channel, ptrdiff_t n, ptrdiff_t col) noexcept nogil
         void (*pad)(void *to, ptrdiff_t width, const void *src, ptrdiff_t m, ptrdiff_t row, ptrdiff_t low,
                     ptrdiff_t high) noexcept nogil
         void (*scatter)(void *to, ptrdiff_t to_step, const void *src, ptrdiff_t from_step, ptrdiff_t n) noexcept nogil

@@ -39,18 +39,24 @@ cdef enum:
 
 cdef struct Blocking:
     bint lanes_oc
-    ptrdiff_t k, kc, kblocks           # length of the sum, its blocks
+    ptrdiff_t k, kc, kblocks           # length of the sum, of its blocks, their number
+    ptrdiff_t icb                      # k runs over blocks of icb channels, in a block over taps, then over its channels
     ptrdiff_t pixels, pc, pblocks      # pixels of an image, of a task, tasks of an image
     ptrdiff_t panels, splits           # weight panels a group, parts they are dealt to
     ptrdiff_t packed, y                # bytes of a worker's scratch: packed pixels, results that y cannot take as they come
 
 cdef Blocking blocking(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
     cdef Blocking b
-    cdef ptrdiff_t step, tasks
+    cdef ptrdiff_t step, tasks, limit
     b.lanes_oc = use_lanes_oc(p, k)
     b.k = p.icg * taps_of(p)
-    b.kblocks = ceil_div(b.k, max(PANEL_BYTES // (k.nr * k.size), 32))
-    b.kc = ceil_div(b.k, b.kblocks)
+    limit = max(PANEL_BYTES // (k.nr * k.size), 32)
+    # lanes that hold pixels: all taps of a few channels, so that a cache line of x is read once for all its taps
+    b.icb = p.icg if b.lanes_oc else ceil_div(p.icg, ceil_div(b.k, limit))
+    b.kc = b.icb * taps_of(p)
+    if b.kc > limit:
+        b.kc = ceil_div(b.k, ceil_div(b.k, limit))
+    b.kblocks = ceil_div(b.k, b.kc)
     b.pixels = pixels_of(p)
     b.panels = panel_count(p, k)
     # pixels: as many as the block holds, but enough tasks; whole vector panels or tiles
@@ -72,7 +78,8 @@ cdef void sizes(const nd_problem *p, const nd_kernel_set *k, nd_sizes *to) noexc
 
 cdef void prepare(const nd_problem *p, const nd_kernel_set *k, const nd_weights *w, void *to, char *workspace,
                   int threads) noexcept nogil:
-    prepare_panels(p, k, w, to, p.icg, threads)
+    cdef Blocking b = blocking(p, k)
+    prepare_panels(p, k, w, to, b.icb, threads)
 
 cdef inline ptrdiff_t scratch_of(const Blocking *b) noexcept nogil:
     return ceil_div(b.packed + b.y, 64) * 64
@@ -138,8 +145,8 @@ cdef void multiply_lanes_pixels(Forward *f, ptrdiff_t n, ptrdiff_t g, ptrdiff_t 
     else:
         y, y_row, y_col = results - size * (g * f.p.ocg + split(f.p.ocg, b.panels, low)) * b.pc, b.pc, 1
     for kb in range(b.kblocks):
-        k0 = split(b.k, b.kblocks, kb)
-        kc = walk.len = split(b.k, b.kblocks, kb + 1) - k0
+        k0 = kb * b.kc
+        kc = walk.len = min(b.kc, b.k - k0)
         for v in range(ceil_div(count, k.nr)):
             cols = min(k.nr, count - v * k.nr)
             pack_panel(f, g, pixel_at(&f.p, n * b.pixels + first + v * k.nr), cols, k0, kc, packed)
@@ -156,21 +163,40 @@ cdef void multiply_lanes_pixels(Forward *f, ptrdiff_t n, ptrdiff_t g, ptrdiff_t 
 
 cdef void pack_panel(Forward *f, ptrdiff_t g, Pixel at, ptrdiff_t count, ptrdiff_t k0, ptrdiff_t kc, char *to) noexcept nogil:
     """Rows k0 <= k < k0 + kc of the im2col matrix as a panel [kc][nr] of `count` pixels from `at` on, a stretch of an output
-    row at a time."""
+    row at a time; a row of taps at a time where all of it lies in the array."""
     cdef const nd_kernel_set *k = f.job.k
     cdef const nd_problem *p = &f.p
-    cdef ptrdiff_t run, tap, c, at_k, channels
+    cdef ptrdiff_t run, tap, c0, cb, c, at_k, channels, taps = taps_of(p)
     while count > 0:
         run = min(p.ow - at.w, count)
-        tap, c, at_k = k0 // p.icg, k0 % p.icg, k0
+        at_k = k0
         while at_k < k0 + kc:
-            channels = min(p.icg - c, k0 + kc - at_k)
-            gather_block(f, g, at, run, tap, c, channels, to + k.size * (at_k - k0) * k.nr, 1, k.nr)
+            c0 = at_k // (f.b.icb * taps) * f.b.icb
+            cb = min(f.b.icb, p.icg - c0)
+            tap, c = (at_k - c0 * taps) // cb, (at_k - c0 * taps) % cb
+            channels = min(cb - c, k0 + kc - at_k)
+            if c == 0 and tap % p.kw == 0 and at_k + p.kw * cb <= k0 + kc and pack_taps(f, g, at, run, tap, c0, cb,
+                                                                                        to + k.size * (at_k - k0) * k.nr):
+                channels = p.kw * cb
+            else:
+                gather_block(f, g, at, run, tap, c0 + c, channels, to + k.size * (at_k - k0) * k.nr, 1, k.nr)
             at_k += channels
-            tap, c = tap + 1, 0
         to += run * k.size
         count -= run
         next_row(p, &at)
+
+cdef bint pack_taps(Forward *f, ptrdiff_t g, Pixel at, ptrdiff_t run, ptrdiff_t tap, ptrdiff_t c, ptrdiff_t channels,
+                    char *to) noexcept nogil:
+    """A row of taps from `tap` on as [tap][channel][nr], if no pixel of the run sees padding there."""
+    cdef const nd_problem *p = &f.p
+    cdef const nd_array *x = &f.x
+    cdef ptrdiff_t d = at.d * p.sd + tap // (p.kw * p.kh) * p.dd - p.pd, h = at.h * p.sh + tap // p.kw % p.kh * p.dh - p.ph
+    cdef ptrdiff_t w = at.w * p.sw - p.pw
+    if not (0 <= d < p.id and 0 <= h < p.ih and w >= 0 and w + (p.kw - 1) * p.dw + (run - 1) * p.sw < p.iw):
+        return False
+    f.job.k.pack_taps(to, f.job.k.nr, x.data + f.job.k.size * (at.n * x.n + (g * p.icg + c) * x.c + d * x.d + h * x.h + w * x.w),
+                      p.kw, p.dw * x.w, channels, x.c, run, p.sw * x.w)
+    return True
 
 cdef void gather_block(Forward *f, ptrdiff_t g, Pixel at, ptrdiff_t run, ptrdiff_t tap, ptrdiff_t c, ptrdiff_t channels,
                        char *to, ptrdiff_t to_pixel, ptrdiff_t to_channel) noexcept nogil:
@@ -193,11 +219,11 @@ cdef void gather_block(Forward *f, ptrdiff_t g, Pixel at, ptrdiff_t run, ptrdiff
             k.move(to + size * low, to_channel, src, channels, high - low, x.c, p.sw * x.w)
         else:
             k.move(to + size * low * to_pixel, to_pixel, src, high - low, channels, p.sw * x.w, x.c)
-    if to_pixel == 1:
+    if to_pixel == 1 and high - low < run:
         for i in range(channels):
             memset(to + size * i * to_channel, 0, low * size)
             memset(to + size * (i * to_channel + high), 0, (run - high) * size)
-    else:
+    elif to_pixel != 1:
         for i in range(low):
             memset(to + size * i * to_pixel, 0, channels * size)
         for i in range(high, run):
@@ -222,8 +248,8 @@ cdef void multiply_lanes_oc(Forward *f, ptrdiff_t n, ptrdiff_t g, ptrdiff_t firs
         y_row, y_col = (high - low) * k.nr, 1
         y = results - size * (g * f.p.ocg + low * k.nr)
     for kb in range(b.kblocks):
-        k0 = split(b.k, b.kblocks, kb)
-        kc = walk.len = split(b.k, b.kblocks, kb + 1) - k0
+        k0 = kb * b.kc
+        kc = walk.len = min(b.kc, b.k - k0)
         if f.in_place:
             a = f.x.data + size * (n * f.x.n + (g * f.p.icg + k0) * f.x.c + first * f.x.w)
             walk.a_row, walk.a_k = f.x.w, f.x.c
