@@ -88,8 +88,13 @@ struct nd_kernel_set {
     void (*grad_point)(const struct nd_problem *p, const struct nd_array *x, const struct nd_array *dy,
                        const ptrdiff_t *tap, void *dw);
     /* Pooling, kernels/pool*.h. To combine is to take the greatest, NaN above all (most != 0), or to add.
-     * to[i] = rows[r][i] combined over r < count, i < n, divided by `divisor` unless that is 0 */
-    void (*pool_combine)(void *to, const void *const *rows, ptrdiff_t count, ptrdiff_t n, int most, double divisor);
+     * to[i] = rows[r][i] combined over r < count, i < n, divided by `divisor` unless that is 0; the last row is prefetched
+     * `ahead` elements ahead if that is not 0 */
+    void (*pool_combine)(void *to, const void *const *rows, ptrdiff_t count, ptrdiff_t n, int most, double divisor,
+                         ptrdiff_t ahead);
+    /* the same, to[i] being even[i/2] or odd[i/2] */
+    void (*pool_combine_pairs)(void *even, void *odd, const void *const *rows, ptrdiff_t count, ptrdiff_t n, int most,
+                               ptrdiff_t ahead);
     /* to[(at + i) % split * phase + (at + i) / split] = from[i], i < n */
     void (*pool_split)(void *to, ptrdiff_t phase, ptrdiff_t split, ptrdiff_t at, const void *from, ptrdiff_t n);
     /* y[j] = from[taps[t] + j] combined over t < count, j < n, over cells[j]*rows unless cells is NULL; from and cells are

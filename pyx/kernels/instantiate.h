@@ -41,6 +41,7 @@ static const struct nd_kernel_set NAME(set) = {
     .conv_points = NAME(conv_points),
     .grad_point = NAME(grad_point),
     .pool_combine = NAME(pool_combine),
+    .pool_combine_pairs = NAME(pool_combine_pairs),
     .pool_split = NAME(pool_split),
     .pool_taps = NAME(pool_taps),
     .pool_window = NAME(pool_window),

@@ -22,46 +22,104 @@ POOL_INLINE void NAME(pool_store_few)(T *to, vec v, ptrdiff_t n)
     NAME(copy)(to, lane, n, 1);
 }
 
-/* `vectors` vectors of a combination, from element i on */
-POOL_INLINE void NAME(pool_combine_at)(T *to, const void *const *rows, ptrdiff_t count, ptrdiff_t i, int vectors,
-                                       int most, T divisor)
+/* m[v] = vector v of a combination from element i on, v < vectors */
+POOL_INLINE void NAME(pool_combine_at)(vec m[4], const void *const *rows, ptrdiff_t count, ptrdiff_t i, int vectors,
+                                       int most)
 {
-    vec m[4];
     for (int v = 0; v < vectors; v++)
         m[v] = NAME(load)((const T *)rows[0] + i + v * VL);
     for (ptrdiff_t r = 1; r < count; r++)
         for (int v = 0; v < vectors; v++)
             m[v] = NAME(pool_both)(NAME(load)((const T *)rows[r] + i + v * VL), m[v], most);
-    for (int v = 0; v < vectors; v++)
-        NAME(store)(to + i + v * VL, divisor ? m[v] / NAME(broadcast)(divisor) : m[v]);
+}
+
+POOL_INLINE T NAME(pool_combine_one)(const void *const *rows, ptrdiff_t count, ptrdiff_t i, int most)
+{
+    T m = ((const T *)rows[0])[i];
+    for (ptrdiff_t r = 1; r < count; r++)
+        m = NAME(pool_both_one)(((const T *)rows[r])[i], m, most);
+    return m;
+}
+
+/* Asks for what the next row of windows adds: the memory's own prefetch follows a row, but not the step to the next. */
+POOL_INLINE void NAME(pool_prefetch)(const void *row, ptrdiff_t i)
+{
+    for (int b = 0; b < 4 * VL_BYTES; b += 64)
+        __builtin_prefetch((const char *)((const T *)row + i) + b);
 }
 
 POOL_INLINE void NAME(pool_combine_as)(T *restrict to, const void *const *rows, ptrdiff_t count, ptrdiff_t n, int most,
-                                       T divisor)
+                                       T divisor, ptrdiff_t ahead)
 {
     ptrdiff_t i = 0;
-    for (; i + 4 * VL <= n; i += 4 * VL)
-        NAME(pool_combine_at)(to, rows, count, i, 4, most, divisor);
-    for (; i + VL <= n; i += VL)
-        NAME(pool_combine_at)(to, rows, count, i, 1, most, divisor);
-    if (i < n && n >= VL) {
-        NAME(pool_combine_at)(to, rows, count, n - VL, 1, most, divisor);
-        return;
+    vec m[4];
+    for (; i + 4 * VL <= n; i += 4 * VL) {
+        if (ahead)
+            NAME(pool_prefetch)(rows[count - 1], i + ahead);
+        NAME(pool_combine_at)(m, rows, count, i, 4, most);
+        for (int v = 0; v < 4; v++)
+            NAME(store)(to + i + v * VL, divisor ? m[v] / NAME(broadcast)(divisor) : m[v]);
+    }
+    while (i < n && n >= VL) {
+        i = i < n - VL ? i : n - VL; /* the last vector overlaps the one before */
+        NAME(pool_combine_at)(m, rows, count, i, 1, most);
+        NAME(store)(to + i, divisor ? m[0] / NAME(broadcast)(divisor) : m[0]);
+        i += VL;
     }
     for (; i < n; i++) {
-        T m = ((const T *)rows[0])[i];
-        for (ptrdiff_t r = 1; r < count; r++)
-            m = NAME(pool_both_one)(((const T *)rows[r])[i], m, most);
-        to[i] = divisor ? m / divisor : m;
+        T one = NAME(pool_combine_one)(rows, count, i, most);
+        to[i] = divisor ? one / divisor : one;
     }
 }
 
-static void NAME(pool_combine)(void *to, const void *const *rows, ptrdiff_t count, ptrdiff_t n, int most, double divisor)
+static void NAME(pool_combine)(void *to, const void *const *rows, ptrdiff_t count, ptrdiff_t n, int most, double divisor,
+                               ptrdiff_t ahead)
 {
-    if (most)
-        NAME(pool_combine_as)(to, rows, count, n, 1, 0);
+    if (most && count == 3)
+        NAME(pool_combine_as)(to, rows, 3, n, 1, 0, ahead);
+    else if (most)
+        NAME(pool_combine_as)(to, rows, count, n, 1, 0, ahead);
     else
-        NAME(pool_combine_as)(to, rows, count, n, 0, (T)divisor);
+        NAME(pool_combine_as)(to, rows, count, n, 0, (T)divisor, ahead);
+}
+
+/* The same, its even elements to one row and its odd ones to another. */
+POOL_INLINE void NAME(pool_combine_pairs_as)(T *restrict even, T *restrict odd, const void *const *rows, ptrdiff_t count,
+                                             ptrdiff_t n, int most, ptrdiff_t ahead)
+{
+    ptrdiff_t i = 0;
+    vec m[4];
+    for (; i + 4 * VL <= n; i += 4 * VL) {
+        if (ahead)
+            NAME(pool_prefetch)(rows[count - 1], i + ahead);
+        NAME(pool_combine_at)(m, rows, count, i, 4, most);
+        NAME(store)(even + i / 2, NAME(evens)(m[0], m[1]));
+        NAME(store)(odd + i / 2, NAME(odds)(m[0], m[1]));
+        NAME(store)(even + i / 2 + VL, NAME(evens)(m[2], m[3]));
+        NAME(store)(odd + i / 2 + VL, NAME(odds)(m[2], m[3]));
+    }
+    while (i < n && n >= 2 * VL) {
+        i = i < n - 2 * VL ? i : n - 2 * VL;
+        NAME(pool_combine_at)(m, rows, count, i, 2, most);
+        NAME(store)((i % 2 ? odd : even) + i / 2, NAME(evens)(m[0], m[1]));
+        NAME(store)(i % 2 ? even + i / 2 + 1 : odd + i / 2, NAME(odds)(m[0], m[1]));
+        i += 2 * VL;
+    }
+    for (; i < n; i++)
+        (i % 2 ? odd : even)[i / 2] = NAME(pool_combine_one)(rows, count, i, most);
+}
+
+static void NAME(pool_combine_pairs)(void *even, void *odd, const void *const *rows, ptrdiff_t count, ptrdiff_t n, int most,
+                                     ptrdiff_t ahead)
+{
+    if (most && count == 2)
+        NAME(pool_combine_pairs_as)(even, odd, rows, 2, n, 1, ahead);
+    else if (most && count == 3)
+        NAME(pool_combine_pairs_as)(even, odd, rows, 3, n, 1, ahead);
+    else if (most)
+        NAME(pool_combine_pairs_as)(even, odd, rows, count, n, 1, ahead);
+    else
+        NAME(pool_combine_pairs_as)(even, odd, rows, count, n, 0, ahead);
 }
 
 static void NAME(pool_split)(void *to_, ptrdiff_t phase, ptrdiff_t split, ptrdiff_t at, const void *from_, ptrdiff_t n)

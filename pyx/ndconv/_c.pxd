@@ -66,7 +66,9 @@ cdef extern from "kernels.h" nogil:
         void (*grad_point)(const nd_problem *p, const nd_array *x, const nd_array *dy, const ptrdiff_t *tap,
                            void *dw) noexcept nogil
         void (*pool_combine)(void *to, const void *const *rows, ptrdiff_t count, ptrdiff_t n, int most,
-                             double divisor) noexcept nogil
+                             double divisor, ptrdiff_t ahead) noexcept nogil
+        void (*pool_combine_pairs)(void *even, void *odd, const void *const *rows, ptrdiff_t count, ptrdiff_t n,
+                                   int most, ptrdiff_t ahead) noexcept nogil
         void (*pool_split)(void *to, ptrdiff_t phase, ptrdiff_t split, ptrdiff_t at, const void *src,
                            ptrdiff_t n) noexcept nogil
         void (*pool_taps)(void *y, const void *src, const ptrdiff_t *taps, ptrdiff_t count, ptrdiff_t n, int most,

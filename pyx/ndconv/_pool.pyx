@@ -90,14 +90,18 @@ cdef ptrdiff_t window_rows(const Pool *f, const Rows *r, const char *plane, ptrd
 cdef void combine_rows(const Pool *f, const Rows *r, ptrdiff_t count, ptrdiff_t column, ptrdiff_t n) noexcept nogil:
     """The window rows combined into the buffer, n elements that begin at input column `column`."""
     cdef const nd_kernel_set *k = f.k
-    cdef ptrdiff_t at = column + f.p.pw
+    cdef ptrdiff_t at = column + f.p.pw, ahead = f.p.sh * f.x.h
     cdef bint split = f.split > 1
     cdef char *to = r.row if split else r.buffer + k.size * at
     cdef char *places = r.row_places if split else r.places + k.size * at
     if f.at_size:
         k.pool_combine_index(to, places, r.cells, r.bases, count, n, 1)
+    elif f.split == 2:
+        k.pool_combine_pairs(r.buffer + k.size * (at % 2 * f.phase + at // 2),
+                             r.buffer + k.size * ((at + 1) % 2 * f.phase + (at + 1) // 2), r.cells, count, n, f.most, ahead)
+        return
     else:
-        k.pool_combine(to, r.cells, count, n, f.most, 0)
+        k.pool_combine(to, r.cells, count, n, f.most, 0, ahead)
     if split:
         k.pool_split(r.buffer, f.phase, f.split, at, to, n)
         if f.at_size:
@@ -200,7 +204,7 @@ cdef void channels_row(const Pool *f, const Cells *r, ptrdiff_t n, ptrdiff_t c, 
         elif f.at_size:
             k.pool_combine_index(out, r.places, r.cells, r.bases, count, cb, 0)
         else:
-            k.pool_combine(out, r.cells, count, cb, f.most, divisor)
+            k.pool_combine(out, r.cells, count, cb, f.most, divisor, 0)
         if out != y:
             k.scatter(y, f.y.c, out, 1, cb)
         if f.at_size:

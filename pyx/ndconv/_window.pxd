@@ -34,6 +34,9 @@ cdef inline ptrdiff_t up(ptrdiff_t a, ptrdiff_t b) noexcept nogil:
 cdef inline ptrdiff_t clip(ptrdiff_t start, ptrdiff_t low, ptrdiff_t high, ptrdiff_t k, ptrdiff_t d,
                            ptrdiff_t *first) noexcept nogil:
     """How many t < k have low <= start + t*d < high, and the first of them."""
+    if start >= low and start + (k - 1) * d < high:
+        first[0] = 0
+        return k
     first[0] = up(low - start, d)
     return most_of(least(k, up(high - start, d)) - first[0], 0)
 
