@@ -250,18 +250,19 @@ static void *NAME(pool_window)(void *b, void *spare, ptrdiff_t n, ptrdiff_t k, p
 static void NAME(pool_store)(void *to_, ptrdiff_t to_step, const void *from_, ptrdiff_t step, ptrdiff_t n,
                              const void *cells_, ptrdiff_t cells_step, double rows_)
 {
-    T *restrict to = to_;
-    const T *restrict from = from_, *restrict cells = cells_;
+    T *to = to_;
+    const T *from = from_, *cells = cells_;
     const T rows = (T)rows_;
-    if (to_step == 1 && step == 1 && cells_step == 1)
-        for (ptrdiff_t j = 0; j < n; j++)
-            to[j] = from[j] / (cells[j] * rows);
-    else if (to_step == 1 && step == 1 && cells_step == 0)
-        for (ptrdiff_t j = 0; j < n; j++)
-            to[j] = from[j] / (cells[0] * rows);
-    else
-        for (ptrdiff_t j = 0; j < n; j++)
-            to[j * to_step] = from[j * step] / (cells[j * cells_step] * rows);
+    ptrdiff_t j = 0;
+    if (to_step == 1 && step == 1 && to != from)
+        while (j < n && n >= VL) {
+            j = j < n - VL ? j : n - VL;
+            vec count = cells_step ? NAME(load)(cells + j) : NAME(broadcast)(cells[0]);
+            NAME(store)(to + j, NAME(load)(from + j) / (count * NAME(broadcast)(rows)));
+            j += VL;
+        }
+    for (; j < n; j++)
+        to[j * to_step] = from[j * step] / (cells[j * cells_step] * rows);
 }
 
 static void NAME(pool_fill)(void *to_, ptrdiff_t n, double value)
