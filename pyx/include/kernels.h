@@ -109,6 +109,8 @@ struct nd_kernel_set {
                        ptrdiff_t cells_step, double rows);
     /* to[i] = value, i < n */
     void (*pool_fill)(void *to, ptrdiff_t n, double value);
+    /* the sum of from[i*step], i < n, in partial sums of a few elements in the dtype, of those in double */
+    double (*pool_sum)(const void *from, ptrdiff_t n, ptrdiff_t step);
     /* the greatest of from[i*step], i < n, and its first position if `at` is not NULL */
     double (*pool_top)(const void *from, ptrdiff_t n, ptrdiff_t step, ptrdiff_t *at);
     /* Positions are integers as wide as the dtype; the greatest integer stands for none.
@@ -123,9 +125,10 @@ struct nd_kernel_set {
     /* one window by its definition: the combination of x[offsets] with the strides and counts of a box of taps;
      * at receives the number, in the box's row-major order, of the first greatest */
     double (*pool_point)(const void *x, const ptrdiff_t *taps, const ptrdiff_t *steps, int most, ptrdiff_t *at);
-    /* dx[at[i*at_step]*cell] += dy[i*dy_step], i < n, for positions 0 <= at < cells, integers of `size` bytes */
-    void (*pool_scatter)(void *dx, ptrdiff_t cells, ptrdiff_t cell, const void *dy, ptrdiff_t dy_step, const void *at,
-                         ptrdiff_t size, ptrdiff_t at_step, ptrdiff_t n);
+    /* dx[at[i*at_step]*cell] += dy[i*dy_step], i < n, for positions 0 <= at < cells, integers of `size` bytes; returns whether
+     * there are others, -1 apart */
+    int (*pool_scatter)(void *dx, ptrdiff_t cells, ptrdiff_t cell, const void *dy, ptrdiff_t dy_step, const void *at,
+                        ptrdiff_t size, ptrdiff_t at_step, ptrdiff_t n);
     /* multiply-adds on registers only; result takes one vector; returns the operations done */
     double (*peak)(ptrdiff_t steps, void *result);
 };

@@ -47,6 +47,7 @@ static const struct nd_kernel_set NAME(set) = {
     .pool_window = NAME(pool_window),
     .pool_store = NAME(pool_store),
     .pool_fill = NAME(pool_fill),
+    .pool_sum = NAME(pool_sum),
     .pool_top = NAME(pool_top),
     .pool_combine_index = NAME(pool_combine_index),
     .pool_taps_index = NAME(pool_taps_index),

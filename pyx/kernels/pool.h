@@ -272,6 +272,27 @@ static void NAME(pool_fill)(void *to_, ptrdiff_t n, double value)
         to[i] = (T)value;
 }
 
+/* Eight vectors of at most 16 elements a lane each, then all lanes into double: the error of a sum of 16, whatever n. */
+static double NAME(pool_sum)(const void *from_, ptrdiff_t n, ptrdiff_t step)
+{
+    const T *from = from_;
+    double sum = 0;
+    if (step == 1)
+        for (; n >= 8 * VL;) {
+            const ptrdiff_t part = n < 128 * VL ? n / (8 * VL) : 16;
+            vec m[8] = {{0}};
+            for (ptrdiff_t i = 0; i < part; i++, from += 8 * VL)
+#pragma GCC unroll 8
+                for (int v = 0; v < 8; v++)
+                    m[v] += NAME(load)(from + v * VL);
+            const vec all = ((m[0] + m[1]) + (m[2] + m[3])) + ((m[4] + m[5]) + (m[6] + m[7]));
+            for (int l = 0; l < VL; l++)
+                sum += all[l];
+            n -= part * 8 * VL;
+        }
+    return sum + NAME(sum)(from, n, step);
+}
+
 /* The greatest in eight independent vectors, then the first place that has it. */
 static double NAME(pool_top)(const void *from_, ptrdiff_t n, ptrdiff_t step, ptrdiff_t *at)
 {

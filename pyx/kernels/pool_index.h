@@ -109,22 +109,19 @@ static double NAME(pool_point)(const void *x_, const ptrdiff_t *taps, const ptrd
     return m;
 }
 
-static void NAME(pool_scatter)(void *dx_, ptrdiff_t cells, ptrdiff_t cell, const void *dy_, ptrdiff_t dy_step,
-                               const void *at, ptrdiff_t size, ptrdiff_t at_step, ptrdiff_t n)
+static int NAME(pool_scatter)(void *dx_, ptrdiff_t cells, ptrdiff_t cell, const void *dy_, ptrdiff_t dy_step,
+                              const void *at, ptrdiff_t size, ptrdiff_t at_step, ptrdiff_t n)
 {
     T *restrict dx = dx_;
     const T *restrict dy = dy_;
-    if (size == 4)
-        for (ptrdiff_t i = 0; i < n; i++) {
-            ptrdiff_t place = ((const int32_t *)at)[i * at_step];
-            if (place >= 0 && place < cells)
-                dx[place * cell] += dy[i * dy_step];
-        }
-    else
-        for (ptrdiff_t i = 0; i < n; i++) {
-            int64_t place = ((const int64_t *)at)[i * at_step];
-            if (place >= 0 && place < cells)
-                dx[place * cell] += dy[i * dy_step];
-        }
+    int outside = 0;
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const int64_t place = size == 4 ? ((const int32_t *)at)[i * at_step] : ((const int64_t *)at)[i * at_step];
+        if (place >= 0 && place < cells)
+            dx[place * cell] += dy[i * dy_step];
+        else
+            outside |= place != -1;
+    }
+    return outside;
 }
 #undef POOL_INLINE

@@ -77,6 +77,7 @@ cdef extern from "kernels.h" nogil:
         void (*pool_store)(void *to, ptrdiff_t to_step, const void *src, ptrdiff_t step, ptrdiff_t n, const void *cells,
                            ptrdiff_t cells_step, double rows) noexcept nogil
         void (*pool_fill)(void *to, ptrdiff_t n, double value) noexcept nogil
+        double (*pool_sum)(const void *src, ptrdiff_t n, ptrdiff_t step) noexcept nogil
         double (*pool_top)(const void *src, ptrdiff_t n, ptrdiff_t step, ptrdiff_t *at) noexcept nogil
         void (*pool_combine_index)(void *to, void *at, const void *const *rows, const ptrdiff_t *bases, ptrdiff_t count,
                                    ptrdiff_t n, ptrdiff_t step) noexcept nogil
@@ -85,8 +86,8 @@ cdef extern from "kernels.h" nogil:
         void (*pool_store_index)(void *to, ptrdiff_t size, ptrdiff_t step, const void *at, ptrdiff_t n) noexcept nogil
         double (*pool_point)(const void *x, const ptrdiff_t *taps, const ptrdiff_t *steps, int most,
                              ptrdiff_t *at) noexcept nogil
-        void (*pool_scatter)(void *dx, ptrdiff_t cells, ptrdiff_t cell, const void *dy, ptrdiff_t dy_step, const void *at,
-                             ptrdiff_t size, ptrdiff_t at_step, ptrdiff_t n) noexcept nogil
+        int (*pool_scatter)(void *dx, ptrdiff_t cells, ptrdiff_t cell, const void *dy, ptrdiff_t dy_step, const void *at,
+                            ptrdiff_t size, ptrdiff_t at_step, ptrdiff_t n) noexcept nogil
         double (*peak)(ptrdiff_t steps, void *result) noexcept nogil
     struct nd_kernels:
         const char *isa

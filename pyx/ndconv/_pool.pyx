@@ -30,6 +30,7 @@ cdef double SMALL = 3e5
 cdef enum:
     GRAIN = 1 << 14       # element operations that are worth handing out
     CHANNELS = 256        # of a task of `channels`
+    ROW = 160             # element operations that the calls for a row of windows cost
     TABLE = 1 << 16       # cells of a window whose addresses `rows` and `channels` list
 
 
@@ -301,7 +302,7 @@ cdef bint plan_rows(Pool *f, Way *way) noexcept nogil:
     f.block_h = least(p.oh, 1 + GRAIN // most_of(p.ow * p.kd * p.kh * f.split, 1))
     f.slice = rows_bytes(f, &r, NULL)
     way.body, way.tasks = rows_body, p.n * p.icg * p.od * up(p.oh, f.block_h)
-    way.work = <double>p.n * p.icg * p.od * p.oh * (p.kd * p.kh * most_of(p.iw, 16) + p.kw * p.ow)
+    way.work = <double>p.n * p.icg * p.od * p.oh * (p.kd * p.kh * p.iw + p.kw * p.ow + ROW)
     return True
 
 cdef bint plan_channels(Pool *f, Way *way) noexcept nogil:
