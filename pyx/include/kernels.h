@@ -37,6 +37,18 @@ struct nd_product {
     int add; /* to what C holds */
 };
 
+/* Rows of windows in memory whose rows are contiguous: each combines `count` rows of n elements to a buffer from element
+ * `at` on (element e at e%split*phase + e/split, split 1 or 2), then `columns` taps of the buffer to ow results, over
+ * cells[j]*row_cells unless cells is NULL. The next row of windows reads row_step further and writes y_step further. */
+struct nd_pool_rows {
+    ptrdiff_t count, n, at, split, phase;
+    const ptrdiff_t *taps;
+    ptrdiff_t columns, ow, row_step, y_step;
+    int most;
+    const void *cells;
+    double row_cells;
+};
+
 struct nd_kernel_set {
     ptrdiff_t size;                  /* bytes of an element */
     ptrdiff_t vl;                    /* lanes of a vector */
@@ -92,9 +104,8 @@ struct nd_kernel_set {
      * `ahead` elements ahead if that is not 0 */
     void (*pool_combine)(void *to, const void *const *rows, ptrdiff_t count, ptrdiff_t n, int most, double divisor,
                          ptrdiff_t ahead);
-    /* the same, to[i] being even[i/2] or odd[i/2] */
-    void (*pool_combine_pairs)(void *even, void *odd, const void *const *rows, ptrdiff_t count, ptrdiff_t n, int most,
-                               ptrdiff_t ahead);
+    /* `lines` rows of windows; rows are moved on */
+    void (*pool_rows)(const struct nd_pool_rows *s, const void **rows, ptrdiff_t lines, void *buffer, void *y);
     /* to[(at + i) % split * phase + (at + i) / split] = from[i], i < n */
     void (*pool_split)(void *to, ptrdiff_t phase, ptrdiff_t split, ptrdiff_t at, const void *from, ptrdiff_t n);
     /* y[j] = from[taps[t] + j] combined over t < count, j < n, over cells[j]*rows unless cells is NULL; from and cells are

@@ -109,7 +109,7 @@ POOL_INLINE void NAME(pool_combine_pairs_as)(T *restrict even, T *restrict odd, 
         (i % 2 ? odd : even)[i / 2] = NAME(pool_combine_one)(rows, count, i, most);
 }
 
-static void NAME(pool_combine_pairs)(void *even, void *odd, const void *const *rows, ptrdiff_t count, ptrdiff_t n, int most,
+static void NAME(pool_combine_pairs)(T *even, T *odd, const void *const *rows, ptrdiff_t count, ptrdiff_t n, int most,
                                      ptrdiff_t ahead)
 {
     if (most && count == 2)
@@ -179,6 +179,22 @@ static void NAME(pool_taps)(void *y, const void *from, const ptrdiff_t *taps, pt
         NAME(pool_taps_as)(y, from, taps, count, n, 1, NULL, 0);
     else
         NAME(pool_taps_as)(y, from, taps, count, n, 0, cells, (T)rows);
+}
+
+static void NAME(pool_rows)(const struct nd_pool_rows *s, const void **rows, ptrdiff_t lines, void *buffer_, void *y_)
+{
+    T *buffer = buffer_, *y = y_;
+    T *even = buffer + s->at % s->split * s->phase + s->at / s->split;
+    T *odd = buffer + (s->at + 1) % s->split * s->phase + (s->at + 1) / s->split;
+    for (ptrdiff_t l = 0; l < lines; l++, y += s->y_step) {
+        if (s->split == 2)
+            NAME(pool_combine_pairs)(even, odd, rows, s->count, s->n, s->most, s->row_step);
+        else
+            NAME(pool_combine)(even, rows, s->count, s->n, s->most, 0, s->row_step);
+        NAME(pool_taps)(y, buffer, s->taps, s->columns, s->ow, s->most, s->cells, s->row_cells);
+        for (ptrdiff_t r = 0; r < s->count; r++)
+            rows[r] = (const T *)rows[r] + s->row_step;
+    }
 }
 
 /* to[i] = a[i + t*unit] combined over t < k, i < n, by whole vectors; `to` may be `a` */

@@ -33,6 +33,13 @@ cdef extern from "kernels.h" nogil:
     struct nd_product:
         ptrdiff_t k, run, a_run, a_k, a_row, a_im, b_k, c_row
         int add
+    struct nd_pool_rows:
+        ptrdiff_t count, n, at, split, phase
+        const ptrdiff_t *taps
+        ptrdiff_t columns, ow, row_step, y_step
+        int most
+        const void *cells
+        double row_cells
     struct nd_kernel_set:
         ptrdiff_t size, vl, mr, nr
         void (*gemm)(const nd_walk *walk, ptrdiff_t m, ptrdiff_t n, const void *a, const void *b, void *y,
@@ -67,8 +74,8 @@ cdef extern from "kernels.h" nogil:
                            void *dw) noexcept nogil
         void (*pool_combine)(void *to, const void *const *rows, ptrdiff_t count, ptrdiff_t n, int most,
                              double divisor, ptrdiff_t ahead) noexcept nogil
-        void (*pool_combine_pairs)(void *even, void *odd, const void *const *rows, ptrdiff_t count, ptrdiff_t n,
-                                   int most, ptrdiff_t ahead) noexcept nogil
+        void (*pool_rows)(const nd_pool_rows *s, const void **rows, ptrdiff_t lines, void *buffer,
+                          void *y) noexcept nogil
         void (*pool_split)(void *to, ptrdiff_t phase, ptrdiff_t split, ptrdiff_t at, const void *src,
                            ptrdiff_t n) noexcept nogil
         void (*pool_taps)(void *y, const void *src, const ptrdiff_t *taps, ptrdiff_t count, ptrdiff_t n, int most,

@@ -1,5 +1,5 @@
 # Windows of a pooling: what they hold, what they count, and the ways to compute all of them.
-from ndconv._c cimport nd_array, nd_kernel_set, nd_problem
+from ndconv._c cimport nd_array, nd_body, nd_kernel_set, nd_problem
 
 cdef struct Pool:
     nd_problem p           # what is computed: y from x. icg counts the channels
@@ -20,6 +20,15 @@ cdef struct Pool:
     size_t slice
     ptrdiff_t split, phase           # phases of a row and their lengths
     ptrdiff_t block_c, block_d, block_h  # outputs of a task
+
+cdef enum:
+    GRAIN = 1 << 14        # element operations that are worth handing out
+    TABLE = 1 << 16        # cells of a window whose addresses are listed
+
+cdef struct Way:
+    nd_body body
+    ptrdiff_t tasks
+    double work            # element operations, a vector's all at once counting as VL
 
 cdef inline ptrdiff_t least(ptrdiff_t a, ptrdiff_t b) noexcept nogil:
     return a if a < b else b
