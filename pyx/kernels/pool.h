@@ -26,9 +26,11 @@ POOL_INLINE void NAME(pool_store_few)(T *to, vec v, ptrdiff_t n)
 POOL_INLINE void NAME(pool_combine_at)(vec m[4], const void *const *rows, ptrdiff_t count, ptrdiff_t i, int vectors,
                                        int most)
 {
+#pragma GCC unroll 4
     for (int v = 0; v < vectors; v++)
         m[v] = NAME(load)((const T *)rows[0] + i + v * VL);
     for (ptrdiff_t r = 1; r < count; r++)
+#pragma GCC unroll 4
         for (int v = 0; v < vectors; v++)
             m[v] = NAME(pool_both)(NAME(load)((const T *)rows[r] + i + v * VL), m[v], most);
 }
@@ -57,6 +59,7 @@ POOL_INLINE void NAME(pool_combine_as)(T *restrict to, const void *const *rows, 
         if (ahead)
             NAME(pool_prefetch)(rows[count - 1], i + ahead);
         NAME(pool_combine_at)(m, rows, count, i, 4, most);
+#pragma GCC unroll 4
         for (int v = 0; v < 4; v++)
             NAME(store)(to + i + v * VL, divisor ? m[v] / NAME(broadcast)(divisor) : m[v]);
     }

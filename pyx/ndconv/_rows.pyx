@@ -7,7 +7,7 @@ from ndconv._c cimport nd_kernel_set, nd_pool_rows, nd_problem
 from ndconv._window cimport (GRAIN, TABLE, Pool, Way, clip, empty_value, least, most_of, pads_to, row_cells, up)
 
 cdef enum:
-    ROW = 160              # element operations that a row of windows costs besides
+    ROW = 60               # element operations that a row of windows costs besides
 
 cdef double SLICE = 1 << 26    # bytes of a worker's buffers
 
