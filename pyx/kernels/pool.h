@@ -1,13 +1,15 @@
 /* pool: windows of elements combined by the greatest, NaN above all, or the sum.
  *
- * A window is separable: rows are combined element by element first (pool_combine), then shifted copies of what that gives
- * (pool_taps). Strides along a row are split into phases, so that neighbouring windows are neighbouring elements again.
- * Large windows double: the combination of 2m neighbours is that of two combinations of m (pool_window), log2(k) steps
- * instead of k - 1, in a fixed order. Running maxima take 3 - 4/k steps (van Herk 1992; Gil and Werman 1993), but along
- * each element's predecessor; steps of doubling are as wide as the vectors.
+ * A window is separable: rows are combined element by element first (pool_combine), then shifted copies
+ * of what that gives (pool_taps). Strides along a row are split into phases, so that neighbouring
+ * windows are neighbouring elements again. Large windows double: the combination of 2m neighbours is
+ * that of two combinations of m (pool_window), log2(k) steps instead of k - 1, in a fixed order.
+ * Running maxima take 3 - 4/k steps (van Herk 1992; Gil and Werman 1993), but along each element's
+ * predecessor; steps of doubling are as wide as the vectors.
  *
- * Registers: pool_combine holds 4 vectors and reads one operand from memory. Bytes moved: every row of a window once from
- * the first-level cache a window row; from memory once. Bound by loads: two vectors a cycle. */
+ * Registers: pool_combine holds 4 vectors and reads one operand from memory. Bytes moved: every row of
+ * a window once from the first-level cache a window row; from memory once. Bound by loads: two vectors
+ * a cycle. */
 
 #define POOL_INLINE static inline __attribute__((always_inline))
 
@@ -23,8 +25,8 @@ POOL_INLINE void NAME(pool_store_few)(T *to, vec v, ptrdiff_t n)
 }
 
 /* m[v] = vector v of a combination from element i on, v < vectors */
-POOL_INLINE void NAME(pool_combine_at)(vec m[4], const void *const *rows, ptrdiff_t count, ptrdiff_t i, int vectors,
-                                       int most)
+POOL_INLINE void NAME(pool_combine_at)(vec m[4], const void *const *rows, ptrdiff_t count, ptrdiff_t i,
+                                       int vectors, int most)
 {
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; v++)
@@ -43,15 +45,16 @@ POOL_INLINE T NAME(pool_combine_one)(const void *const *rows, ptrdiff_t count, p
     return m;
 }
 
-/* Asks for what the next row of windows adds: the memory's own prefetch follows a row, but not the step to the next. */
+/* Asks for what the next row of windows adds: the memory's own prefetch follows a row, but not the step
+ * to the next. */
 POOL_INLINE void NAME(pool_prefetch)(const void *row, ptrdiff_t i)
 {
     for (int b = 0; b < 4 * VL_BYTES; b += 64)
         __builtin_prefetch((const char *)((const T *)row + i) + b);
 }
 
-POOL_INLINE void NAME(pool_combine_as)(T *restrict to, const void *const *rows, ptrdiff_t count, ptrdiff_t n, int most,
-                                       T divisor, ptrdiff_t ahead)
+POOL_INLINE void NAME(pool_combine_as)(T *restrict to, const void *const *rows, ptrdiff_t count,
+                                       ptrdiff_t n, int most, T divisor, ptrdiff_t ahead)
 {
     ptrdiff_t i = 0;
     vec m[4];
@@ -75,8 +78,8 @@ POOL_INLINE void NAME(pool_combine_as)(T *restrict to, const void *const *rows, 
     }
 }
 
-static void NAME(pool_combine)(void *to, const void *const *rows, ptrdiff_t count, ptrdiff_t n, int most, double divisor,
-                               ptrdiff_t ahead)
+static void NAME(pool_combine)(void *to, const void *const *rows, ptrdiff_t count, ptrdiff_t n, int most,
+                               double divisor, ptrdiff_t ahead)
 {
     if (most && count == 3)
         NAME(pool_combine_as)(to, rows, 3, n, 1, 0, ahead);
@@ -87,8 +90,8 @@ static void NAME(pool_combine)(void *to, const void *const *rows, ptrdiff_t coun
 }
 
 /* The same, its even elements to one row and its odd ones to another. */
-POOL_INLINE void NAME(pool_combine_pairs_as)(T *restrict even, T *restrict odd, const void *const *rows, ptrdiff_t count,
-                                             ptrdiff_t n, int most, ptrdiff_t ahead)
+POOL_INLINE void NAME(pool_combine_pairs_as)(T *restrict even, T *restrict odd, const void *const *rows,
+                                             ptrdiff_t count, ptrdiff_t n, int most, ptrdiff_t ahead)
 {
     ptrdiff_t i = 0;
     vec m[4];
@@ -112,8 +115,8 @@ POOL_INLINE void NAME(pool_combine_pairs_as)(T *restrict even, T *restrict odd, 
         (i % 2 ? odd : even)[i / 2] = NAME(pool_combine_one)(rows, count, i, most);
 }
 
-static void NAME(pool_combine_pairs)(T *even, T *odd, const void *const *rows, ptrdiff_t count, ptrdiff_t n, int most,
-                                     ptrdiff_t ahead)
+static void NAME(pool_combine_pairs)(T *even, T *odd, const void *const *rows, ptrdiff_t count,
+                                     ptrdiff_t n, int most, ptrdiff_t ahead)
 {
     if (most && count == 2)
         NAME(pool_combine_pairs_as)(even, odd, rows, 2, n, 1, ahead);
@@ -125,7 +128,8 @@ static void NAME(pool_combine_pairs)(T *even, T *odd, const void *const *rows, p
         NAME(pool_combine_pairs_as)(even, odd, rows, count, n, 0, ahead);
 }
 
-static void NAME(pool_split)(void *to_, ptrdiff_t phase, ptrdiff_t split, ptrdiff_t at, const void *from_, ptrdiff_t n)
+static void NAME(pool_split)(void *to_, ptrdiff_t phase, ptrdiff_t split, ptrdiff_t at, const void *from_,
+                             ptrdiff_t n)
 {
     T *restrict to = to_;
     const T *restrict from = from_;
@@ -150,8 +154,8 @@ static void NAME(pool_split)(void *to_, ptrdiff_t phase, ptrdiff_t split, ptrdif
     }
 }
 
-POOL_INLINE vec NAME(pool_taps_at)(const T *from, const ptrdiff_t *taps, ptrdiff_t count, ptrdiff_t j, int most,
-                                   const T *cells, T rows)
+POOL_INLINE vec NAME(pool_taps_at)(const T *from, const ptrdiff_t *taps, ptrdiff_t count, ptrdiff_t j,
+                                   int most, const T *cells, T rows)
 {
     vec m = NAME(load)(from + taps[0] + j);
     for (ptrdiff_t t = 1; t < count; t++)
@@ -159,8 +163,8 @@ POOL_INLINE vec NAME(pool_taps_at)(const T *from, const ptrdiff_t *taps, ptrdiff
     return cells ? m / (NAME(load)(cells + j) * NAME(broadcast)(rows)) : m;
 }
 
-POOL_INLINE void NAME(pool_taps_as)(T *y, const T *from, const ptrdiff_t *taps, ptrdiff_t count, ptrdiff_t n, int most,
-                                    const T *cells, T rows)
+POOL_INLINE void NAME(pool_taps_as)(T *y, const T *from, const ptrdiff_t *taps, ptrdiff_t count,
+                                    ptrdiff_t n, int most, const T *cells, T rows)
 {
     ptrdiff_t j = 0;
     for (; j + VL <= n; j += VL)
@@ -171,8 +175,8 @@ POOL_INLINE void NAME(pool_taps_as)(T *y, const T *from, const ptrdiff_t *taps, 
         NAME(pool_store_few)(y, NAME(pool_taps_at)(from, taps, count, 0, most, cells, rows), n);
 }
 
-static void NAME(pool_taps)(void *y, const void *from, const ptrdiff_t *taps, ptrdiff_t count, ptrdiff_t n, int most,
-                            const void *cells, double rows)
+static void NAME(pool_taps)(void *y, const void *from, const ptrdiff_t *taps, ptrdiff_t count, ptrdiff_t n,
+                            int most, const void *cells, double rows)
 {
     if (most && count == 2)
         NAME(pool_taps_as)(y, from, taps, 2, n, 1, NULL, 0);
@@ -184,7 +188,8 @@ static void NAME(pool_taps)(void *y, const void *from, const ptrdiff_t *taps, pt
         NAME(pool_taps_as)(y, from, taps, count, n, 0, cells, (T)rows);
 }
 
-static void NAME(pool_rows)(const struct nd_pool_rows *s, const void **rows, ptrdiff_t lines, void *buffer_, void *y_)
+static void NAME(pool_rows)(const struct nd_pool_rows *s, const void **rows, ptrdiff_t lines,
+                            void *buffer_, void *y_)
 {
     T *buffer = buffer_, *y = y_;
     T *even = buffer + s->at % s->split * s->phase + s->at / s->split;
@@ -218,8 +223,8 @@ POOL_INLINE void NAME(pool_pairs)(T *to, const T *a, const T *b, ptrdiff_t n, in
         NAME(store)(to + i, NAME(pool_both)(NAME(load)(b + i), NAME(load)(a + i), most));
 }
 
-/* Windows of k = 2^p + rest: windows of 2, 4, ... 2^p by doubling; two of 2^p that overlap make the greatest of k; sums of
- * the sizes in k's binary digits make the sum of k. */
+/* Windows of k = 2^p + rest: windows of 2, 4, ... 2^p by doubling; two of 2^p that overlap make the
+ * greatest of k; sums of the sizes in k's binary digits make the sum of k. */
 POOL_INLINE void *NAME(pool_window_as)(T *b, T *spare, ptrdiff_t n, ptrdiff_t k, ptrdiff_t unit, int most)
 {
     const ptrdiff_t last = n - (k - 1) * unit;
@@ -291,7 +296,8 @@ static void NAME(pool_fill)(void *to_, ptrdiff_t n, double value)
         to[i] = (T)value;
 }
 
-/* Eight vectors of at most 16 elements a lane each, then all lanes into double: the error of a sum of 16, whatever n. */
+/* Eight vectors of at most 16 elements a lane each, then all lanes into double: the error of a sum of
+ * 16, whatever n. */
 static double NAME(pool_sum)(const void *from_, ptrdiff_t n, ptrdiff_t step)
 {
     const T *from = from_;

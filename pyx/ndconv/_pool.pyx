@@ -18,8 +18,8 @@ from ndconv._arrays cimport Axes, array_of, axes_of, has_shape, may_overlap, ope
 from ndconv._c cimport ND_F32, ND_F64, nd_array, nd_body, nd_kernel_set, nd_problem
 from ndconv._rows cimport no_place, plan_rows
 from ndconv._runtime cimport current_kernels, default_threads, parallel_for, scratch_give, scratch_take
-from ndconv._window cimport (GRAIN, TABLE, Pool, Way, blocks_body, blocks_tasks, blocks_work, choose_blocks, clip, empty_value, least,
-                             most_of, pads_to, row_cells, set_cells, up)
+from ndconv._window cimport (GRAIN, TABLE, Pool, Way, blocks_body, blocks_tasks, blocks_work, choose_blocks, clip,
+                             empty_value, least, most_of, pads_to, row_cells, set_cells, up)
 
 import numpy as np
 
