@@ -37,6 +37,18 @@ struct nd_product {
     int add; /* to what C holds */
 };
 
+/* Rows of windows in memory whose rows are contiguous: each combines `count` rows of n elements to a buffer from element
+ * `at` on (element e at e%split*phase + e/split, split 1 or 2), then `columns` taps of the buffer to ow results, over
+ * cells[j]*row_cells unless cells is NULL. The next row of windows reads row_step further and writes y_step further. */
+struct nd_pool_rows {
+    ptrdiff_t count, n, at, split, phase;
+    const ptrdiff_t *taps;
+    ptrdiff_t columns, ow, row_step, y_step;
+    int most;
+    const void *cells;
+    double row_cells;
+};
+
 struct nd_kernel_set {
     ptrdiff_t size;                  /* bytes of an element */
     ptrdiff_t vl;                    /* lanes of a vector */
@@ -93,8 +105,12 @@ struct nd_kernel_set {
     void (*grad_point)(const struct nd_problem *p, const struct nd_array *x, const struct nd_array *dy,
                        const ptrdiff_t *tap, void *dw);
     /* Pooling, kernels/pool*.h. To combine is to take the greatest, NaN above all (most != 0), or to add.
-     * to[i] = rows[r][i] combined over r < count, i < n, divided by `divisor` unless that is 0 */
-    void (*pool_combine)(void *to, const void *const *rows, ptrdiff_t count, ptrdiff_t n, int most, double divisor);
+     * to[i] = rows[r][i] combined over r < count, i < n, divided by `divisor` unless that is 0; the last row is prefetched
+     * `ahead` elements ahead if that is not 0 */
+    void (*pool_combine)(void *to, const void *const *rows, ptrdiff_t count, ptrdiff_t n, int most, double divisor,
+                         ptrdiff_t ahead);
+    /* `lines` rows of windows; rows are moved on */
+    void (*pool_rows)(const struct nd_pool_rows *s, const void **rows, ptrdiff_t lines, void *buffer, void *y);
     /* to[(at + i) % split * phase + (at + i) / split] = from[i], i < n */
     void (*pool_split)(void *to, ptrdiff_t phase, ptrdiff_t split, ptrdiff_t at, const void *from, ptrdiff_t n);
     /* y[j] = from[taps[t] + j] combined over t < count, j < n, over cells[j]*rows unless cells is NULL; from and cells are
@@ -109,6 +125,8 @@ struct nd_kernel_set {
                        ptrdiff_t cells_step, double rows);
     /* to[i] = value, i < n */
     void (*pool_fill)(void *to, ptrdiff_t n, double value);
+    /* the sum of from[i*step], i < n, in partial sums of a few elements in the dtype, of those in double */
+    double (*pool_sum)(const void *from, ptrdiff_t n, ptrdiff_t step);
     /* the greatest of from[i*step], i < n, and its first position if `at` is not NULL */
     double (*pool_top)(const void *from, ptrdiff_t n, ptrdiff_t step, ptrdiff_t *at);
     /* Positions are integers as wide as the dtype; the greatest integer stands for none.
@@ -123,9 +141,10 @@ struct nd_kernel_set {
     /* one window by its definition: the combination of x[offsets] with the strides and counts of a box of taps;
      * at receives the number, in the box's row-major order, of the first greatest */
     double (*pool_point)(const void *x, const ptrdiff_t *taps, const ptrdiff_t *steps, int most, ptrdiff_t *at);
-    /* dx[at[i*at_step]*cell] += dy[i*dy_step], i < n, for positions 0 <= at < cells, integers of `size` bytes */
-    void (*pool_scatter)(void *dx, ptrdiff_t cells, ptrdiff_t cell, const void *dy, ptrdiff_t dy_step, const void *at,
-                         ptrdiff_t size, ptrdiff_t at_step, ptrdiff_t n);
+    /* dx[at[i*at_step]*cell] += dy[i*dy_step], i < n, for positions 0 <= at < cells, integers of `size` bytes; returns whether
+     * there are others, -1 apart */
+    int (*pool_scatter)(void *dx, ptrdiff_t cells, ptrdiff_t cell, const void *dy, ptrdiff_t dy_step, const void *at,
+                        ptrdiff_t size, ptrdiff_t at_step, ptrdiff_t n);
     /* multiply-adds on registers only; result takes one vector; returns the operations done */
     double (*peak)(ptrdiff_t steps, void *result);
 };

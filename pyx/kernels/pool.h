@@ -1,13 +1,15 @@
 /* pool: windows of elements combined by the greatest, NaN above all, or the sum.
  *
- * A window is separable: rows are combined element by element first (pool_combine), then shifted copies of what that gives
- * (pool_taps). Strides along a row are split into phases, so that neighbouring windows are neighbouring elements again.
- * Large windows double: the combination of 2m neighbours is that of two combinations of m (pool_window), log2(k) steps
- * instead of k - 1, in a fixed order. Running maxima take 3 - 4/k steps (van Herk 1992; Gil and Werman 1993), but along
- * each element's predecessor; steps of doubling are as wide as the vectors.
+ * A window is separable: rows are combined element by element first (pool_combine), then shifted copies
+ * of what that gives (pool_taps). Strides along a row are split into phases, so that neighbouring
+ * windows are neighbouring elements again. Large windows double: the combination of 2m neighbours is
+ * that of two combinations of m (pool_window), log2(k) steps instead of k - 1, in a fixed order.
+ * Running maxima take 3 - 4/k steps (van Herk 1992; Gil and Werman 1993), but along each element's
+ * predecessor; steps of doubling are as wide as the vectors.
  *
- * Registers: pool_combine holds 4 vectors and reads one operand from memory. Bytes moved: every row of a window once from
- * the first-level cache a window row; from memory once. Bound by loads: two vectors a cycle. */
+ * Registers: pool_combine holds 4 vectors and reads one operand from memory. Bytes moved: every row of
+ * a window once from the first-level cache a window row; from memory once. Bound by loads: two vectors
+ * a cycle. */
 
 #define POOL_INLINE static inline __attribute__((always_inline))
 
@@ -22,49 +24,112 @@ POOL_INLINE void NAME(pool_store_few)(T *to, vec v, ptrdiff_t n)
     NAME(copy)(to, lane, n, 1);
 }
 
-/* `vectors` vectors of a combination, from element i on */
-POOL_INLINE void NAME(pool_combine_at)(T *to, const void *const *rows, ptrdiff_t count, ptrdiff_t i, int vectors,
-                                       int most, T divisor)
+/* m[v] = vector v of a combination from element i on, v < vectors */
+POOL_INLINE void NAME(pool_combine_at)(vec m[4], const void *const *rows, ptrdiff_t count, ptrdiff_t i,
+                                       int vectors, int most)
 {
-    vec m[4];
+#pragma GCC unroll 4
     for (int v = 0; v < vectors; v++)
         m[v] = NAME(load)((const T *)rows[0] + i + v * VL);
     for (ptrdiff_t r = 1; r < count; r++)
+#pragma GCC unroll 4
         for (int v = 0; v < vectors; v++)
             m[v] = NAME(pool_both)(NAME(load)((const T *)rows[r] + i + v * VL), m[v], most);
-    for (int v = 0; v < vectors; v++)
-        NAME(store)(to + i + v * VL, divisor ? m[v] / NAME(broadcast)(divisor) : m[v]);
 }
 
-POOL_INLINE void NAME(pool_combine_as)(T *restrict to, const void *const *rows, ptrdiff_t count, ptrdiff_t n, int most,
-                                       T divisor)
+POOL_INLINE T NAME(pool_combine_one)(const void *const *rows, ptrdiff_t count, ptrdiff_t i, int most)
+{
+    T m = ((const T *)rows[0])[i];
+    for (ptrdiff_t r = 1; r < count; r++)
+        m = NAME(pool_both_one)(((const T *)rows[r])[i], m, most);
+    return m;
+}
+
+/* Asks for what the next row of windows adds: the memory's own prefetch follows a row, but not the step
+ * to the next. */
+POOL_INLINE void NAME(pool_prefetch)(const void *row, ptrdiff_t i)
+{
+    for (int b = 0; b < 4 * VL_BYTES; b += 64)
+        __builtin_prefetch((const char *)((const T *)row + i) + b);
+}
+
+POOL_INLINE void NAME(pool_combine_as)(T *restrict to, const void *const *rows, ptrdiff_t count,
+                                       ptrdiff_t n, int most, T divisor, ptrdiff_t ahead)
 {
     ptrdiff_t i = 0;
-    for (; i + 4 * VL <= n; i += 4 * VL)
-        NAME(pool_combine_at)(to, rows, count, i, 4, most, divisor);
-    for (; i + VL <= n; i += VL)
-        NAME(pool_combine_at)(to, rows, count, i, 1, most, divisor);
-    if (i < n && n >= VL) {
-        NAME(pool_combine_at)(to, rows, count, n - VL, 1, most, divisor);
-        return;
+    vec m[4];
+    for (; i + 4 * VL <= n; i += 4 * VL) {
+        if (ahead)
+            NAME(pool_prefetch)(rows[count - 1], i + ahead);
+        NAME(pool_combine_at)(m, rows, count, i, 4, most);
+#pragma GCC unroll 4
+        for (int v = 0; v < 4; v++)
+            NAME(store)(to + i + v * VL, divisor ? m[v] / NAME(broadcast)(divisor) : m[v]);
+    }
+    while (i < n && n >= VL) {
+        i = i < n - VL ? i : n - VL; /* the last vector overlaps the one before */
+        NAME(pool_combine_at)(m, rows, count, i, 1, most);
+        NAME(store)(to + i, divisor ? m[0] / NAME(broadcast)(divisor) : m[0]);
+        i += VL;
     }
     for (; i < n; i++) {
-        T m = ((const T *)rows[0])[i];
-        for (ptrdiff_t r = 1; r < count; r++)
-            m = NAME(pool_both_one)(((const T *)rows[r])[i], m, most);
-        to[i] = divisor ? m / divisor : m;
+        T one = NAME(pool_combine_one)(rows, count, i, most);
+        to[i] = divisor ? one / divisor : one;
     }
 }
 
-static void NAME(pool_combine)(void *to, const void *const *rows, ptrdiff_t count, ptrdiff_t n, int most, double divisor)
+static void NAME(pool_combine)(void *to, const void *const *rows, ptrdiff_t count, ptrdiff_t n, int most,
+                               double divisor, ptrdiff_t ahead)
 {
-    if (most)
-        NAME(pool_combine_as)(to, rows, count, n, 1, 0);
+    if (most && count == 3)
+        NAME(pool_combine_as)(to, rows, 3, n, 1, 0, ahead);
+    else if (most)
+        NAME(pool_combine_as)(to, rows, count, n, 1, 0, ahead);
     else
-        NAME(pool_combine_as)(to, rows, count, n, 0, (T)divisor);
+        NAME(pool_combine_as)(to, rows, count, n, 0, (T)divisor, ahead);
 }
 
-static void NAME(pool_split)(void *to_, ptrdiff_t phase, ptrdiff_t split, ptrdiff_t at, const void *from_, ptrdiff_t n)
+/* The same, its even elements to one row and its odd ones to another. */
+POOL_INLINE void NAME(pool_combine_pairs_as)(T *restrict even, T *restrict odd, const void *const *rows,
+                                             ptrdiff_t count, ptrdiff_t n, int most, ptrdiff_t ahead)
+{
+    ptrdiff_t i = 0;
+    vec m[4];
+    for (; i + 4 * VL <= n; i += 4 * VL) {
+        if (ahead)
+            NAME(pool_prefetch)(rows[count - 1], i + ahead);
+        NAME(pool_combine_at)(m, rows, count, i, 4, most);
+        NAME(store)(even + i / 2, NAME(evens)(m[0], m[1]));
+        NAME(store)(odd + i / 2, NAME(odds)(m[0], m[1]));
+        NAME(store)(even + i / 2 + VL, NAME(evens)(m[2], m[3]));
+        NAME(store)(odd + i / 2 + VL, NAME(odds)(m[2], m[3]));
+    }
+    while (i < n && n >= 2 * VL) {
+        i = i < n - 2 * VL ? i : n - 2 * VL;
+        NAME(pool_combine_at)(m, rows, count, i, 2, most);
+        NAME(store)((i % 2 ? odd : even) + i / 2, NAME(evens)(m[0], m[1]));
+        NAME(store)(i % 2 ? even + i / 2 + 1 : odd + i / 2, NAME(odds)(m[0], m[1]));
+        i += 2 * VL;
+    }
+    for (; i < n; i++)
+        (i % 2 ? odd : even)[i / 2] = NAME(pool_combine_one)(rows, count, i, most);
+}
+
+static void NAME(pool_combine_pairs)(T *even, T *odd, const void *const *rows, ptrdiff_t count,
+                                     ptrdiff_t n, int most, ptrdiff_t ahead)
+{
+    if (most && count == 2)
+        NAME(pool_combine_pairs_as)(even, odd, rows, 2, n, 1, ahead);
+    else if (most && count == 3)
+        NAME(pool_combine_pairs_as)(even, odd, rows, 3, n, 1, ahead);
+    else if (most)
+        NAME(pool_combine_pairs_as)(even, odd, rows, count, n, 1, ahead);
+    else
+        NAME(pool_combine_pairs_as)(even, odd, rows, count, n, 0, ahead);
+}
+
+static void NAME(pool_split)(void *to_, ptrdiff_t phase, ptrdiff_t split, ptrdiff_t at, const void *from_,
+                             ptrdiff_t n)
 {
     T *restrict to = to_;
     const T *restrict from = from_;
@@ -89,8 +154,8 @@ static void NAME(pool_split)(void *to_, ptrdiff_t phase, ptrdiff_t split, ptrdif
     }
 }
 
-POOL_INLINE vec NAME(pool_taps_at)(const T *from, const ptrdiff_t *taps, ptrdiff_t count, ptrdiff_t j, int most,
-                                   const T *cells, T rows)
+POOL_INLINE vec NAME(pool_taps_at)(const T *from, const ptrdiff_t *taps, ptrdiff_t count, ptrdiff_t j,
+                                   int most, const T *cells, T rows)
 {
     vec m = NAME(load)(from + taps[0] + j);
     for (ptrdiff_t t = 1; t < count; t++)
@@ -98,8 +163,8 @@ POOL_INLINE vec NAME(pool_taps_at)(const T *from, const ptrdiff_t *taps, ptrdiff
     return cells ? m / (NAME(load)(cells + j) * NAME(broadcast)(rows)) : m;
 }
 
-POOL_INLINE void NAME(pool_taps_as)(T *y, const T *from, const ptrdiff_t *taps, ptrdiff_t count, ptrdiff_t n, int most,
-                                    const T *cells, T rows)
+POOL_INLINE void NAME(pool_taps_as)(T *y, const T *from, const ptrdiff_t *taps, ptrdiff_t count,
+                                    ptrdiff_t n, int most, const T *cells, T rows)
 {
     ptrdiff_t j = 0;
     for (; j + VL <= n; j += VL)
@@ -110,8 +175,8 @@ POOL_INLINE void NAME(pool_taps_as)(T *y, const T *from, const ptrdiff_t *taps, 
         NAME(pool_store_few)(y, NAME(pool_taps_at)(from, taps, count, 0, most, cells, rows), n);
 }
 
-static void NAME(pool_taps)(void *y, const void *from, const ptrdiff_t *taps, ptrdiff_t count, ptrdiff_t n, int most,
-                            const void *cells, double rows)
+static void NAME(pool_taps)(void *y, const void *from, const ptrdiff_t *taps, ptrdiff_t count, ptrdiff_t n,
+                            int most, const void *cells, double rows)
 {
     if (most && count == 2)
         NAME(pool_taps_as)(y, from, taps, 2, n, 1, NULL, 0);
@@ -121,6 +186,23 @@ static void NAME(pool_taps)(void *y, const void *from, const ptrdiff_t *taps, pt
         NAME(pool_taps_as)(y, from, taps, count, n, 1, NULL, 0);
     else
         NAME(pool_taps_as)(y, from, taps, count, n, 0, cells, (T)rows);
+}
+
+static void NAME(pool_rows)(const struct nd_pool_rows *s, const void **rows, ptrdiff_t lines,
+                            void *buffer_, void *y_)
+{
+    T *buffer = buffer_, *y = y_;
+    T *even = buffer + s->at % s->split * s->phase + s->at / s->split;
+    T *odd = buffer + (s->at + 1) % s->split * s->phase + (s->at + 1) / s->split;
+    for (ptrdiff_t l = 0; l < lines; l++, y += s->y_step) {
+        if (s->split == 2)
+            NAME(pool_combine_pairs)(even, odd, rows, s->count, s->n, s->most, s->row_step);
+        else
+            NAME(pool_combine)(even, rows, s->count, s->n, s->most, 0, s->row_step);
+        NAME(pool_taps)(y, buffer, s->taps, s->columns, s->ow, s->most, s->cells, s->row_cells);
+        for (ptrdiff_t r = 0; r < s->count; r++)
+            rows[r] = (const T *)rows[r] + s->row_step;
+    }
 }
 
 /* to[i] = a[i + t*unit] combined over t < k, i < n, by whole vectors; `to` may be `a` */
@@ -141,8 +223,8 @@ POOL_INLINE void NAME(pool_pairs)(T *to, const T *a, const T *b, ptrdiff_t n, in
         NAME(store)(to + i, NAME(pool_both)(NAME(load)(b + i), NAME(load)(a + i), most));
 }
 
-/* Windows of k = 2^p + rest: windows of 2, 4, ... 2^p by doubling; two of 2^p that overlap make the greatest of k; sums of
- * the sizes in k's binary digits make the sum of k. */
+/* Windows of k = 2^p + rest: windows of 2, 4, ... 2^p by doubling; two of 2^p that overlap make the
+ * greatest of k; sums of the sizes in k's binary digits make the sum of k. */
 POOL_INLINE void *NAME(pool_window_as)(T *b, T *spare, ptrdiff_t n, ptrdiff_t k, ptrdiff_t unit, int most)
 {
     const ptrdiff_t last = n - (k - 1) * unit;
@@ -192,18 +274,19 @@ static void *NAME(pool_window)(void *b, void *spare, ptrdiff_t n, ptrdiff_t k, p
 static void NAME(pool_store)(void *to_, ptrdiff_t to_step, const void *from_, ptrdiff_t step, ptrdiff_t n,
                              const void *cells_, ptrdiff_t cells_step, double rows_)
 {
-    T *restrict to = to_;
-    const T *restrict from = from_, *restrict cells = cells_;
+    T *to = to_;
+    const T *from = from_, *cells = cells_;
     const T rows = (T)rows_;
-    if (to_step == 1 && step == 1 && cells_step == 1)
-        for (ptrdiff_t j = 0; j < n; j++)
-            to[j] = from[j] / (cells[j] * rows);
-    else if (to_step == 1 && step == 1 && cells_step == 0)
-        for (ptrdiff_t j = 0; j < n; j++)
-            to[j] = from[j] / (cells[0] * rows);
-    else
-        for (ptrdiff_t j = 0; j < n; j++)
-            to[j * to_step] = from[j * step] / (cells[j * cells_step] * rows);
+    ptrdiff_t j = 0;
+    if (to_step == 1 && step == 1 && to != from)
+        while (j < n && n >= VL) {
+            j = j < n - VL ? j : n - VL;
+            vec count = cells_step ? NAME(load)(cells + j) : NAME(broadcast)(cells[0]);
+            NAME(store)(to + j, NAME(load)(from + j) / (count * NAME(broadcast)(rows)));
+            j += VL;
+        }
+    for (; j < n; j++)
+        to[j * to_step] = from[j * step] / (cells[j * cells_step] * rows);
 }
 
 static void NAME(pool_fill)(void *to_, ptrdiff_t n, double value)
@@ -211,6 +294,28 @@ static void NAME(pool_fill)(void *to_, ptrdiff_t n, double value)
     T *to = to_;
     for (ptrdiff_t i = 0; i < n; i++)
         to[i] = (T)value;
+}
+
+/* Eight vectors of at most 16 elements a lane each, then all lanes into double: the error of a sum of
+ * 16, whatever n. */
+static double NAME(pool_sum)(const void *from_, ptrdiff_t n, ptrdiff_t step)
+{
+    const T *from = from_;
+    double sum = 0;
+    if (step == 1)
+        for (; n >= 8 * VL;) {
+            const ptrdiff_t part = n < 128 * VL ? n / (8 * VL) : 16;
+            vec m[8] = {{0}};
+            for (ptrdiff_t i = 0; i < part; i++, from += 8 * VL)
+#pragma GCC unroll 8
+                for (int v = 0; v < 8; v++)
+                    m[v] += NAME(load)(from + v * VL);
+            const vec all = ((m[0] + m[1]) + (m[2] + m[3])) + ((m[4] + m[5]) + (m[6] + m[7]));
+            for (int l = 0; l < VL; l++)
+                sum += all[l];
+            n -= part * 8 * VL;
+        }
+    return sum + NAME(sum)(from, n, step);
 }
 
 /* The greatest in eight independent vectors, then the first place that has it. */

@@ -1,9 +1,10 @@
-/* pool_index: the greatest of a window and where it lies: vectors of positions beside the vectors of values, compared and
- * selected together. The first in row-major order wins a tie, the first NaN wins everything.
+/* pool_index: the greatest of a window and where it lies: vectors of positions beside the vectors of
+ * values, compared and selected together. The first in row-major order wins a tie, the first NaN wins
+ * everything.
  *
- * Down a column positions grow, so a later value has to be greater; across columns the lesser position wins a tie.
- * Registers: value, position, and the two masks. Bytes moved: those of kernels/pool.h twice. Bound by the selections, about
- * ten operations a vector and row of the window. */
+ * Down a column positions grow, so a later value has to be greater; across columns the lesser position
+ * wins a tie. Registers: value, position, and the two masks. Bytes moved: those of kernels/pool.h
+ * twice. Bound by the selections, about ten operations a vector and row of the window. */
 
 POOL_INLINE void NAME(pool_combine_index_at)(T *to, IT *at, const void *const *rows, const ptrdiff_t *bases,
                                              ptrdiff_t count, ptrdiff_t i, ivec ramp)
@@ -48,8 +49,8 @@ static void NAME(pool_combine_index)(void *to_, void *at_, const void *const *ro
     }
 }
 
-static void NAME(pool_taps_index)(void *y_, void *y_at_, const void *from_, const void *at_, const ptrdiff_t *taps,
-                                  ptrdiff_t count, ptrdiff_t n)
+static void NAME(pool_taps_index)(void *y_, void *y_at_, const void *from_, const void *at_,
+                                  const ptrdiff_t *taps, ptrdiff_t count, ptrdiff_t n)
 {
     T *y = y_;
     IT *y_at = y_at_;
@@ -90,8 +91,10 @@ static void NAME(pool_store_index)(void *to, ptrdiff_t size, ptrdiff_t step, con
             ((int64_t *)to)[j * step] = at[j] == IT_MAX ? -1 : (int64_t)at[j];
 }
 
-/* x[a*steps[0] + b*steps[1] + c*steps[2]] combined over a < taps[0], b < taps[1], c < taps[2], of which none is 0 */
-static double NAME(pool_point)(const void *x_, const ptrdiff_t *taps, const ptrdiff_t *steps, int most, ptrdiff_t *at)
+/* x[a*steps[0] + b*steps[1] + c*steps[2]] combined over a < taps[0], b < taps[1], c < taps[2], of which
+ * none is 0 */
+static double NAME(pool_point)(const void *x_, const ptrdiff_t *taps, const ptrdiff_t *steps, int most,
+                               ptrdiff_t *at)
 {
     const T *x = x_;
     T m = most ? -(T)__builtin_inf() : 0;
@@ -109,22 +112,20 @@ static double NAME(pool_point)(const void *x_, const ptrdiff_t *taps, const ptrd
     return m;
 }
 
-static void NAME(pool_scatter)(void *dx_, ptrdiff_t cells, ptrdiff_t cell, const void *dy_, ptrdiff_t dy_step,
-                               const void *at, ptrdiff_t size, ptrdiff_t at_step, ptrdiff_t n)
+static int NAME(pool_scatter)(void *dx_, ptrdiff_t cells, ptrdiff_t cell, const void *dy_, ptrdiff_t dy_step,
+                              const void *at, ptrdiff_t size, ptrdiff_t at_step, ptrdiff_t n)
 {
     T *restrict dx = dx_;
     const T *restrict dy = dy_;
-    if (size == 4)
-        for (ptrdiff_t i = 0; i < n; i++) {
-            ptrdiff_t place = ((const int32_t *)at)[i * at_step];
-            if (place >= 0 && place < cells)
-                dx[place * cell] += dy[i * dy_step];
-        }
-    else
-        for (ptrdiff_t i = 0; i < n; i++) {
-            int64_t place = ((const int64_t *)at)[i * at_step];
-            if (place >= 0 && place < cells)
-                dx[place * cell] += dy[i * dy_step];
-        }
+    int outside = 0;
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const int64_t place = size == 4 ? ((const int32_t *)at)[i * at_step]
+                                        : ((const int64_t *)at)[i * at_step];
+        if (place >= 0 && place < cells)
+            dx[place * cell] += dy[i * dy_step];
+        else
+            outside |= place != -1;
+    }
+    return outside;
 }
 #undef POOL_INLINE

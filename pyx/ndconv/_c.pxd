@@ -33,6 +33,13 @@ cdef extern from "kernels.h" nogil:
     struct nd_product:
         ptrdiff_t k, run, a_run, a_k, a_row, a_im, b_k, c_row
         int add
+    struct nd_pool_rows:
+        ptrdiff_t count, n, at, split, phase
+        const ptrdiff_t *taps
+        ptrdiff_t columns, ow, row_step, y_step
+        int most
+        const void *cells
+        double row_cells
     struct nd_kernel_set:
         ptrdiff_t size, vl, mr, nr
         void (*gemm)(const nd_walk *walk, ptrdiff_t m, ptrdiff_t n, const void *a, const void *b, void *y,
@@ -70,7 +77,9 @@ cdef extern from "kernels.h" nogil:
         void (*grad_point)(const nd_problem *p, const nd_array *x, const nd_array *dy, const ptrdiff_t *tap,
                            void *dw) noexcept nogil
         void (*pool_combine)(void *to, const void *const *rows, ptrdiff_t count, ptrdiff_t n, int most,
-                             double divisor) noexcept nogil
+                             double divisor, ptrdiff_t ahead) noexcept nogil
+        void (*pool_rows)(const nd_pool_rows *s, const void **rows, ptrdiff_t lines, void *buffer,
+                          void *y) noexcept nogil
         void (*pool_split)(void *to, ptrdiff_t phase, ptrdiff_t split, ptrdiff_t at, const void *src,
                            ptrdiff_t n) noexcept nogil
         void (*pool_taps)(void *y, const void *src, const ptrdiff_t *taps, ptrdiff_t count, ptrdiff_t n, int most,
@@ -79,6 +88,7 @@ cdef extern from "kernels.h" nogil:
         void (*pool_store)(void *to, ptrdiff_t to_step, const void *src, ptrdiff_t step, ptrdiff_t n, const void *cells,
                            ptrdiff_t cells_step, double rows) noexcept nogil
         void (*pool_fill)(void *to, ptrdiff_t n, double value) noexcept nogil
+        double (*pool_sum)(const void *src, ptrdiff_t n, ptrdiff_t step) noexcept nogil
         double (*pool_top)(const void *src, ptrdiff_t n, ptrdiff_t step, ptrdiff_t *at) noexcept nogil
         void (*pool_combine_index)(void *to, void *at, const void *const *rows, const ptrdiff_t *bases, ptrdiff_t count,
                                    ptrdiff_t n, ptrdiff_t step) noexcept nogil
@@ -87,8 +97,8 @@ cdef extern from "kernels.h" nogil:
         void (*pool_store_index)(void *to, ptrdiff_t size, ptrdiff_t step, const void *at, ptrdiff_t n) noexcept nogil
         double (*pool_point)(const void *x, const ptrdiff_t *taps, const ptrdiff_t *steps, int most,
                              ptrdiff_t *at) noexcept nogil
-        void (*pool_scatter)(void *dx, ptrdiff_t cells, ptrdiff_t cell, const void *dy, ptrdiff_t dy_step, const void *at,
-                             ptrdiff_t size, ptrdiff_t at_step, ptrdiff_t n) noexcept nogil
+        int (*pool_scatter)(void *dx, ptrdiff_t cells, ptrdiff_t cell, const void *dy, ptrdiff_t dy_step, const void *at,
+                            ptrdiff_t size, ptrdiff_t at_step, ptrdiff_t n) noexcept nogil
         double (*peak)(ptrdiff_t steps, void *result) noexcept nogil
     struct nd_kernels:
         const char *isa

@@ -37,6 +37,11 @@ cdef inline ptrdiff_t row_offset(const Planes *f, const nd_array *a, ptrdiff_t n
     return n * a.n + c * a.c + row // f.h * a.d + row % f.h * a.h
 
 
+cdef bint is_one_row(const Planes *f, const nd_array *a) noexcept nogil:
+    """Whether the cells of a plane follow each other at one distance."""
+    return (f.h == 1 or a.h == f.w * a.w) and (f.d == 1 or a.d == f.h * f.w * a.w)
+
+
 cdef void top_of(const Planes *f, ptrdiff_t n, ptrdiff_t c) noexcept nogil:
     """The greatest of a plane, the first NaN before all."""
     cdef ptrdiff_t row, at = 0, place = -1
@@ -66,7 +71,7 @@ cdef void global_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end)
                 f.k.sum_columns(sums, f.x.data + f.k.size * row_offset(f, &f.x, n, c0, row), f.w, count, f.x.w)
             else:
                 for c in range(count):
-                    sums[c] += f.k.sum(f.x.data + f.k.size * row_offset(f, &f.x, n, c0 + c, row), f.w, f.x.w)
+                    sums[c] += f.k.pool_sum(f.x.data + f.k.size * row_offset(f, &f.x, n, c0 + c, row), f.w, f.x.w)
 
 
 def global_values(x, str dtype, int rank, bint batched, bint channels_last, bint most, bint index, threads):
@@ -83,8 +88,8 @@ def global_values(x, str dtype, int rank, bint batched, bint channels_last, bint
         f.k = current_kernels().set[ND_F32 if dtype == "float32" else ND_F64]
         f.x, f.most = array_of(&b, &axes), most
         set_extents(&f, &b, &axes)
-        if f.d * f.h > 1 and f.x.h == f.w * f.x.w and (f.d == 1 or f.x.d == f.h * f.x.h):
-            f.w, f.h, f.d = f.w * f.h * f.d, 1, 1  # the cells follow each other: one row
+        if is_one_row(&f, &f.x):
+            f.w, f.h, f.d = f.w * f.h * f.d, 1, 1
         values = result = np.zeros(max(f.n * f.c, 1))
         f.values = &values[0]
         indices = None
@@ -101,21 +106,6 @@ def global_values(x, str dtype, int rank, bint batched, bint channels_last, bint
     return result[:f.n * f.c].reshape(shape), None if indices is None else indices[:f.n * f.c].reshape(shape)
 
 
-cdef void check_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
-    """-1 is the index of a window without cells."""
-    cdef const Planes *f = <const Planes *>context
-    cdef ptrdiff_t task, c, row, w, low = 0, high = -1, place
-    cdef const char *at
-    for task in range(begin, end):
-        for row in range(f.d * f.h):
-            for c in range(task % blocks(f) * CHANNELS, min(f.c, (task % blocks(f) + 1) * CHANNELS)):
-                at = f.at.data + f.at_size * row_offset(f, &f.at, task // blocks(f), c, row)
-                for w in range(f.w):
-                    place = (<const int32_t *>at)[w * f.at.w] if f.at_size == 4 else (<const int64_t *>at)[w * f.at.w]
-                    low, high = min(low, place), max(high, place)
-    if low < -1 or high >= f.cells:
-        f.bad[worker] = 1
-
 cdef void scatter_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
     cdef const Planes *f = <const Planes *>context
     cdef ptrdiff_t task, n, c, row
@@ -123,13 +113,14 @@ cdef void scatter_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end
         n = task // blocks(f)
         for row in range(f.d * f.h):
             for c in range(task % blocks(f) * CHANNELS, min(f.c, (task % blocks(f) + 1) * CHANNELS)):
-                f.k.pool_scatter(f.dx.data + f.k.size * (n * f.dx.n + c * f.dx.c), f.cells, f.dx.w,
-                                 f.x.data + f.k.size * row_offset(f, &f.x, n, c, row), f.x.w,
-                                 f.at.data + f.at_size * row_offset(f, &f.at, n, c, row), f.at_size, f.at.w, f.w)
+                f.bad[worker] |= f.k.pool_scatter(f.dx.data + f.k.size * (n * f.dx.n + c * f.dx.c), f.cells, f.dx.w,
+                                                  f.x.data + f.k.size * row_offset(f, &f.x, n, c, row), f.x.w,
+                                                  f.at.data + f.at_size * row_offset(f, &f.at, n, c, row), f.at_size,
+                                                  f.at.w, f.w)
 
 
 def scatter(dy, indices, str dtype, int rank, bint batched, bint channels_last, dx, threads):
-    """dx, zeros in contiguous memory, with each dy added where its index says; False, and nothing added, if one is out of range."""
+    """Adds each dy to dx, zeros in contiguous memory, where its index says; False if one is out of range (-1 apart)."""
     cdef Py_buffer yb, ab, xb
     cdef Planes f
     cdef Axes axes = axes_of(rank, batched, channels_last)
@@ -148,11 +139,11 @@ def scatter(dy, indices, str dtype, int rank, bint batched, bint channels_last, 
         set_extents(&f, &xb, &axes)
         f.cells = f.d * f.h * f.w
         set_extents(&f, &yb, &axes)
+        if f.x.c != 1 and is_one_row(&f, &f.x) and is_one_row(&f, &f.at):
+            f.w, f.h, f.d = f.w * f.h * f.d, 1, 1
         if dy.size:
             with nogil:
-                parallel_for(f.n * blocks(&f), 1, count, check_body, &f)
-                if not any_of(&f, count):
-                    parallel_for(f.n * blocks(&f), 1, count, scatter_body, &f)
+                parallel_for(f.n * blocks(&f), 1, count, scatter_body, &f)
         return not any_of(&f, count)
     finally:
         PyBuffer_Release(&yb)

@@ -11,14 +11,15 @@ Four ways to walk the windows, by memory and window:
 Tasks depend on the problem alone, so results do not depend on the number of threads.
 """
 from cpython.buffer cimport PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
-from libc.stdint cimport INT32_MAX, INT64_MAX, int32_t, int64_t
+from libc.stdint cimport INT32_MAX, int32_t, int64_t
 from libc.string cimport memset
 
 from ndconv._arrays cimport Axes, array_of, axes_of, has_shape, may_overlap, open_input, open_output
 from ndconv._c cimport ND_F32, ND_F64, nd_array, nd_body, nd_kernel_set, nd_problem
+from ndconv._rows cimport no_place, plan_rows
 from ndconv._runtime cimport current_kernels, default_threads, parallel_for, scratch_give, scratch_take
-from ndconv._window cimport (Pool, blocks_body, blocks_tasks, blocks_work, choose_blocks, clip, empty_value, least,
-                             most_of, pads_to, row_cells, set_cells, up)
+from ndconv._window cimport (GRAIN, TABLE, Pool, Way, blocks_body, blocks_tasks, blocks_work, choose_blocks, clip,
+                             empty_value, least, most_of, pads_to, row_cells, set_cells, up)
 
 import numpy as np
 
@@ -28,121 +29,7 @@ cdef object _empty = np.empty
 cdef double SMALL = 3e5
 
 cdef enum:
-    GRAIN = 1 << 14       # element operations that are worth handing out
     CHANNELS = 256        # of a task of `channels`
-    TABLE = 1 << 16       # cells of a window whose addresses `rows` and `channels` list
-
-
-cdef void no_place(const Pool *f, void *to, ptrdiff_t n) noexcept nogil:
-    """Positions of nothing."""
-    cdef ptrdiff_t i
-    for i in range(n):
-        if f.k.size == 4:
-            (<int32_t *>to)[i] = INT32_MAX
-        else:
-            (<int64_t *>to)[i] = INT64_MAX
-
-
-# ---- rows
-
-cdef struct Rows:
-    char *buffer           # a padded row of combined rows, in phases, and its positions
-    char *places
-    char *row              # the same before it is split
-    char *row_places
-    char *out
-    char *out_places
-    const void **cells     # rows of a window, and their positions
-    ptrdiff_t *bases
-    ptrdiff_t *taps        # where in the buffer the columns of a window begin
-
-cdef size_t rows_bytes(const Pool *f, Rows *r, char *base) noexcept nogil:
-    """Bytes of a worker's buffers, and where they lie."""
-    cdef const nd_problem *p = &f.p
-    cdef size_t line = f.k.size * pads_to(f.phase * f.split), wide = f.k.size * pads_to(most_of(p.iw, p.ow))
-    r.buffer = base
-    r.places = r.buffer + line
-    r.row = r.places + line
-    r.row_places = r.row + wide
-    r.out = r.row_places + wide
-    r.out_places = r.out + wide
-    r.cells = <const void **>(r.out_places + wide)
-    r.bases = <ptrdiff_t *>(r.cells + p.kd * p.kh)
-    r.taps = r.bases + p.kd * p.kh
-    return (<char *>(r.taps + p.kw) - base + 63) & ~63
-
-cdef ptrdiff_t window_rows(const Pool *f, const Rows *r, const char *plane, ptrdiff_t od, ptrdiff_t oh,
-                           ptrdiff_t column) noexcept nogil:
-    """Lists the rows of a window that are not padding, from a column on, and the positions of their elements there."""
-    cdef const nd_problem *p = &f.p
-    cdef ptrdiff_t d, h, i, j, count = 0
-    cdef ptrdiff_t nd = clip(od * p.sd - p.pd, 0, p.id, p.kd, p.dd, &d)
-    cdef ptrdiff_t nh = clip(oh * p.sh - p.ph, 0, p.ih, p.kh, p.dh, &h)
-    d = od * p.sd - p.pd + d * p.dd
-    h = oh * p.sh - p.ph + h * p.dh
-    for i in range(nd):
-        for j in range(nh):
-            r.cells[count] = plane + f.k.size * ((d + i * p.dd) * f.x.d + (h + j * p.dh) * f.x.h + column * f.x.w)
-            r.bases[count] = ((d + i * p.dd) * f.fh + h + j * p.dh) * f.fw + column
-            count += 1
-    return count
-
-cdef void combine_rows(const Pool *f, const Rows *r, ptrdiff_t count, ptrdiff_t column, ptrdiff_t n) noexcept nogil:
-    """The window rows combined into the buffer, n elements that begin at input column `column`."""
-    cdef const nd_kernel_set *k = f.k
-    cdef ptrdiff_t at = column + f.p.pw
-    cdef bint split = f.split > 1
-    cdef char *to = r.row if split else r.buffer + k.size * at
-    cdef char *places = r.row_places if split else r.places + k.size * at
-    if f.at_size:
-        k.pool_combine_index(to, places, r.cells, r.bases, count, n, 1)
-    else:
-        k.pool_combine(to, r.cells, count, n, f.most, 0)
-    if split:
-        k.pool_split(r.buffer, f.phase, f.split, at, to, n)
-        if f.at_size:
-            k.pool_split(r.places, f.phase, f.split, at, places, n)
-
-cdef void rows_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
-    cdef const Pool *f = <const Pool *>context
-    cdef const nd_problem *p = &f.p
-    cdef const nd_kernel_set *k = f.k
-    cdef ptrdiff_t size = k.size, parts = up(p.oh, f.block_h), task, n, c, od, oh, count, t, places
-    cdef ptrdiff_t column = most_of(0, -p.pw), wide
-    cdef char *y
-    cdef char *out
-    cdef Rows r
-    rows_bytes(f, &r, f.scratch + worker * f.slice)
-    places = f.phase * f.split
-    for t in range(p.kw):
-        r.taps[t] = t * p.dw % f.split * f.phase + t * p.dw // f.split
-    wide = least(p.iw, (p.ow - 1) * p.sw + (p.kw - 1) * p.dw + 1 - p.pw) - column
-    empty_value(f, r.buffer, places)
-    if f.at_size:
-        no_place(f, r.places, places)
-    for task in range(begin, end):
-        od = task // parts % p.od
-        c = task // parts // p.od % p.icg
-        n = task // parts // p.od // p.icg
-        for oh in range(task % parts * f.block_h, least((task % parts + 1) * f.block_h, p.oh)):
-            count = window_rows(f, &r, f.x.data + size * (n * f.x.n + c * f.x.c), od, oh, column) if wide > 0 else 0
-            if count:
-                combine_rows(f, &r, count, column, wide)
-            else:
-                empty_value(f, r.buffer, places)
-                if f.at_size:
-                    no_place(f, r.places, places)
-            y = f.y.data + size * (n * f.y.n + c * f.y.c + od * f.y.d + oh * f.y.h)
-            out = y if f.y.w == 1 else r.out
-            if f.at_size:
-                k.pool_taps_index(out, r.out_places, r.buffer, r.places, r.taps, p.kw, p.ow)
-                k.pool_store_index(f.at.data + f.at_size * (n * f.at.n + c * f.at.c + od * f.at.d + oh * f.at.h), f.at_size,
-                                   f.at.w, r.out_places, p.ow)
-            else:
-                k.pool_taps(out, r.buffer, r.taps, p.kw, p.ow, f.most, f.cells if f.divide else NULL,
-                            row_cells(f, od, oh) if f.divide else 1)
-            if out != y:
-                k.scatter(y, f.y.w, out, 1, p.ow)
 
 
 # ---- channels
@@ -200,7 +87,7 @@ cdef void channels_row(const Pool *f, const Cells *r, ptrdiff_t n, ptrdiff_t c, 
         elif f.at_size:
             k.pool_combine_index(out, r.places, r.cells, r.bases, count, cb, 0)
         else:
-            k.pool_combine(out, r.cells, count, cb, f.most, divisor)
+            k.pool_combine(out, r.cells, count, cb, f.most, divisor, 0)
         if out != y:
             k.scatter(y, f.y.c, out, 1, cb)
         if f.at_size:
@@ -278,27 +165,6 @@ cdef void point(const Pool *f, ptrdiff_t n, ptrdiff_t c, ptrdiff_t od, ptrdiff_t
 
 
 # ---- the choice
-
-cdef double SLICE = 1 << 26    # bytes of a worker's buffers for `rows`
-
-cdef struct Way:
-    nd_body body
-    ptrdiff_t tasks
-    double work            # element operations, a vector's all at once counting as VL
-
-cdef bint plan_rows(Pool *f, Way *way) noexcept nogil:
-    cdef const nd_problem *p = &f.p
-    cdef Rows r
-    cdef double reach = <double>(p.ow - 1) * p.sw + <double>(p.kw - 1) * p.dw + 1
-    if <double>p.kd * p.kh * p.kw > TABLE or reach * f.k.size > SLICE:
-        return False
-    f.split = p.sw if p.ow > 1 else 1
-    f.phase = pads_to(<ptrdiff_t>reach // f.split + 1)
-    f.block_h = least(p.oh, 1 + GRAIN // most_of(p.ow * p.kd * p.kh * f.split, 1))
-    f.slice = rows_bytes(f, &r, NULL)
-    way.body, way.tasks = rows_body, p.n * p.icg * p.od * up(p.oh, f.block_h)
-    way.work = <double>p.n * p.icg * p.od * p.oh * (p.kd * p.kh * most_of(p.iw, 16) + p.kw * p.ow)
-    return True
 
 cdef bint plan_channels(Pool *f, Way *way) noexcept nogil:
     cdef const nd_problem *p = &f.p

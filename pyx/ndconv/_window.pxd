@@ -1,5 +1,5 @@
 # Windows of a pooling: what they hold, what they count, and the ways to compute all of them.
-from ndconv._c cimport nd_array, nd_kernel_set, nd_problem
+from ndconv._c cimport nd_array, nd_body, nd_kernel_set, nd_problem
 
 cdef struct Pool:
     nd_problem p           # what is computed: y from x. icg counts the channels
@@ -21,6 +21,15 @@ cdef struct Pool:
     ptrdiff_t split, phase           # phases of a row and their lengths
     ptrdiff_t block_c, block_d, block_h  # outputs of a task
 
+cdef enum:
+    GRAIN = 1 << 14        # element operations that are worth handing out
+    TABLE = 1 << 16        # cells of a window whose addresses are listed
+
+cdef struct Way:
+    nd_body body
+    ptrdiff_t tasks
+    double work            # element operations, a vector's all at once counting as VL
+
 cdef inline ptrdiff_t least(ptrdiff_t a, ptrdiff_t b) noexcept nogil:
     return a if a < b else b
 
@@ -34,6 +43,9 @@ cdef inline ptrdiff_t up(ptrdiff_t a, ptrdiff_t b) noexcept nogil:
 cdef inline ptrdiff_t clip(ptrdiff_t start, ptrdiff_t low, ptrdiff_t high, ptrdiff_t k, ptrdiff_t d,
                            ptrdiff_t *first) noexcept nogil:
     """How many t < k have low <= start + t*d < high, and the first of them."""
+    if start >= low and start + (k - 1) * d < high:
+        first[0] = 0
+        return k
     first[0] = up(low - start, d)
     return most_of(least(k, up(high - start, d)) - first[0], 0)
 

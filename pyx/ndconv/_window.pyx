@@ -169,27 +169,62 @@ cdef Block block_at(const Pool *f, ptrdiff_t task) noexcept nogil:
     b.line = f.phase * b.cb
     return b
 
+cdef void fill_planes(const Pool *f, const Block *b, const char *image, char *to) noexcept nogil:
+    """A block whose rows have their columns, or columns and channels, at one distance: padding, then a copy a plane."""
+    cdef const nd_problem *p = &f.p
+    cdef ptrdiff_t d = b.d * p.sd - p.pd, h = b.h * p.sh - p.ph, z, size = f.k.size
+    cdef ptrdiff_t top = most_of(0, -h), bottom = least(b.high, p.ih - h)
+    cdef ptrdiff_t left = most_of(0, -p.pw), right = least(p.iw, f.phase - p.pw)
+    if f.phase > right - left or b.high > bottom - top or d < 0 or d + b.deep > p.id:
+        empty_value(f, to, b.deep * b.high * b.line)
+    if right <= left:
+        return
+    for z in range(most_of(0, -d), least(b.deep, p.id - d)):
+        f.k.move(to + size * ((z * b.high + top) * b.line + (left + p.pw) * b.cb), b.line,
+                 image + size * ((d + z) * f.x.d + (h + top) * f.x.h + left * f.x.w), bottom - top, (right - left) * b.cb,
+                 f.x.h, f.x.w if b.cb == 1 else 1)
+
 cdef void fill_block(const Pool *f, const Block *b, char *to) noexcept nogil:
     cdef const nd_problem *p = &f.p
     cdef const char *image = f.x.data + f.k.size * (b.n * f.x.n + b.c * f.x.c)
     cdef const char *row
     cdef ptrdiff_t z, r
     cdef double cells
+    if not f.backward and (f.x.w == b.cb if f.x.c == 1 else b.cb == 1):
+        fill_planes(f, b, image, to)
+        return
     for z in range(b.deep):
         for r in range(b.high):
             row = source_row(f, image, b.d * p.sd - p.pd + z, b.h * p.sh - p.ph + r, &cells)
             fill_row(f, to + f.k.size * (z * b.high + r) * b.line, row, b.cb, cells)
 
+cdef void store_block(const Pool *f, const Block *t, char *b, char *spare) noexcept nogil:
+    """The results of a block; rows that have their windows along the row still to combine have a spare block."""
+    cdef const nd_problem *p = &f.p
+    cdef const nd_kernel_set *k = f.k
+    cdef ptrdiff_t size = k.size, z, r, at
+    cdef bint divide = f.divide and not f.backward
+    cdef char *row
+    cdef char *y
+    for z in range(t.nd - 1, -1, -1):
+        y = f.y.data + size * (t.n * f.y.n + t.c * f.y.c + (t.d + z) * f.y.d + t.h * f.y.h)
+        if spare == NULL and not divide and ((t.cb == 1 and f.y.w == 1) or (f.y.w == t.cb and f.y.c == 1 and p.sw == 1)):
+            k.move(y, f.y.h, b + size * z * t.high * t.line, t.nh, p.ow * t.cb, t.line, p.sw)
+            continue
+        for r in range(t.nh - 1, -1, -1):  # what a row writes beyond its end is no longer needed
+            at = size * (z * p.sd * t.high + r * p.sh) * t.line
+            row = b + at
+            if spare != NULL:
+                row = <char *>k.pool_window(row, spare + at, t.line, p.kw, p.dw * t.cb, f.most)
+            store_row(f, y + size * r * f.y.h, row, t.cb, row_cells(f, t.d + z, t.h + r) if divide else 0)
+
 cdef void blocks_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
     cdef const Pool *f = <const Pool *>context
     cdef const nd_problem *p = &f.p
-    cdef const nd_kernel_set *k = f.k
-    cdef ptrdiff_t size = k.size, task, n, z, r, at
+    cdef ptrdiff_t task, n
     cdef char *first = f.scratch + worker * f.slice
     cdef char *b
     cdef char *spare
-    cdef char *row
-    cdef char *y
     cdef Block t
     cdef bint flat = p.sh == 1 and p.sd == 1
     for task in range(begin, end):
@@ -203,14 +238,7 @@ cdef void blocks_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end)
         n -= (p.kh - 1) * p.dh * t.line
         if flat:
             combine_axis(f, &b, &spare, n, p.kw, p.dw * t.cb)
-        for z in range(t.nd - 1, -1, -1):
-            for r in range(t.nh - 1, -1, -1):  # what a row writes beyond its end is no longer needed
-                at = size * (z * p.sd * t.high + r * p.sh) * t.line
-                row = b + at
-                if not flat:
-                    row = <char *>k.pool_window(row, spare + at, t.line, p.kw, p.dw * t.cb, f.most)
-                y = f.y.data + size * (t.n * f.y.n + t.c * f.y.c + (t.d + z) * f.y.d + (t.h + r) * f.y.h)
-                store_row(f, y, row, t.cb, row_cells(f, t.d + z, t.h + r) if f.divide and not f.backward else 0)
+        store_block(f, &t, b, NULL if flat else spare)
 
 cdef void combine_axis(const Pool *f, char **b, char **spare, ptrdiff_t n, ptrdiff_t taps, ptrdiff_t unit) noexcept nogil:
     cdef char *r = <char *>f.k.pool_window(b[0], spare[0], n, taps, unit, f.most)

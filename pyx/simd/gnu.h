@@ -84,10 +84,14 @@ static inline vec NAME(odds)(vec a, vec b) { return __builtin_shufflevector(a, b
 #undef ODDS
 
 /* mask ? a : b */
-static inline vec NAME(select)(ivec mask, vec a, vec b) { return (vec)(((ivec)a & mask) | ((ivec)b & ~mask)); }
+static inline vec NAME(select)(ivec mask, vec a, vec b)
+{
+    return (vec)(((ivec)a & mask) | ((ivec)b & ~mask));
+}
 static inline ivec NAME(select_index)(ivec mask, ivec a, ivec b) { return (a & mask) | (b & ~mask); }
 
-/* The greater of a and m; NaN where either is. VECTOR_MAX, where simd/<isa>.h has it, gives m or NaN if a or m is NaN. */
+/* The greater of a and m; NaN where either is. VECTOR_MAX, where simd/<isa>.h has it, gives m or NaN
+ * if a or m is NaN. */
 #if TSIZE == 4 && defined(VECTOR_MAX_F32)
 #define VECTOR_MAX VECTOR_MAX_F32
 #elif TSIZE == 8 && defined(VECTOR_MAX_F64)

@@ -265,7 +265,7 @@ def _remembered(x_shape, name, size, stride, padding, dilation, ceil_mode, layou
     out_shape = x_shape[:1 if batched else 0] + ((*y, c) if last else (c, *y))
     check_size(x_shape, 8, name)
     check_size(out_shape, 8, "the result")
-    three = [as_three(values, fill) for values, fill in ((x, 1), (k, 1), (y, 1), (stride, 1), (dilation, 1), (before, 0), (after, 0))]
+    three = [*(as_three(values, 1) for values in (x, k, y, stride, dilation)), as_three(before, 0), as_three(after, 0)]
     return Pooling(rank, batched, last, tuple(x_shape), out_shape, n, c, *three, (not count_include_pad, divisor or 0))
 
 

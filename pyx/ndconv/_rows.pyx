@@ -1,0 +1,162 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
+"""Windows where the elements of a row are neighbours in memory (NCHW): the rows of a window are combined to one padded
+row, then its columns. Rows of windows that lie wholly in x follow each other without a look at the geometry."""
+from libc.stdint cimport INT32_MAX, INT64_MAX, int32_t, int64_t
+
+from ndconv._c cimport nd_kernel_set, nd_pool_rows, nd_problem
+from ndconv._window cimport (GRAIN, TABLE, Pool, Way, clip, empty_value, least, most_of, pads_to, row_cells, up)
+
+cdef enum:
+    ROW = 60               # element operations that a row of windows costs besides
+
+cdef double SLICE = 1 << 26    # bytes of a worker's buffers
+
+
+cdef void no_place(const Pool *f, void *to, ptrdiff_t n) noexcept nogil:
+    """Positions of nothing."""
+    cdef ptrdiff_t i
+    for i in range(n):
+        if f.k.size == 4:
+            (<int32_t *>to)[i] = INT32_MAX
+        else:
+            (<int64_t *>to)[i] = INT64_MAX
+
+cdef struct Rows:
+    char *buffer           # a padded row of combined rows, in phases, and its positions
+    char *places
+    char *row              # the same before it is split
+    char *row_places
+    char *out
+    char *out_places
+    const void **cells     # rows of a window, and their positions
+    ptrdiff_t *bases
+    ptrdiff_t *taps        # where in the buffer the columns of a window begin
+
+cdef size_t rows_bytes(const Pool *f, Rows *r, char *base) noexcept nogil:
+    """Bytes of a worker's buffers, and where they lie."""
+    cdef const nd_problem *p = &f.p
+    cdef size_t line = f.k.size * pads_to(f.phase * f.split), wide = f.k.size * pads_to(most_of(p.iw, p.ow))
+    r.buffer = base
+    r.places = r.buffer + line
+    r.row = r.places + line
+    r.row_places = r.row + wide
+    r.out = r.row_places + wide
+    r.out_places = r.out + wide
+    r.cells = <const void **>(r.out_places + wide)
+    r.bases = <ptrdiff_t *>(r.cells + p.kd * p.kh)
+    r.taps = r.bases + p.kd * p.kh
+    return (<char *>(r.taps + p.kw) - base + 63) & ~63
+
+cdef ptrdiff_t window_rows(const Pool *f, const Rows *r, const char *plane, ptrdiff_t od, ptrdiff_t oh,
+                           ptrdiff_t column) noexcept nogil:
+    """Lists the rows of a window that are not padding, from a column on, and the positions of their elements there."""
+    cdef const nd_problem *p = &f.p
+    cdef ptrdiff_t d, h, i, j, count = 0
+    cdef ptrdiff_t nd = clip(od * p.sd - p.pd, 0, p.id, p.kd, p.dd, &d)
+    cdef ptrdiff_t nh = clip(oh * p.sh - p.ph, 0, p.ih, p.kh, p.dh, &h)
+    d = od * p.sd - p.pd + d * p.dd
+    h = oh * p.sh - p.ph + h * p.dh
+    for i in range(nd):
+        for j in range(nh):
+            r.cells[count] = plane + f.k.size * ((d + i * p.dd) * f.x.d + (h + j * p.dh) * f.x.h + column * f.x.w)
+            r.bases[count] = ((d + i * p.dd) * f.fh + h + j * p.dh) * f.fw + column
+            count += 1
+    return count
+
+cdef void index_row(const Pool *f, const Rows *r, ptrdiff_t count, ptrdiff_t column, ptrdiff_t n, char *y,
+                    char *indices) noexcept nogil:
+    """A row of windows with its indices."""
+    cdef const nd_kernel_set *k = f.k
+    cdef ptrdiff_t at = column + f.p.pw
+    cdef bint split = f.split > 1
+    cdef char *to = r.row if split else r.buffer + k.size * at
+    cdef char *places = r.row_places if split else r.places + k.size * at
+    if count:
+        k.pool_combine_index(to, places, r.cells, r.bases, count, n, 1)
+        if split:
+            k.pool_split(r.buffer, f.phase, f.split, at, to, n)
+            k.pool_split(r.places, f.phase, f.split, at, places, n)
+    k.pool_taps_index(y, r.out_places, r.buffer, r.places, r.taps, f.p.kw, f.p.ow)
+    k.pool_store_index(indices, f.at_size, f.at.w, r.out_places, f.p.ow)
+
+cdef void value_rows(const Pool *f, const Rows *r, nd_pool_rows *s, ptrdiff_t lines, char *y) noexcept nogil:
+    """`lines` rows of windows, the cells of the first listed."""
+    cdef const nd_kernel_set *k = f.k
+    if s.count and s.split <= 2:
+        k.pool_rows(s, r.cells, lines, r.buffer, y)
+        return
+    if s.count:
+        k.pool_combine(r.row, r.cells, s.count, s.n, f.most, 0, s.row_step)
+        k.pool_split(r.buffer, f.phase, f.split, s.at, r.row, s.n)
+    k.pool_taps(y, r.buffer, r.taps, f.p.kw, f.p.ow, f.most, s.cells, s.row_cells)
+
+cdef ptrdiff_t whole_windows(const Pool *f, ptrdiff_t oh) noexcept nogil:
+    """How many rows of windows from oh on, at least 1, have the same rows of x further down."""
+    cdef const nd_problem *p = &f.p
+    cdef ptrdiff_t room = p.ih - 1 - (p.kh - 1) * p.dh - (oh * p.sh - p.ph)
+    if oh * p.sh < p.ph or room < 0 or f.split > 2 or f.at_size or f.y.w != 1:
+        return 1
+    return room // p.sh + 1
+
+cdef void rows_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
+    cdef const Pool *f = <const Pool *>context
+    cdef const nd_problem *p = &f.p
+    cdef const nd_kernel_set *k = f.k
+    cdef ptrdiff_t size = k.size, parts = up(p.oh, f.block_h), task, n, c, od, oh, last, lines, t
+    cdef ptrdiff_t column = most_of(0, -p.pw), all = f.phase * f.split
+    cdef char *y
+    cdef char *out
+    cdef Rows r
+    cdef nd_pool_rows s
+    rows_bytes(f, &r, f.scratch + worker * f.slice)
+    for t in range(p.kw):
+        r.taps[t] = t * p.dw % f.split * f.phase + t * p.dw // f.split
+    s.n = least(p.iw, (p.ow - 1) * p.sw + (p.kw - 1) * p.dw + 1 - p.pw) - column
+    s.at, s.split, s.phase, s.taps, s.columns, s.ow = column + p.pw, f.split, f.phase, r.taps, p.kw, p.ow
+    s.row_step, s.y_step, s.most = p.sh * f.x.h, f.y.h, f.most
+    s.cells, s.row_cells = f.cells if f.divide else NULL, 1
+    clear(f, &r, all)
+    for task in range(begin, end):
+        od = task // parts % p.od
+        c = task // parts // p.od % p.icg
+        n = task // parts // p.od // p.icg
+        oh = task % parts * f.block_h
+        last = least(oh + f.block_h, p.oh)
+        while oh < last:
+            lines = least(whole_windows(f, oh), last - oh)
+            s.count = window_rows(f, &r, f.x.data + size * (n * f.x.n + c * f.x.c), od, oh, column) if s.n > 0 else 0
+            if s.count == 0:
+                clear(f, &r, all)
+                lines = 1
+            if f.divide:
+                s.row_cells = row_cells(f, od, oh)
+            y = f.y.data + size * (n * f.y.n + c * f.y.c + od * f.y.d + oh * f.y.h)
+            out = y if f.y.w == 1 else r.out
+            if f.at_size:
+                index_row(f, &r, s.count, column, s.n, out,
+                          f.at.data + f.at_size * (n * f.at.n + c * f.at.c + od * f.at.d + oh * f.at.h))
+            else:
+                value_rows(f, &r, &s, lines, out)
+            if out != y:
+                k.scatter(y, f.y.w, out, 1, p.ow)
+            oh += lines
+
+cdef void clear(const Pool *f, const Rows *r, ptrdiff_t n) noexcept nogil:
+    empty_value(f, r.buffer, n)
+    if f.at_size:
+        no_place(f, r.places, n)
+
+
+cdef bint plan_rows(Pool *f, Way *way) noexcept nogil:
+    cdef const nd_problem *p = &f.p
+    cdef Rows r
+    cdef double reach = <double>(p.ow - 1) * p.sw + <double>(p.kw - 1) * p.dw + 1
+    if <double>p.kd * p.kh * p.kw > TABLE or reach * f.k.size > SLICE:
+        return False
+    f.split = p.sw if p.ow > 1 else 1
+    f.phase = pads_to(<ptrdiff_t>reach // f.split + 1)
+    f.block_h = least(p.oh, 1 + GRAIN // most_of(p.ow * p.kd * p.kh * f.split, 1))
+    f.slice = rows_bytes(f, &r, NULL)
+    way.body, way.tasks = rows_body, p.n * p.icg * p.od * up(p.oh, f.block_h)
+    way.work = <double>p.n * p.icg * p.od * p.oh * (p.kd * p.kh * p.iw + p.kw * p.ow + ROW)
+    return True
