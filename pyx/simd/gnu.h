@@ -68,20 +68,32 @@ static inline void NAME(store_part)(T *p, vec v, ptrdiff_t n)
 #if LANES == 2
 #define EVENS 0, 2
 #define ODDS 1, 3
+#define EVERY_OTHER 0, 3
 #elif LANES == 4
 #define EVENS 0, 2, 4, 6
 #define ODDS 1, 3, 5, 7
+#define EVERY_OTHER 0, 2, 5, 7
 #elif LANES == 8
 #define EVENS 0, 2, 4, 6, 8, 10, 12, 14
 #define ODDS 1, 3, 5, 7, 9, 11, 13, 15
+#define EVERY_OTHER 0, 2, 4, 6, 9, 11, 13, 15
 #elif LANES == 16
 #define EVENS 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
 #define ODDS 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
+#define EVERY_OTHER 0, 2, 4, 6, 8, 10, 12, 14, 17, 19, 21, 23, 25, 27, 29, 31
 #endif
 static inline vec NAME(evens)(vec a, vec b) { return __builtin_shufflevector(a, b, EVENS); }
 static inline vec NAME(odds)(vec a, vec b) { return __builtin_shufflevector(a, b, ODDS); }
+
+/* p[0], p[2], p[4], ...; the second vector begins one element early, so that nothing after the last of them is read. */
+static inline vec NAME(every_other)(const T *p)
+{
+    const vec low = NAME(load)(p), high = NAME(load)(p + VL - 1);
+    return __builtin_shufflevector(low, high, EVERY_OTHER);
+}
 #undef EVENS
 #undef ODDS
+#undef EVERY_OTHER
 
 /* mask ? a : b */
 static inline vec NAME(select)(ivec mask, vec a, vec b)
