@@ -85,9 +85,18 @@ static void NAME(pad)(void *restrict to_, ptrdiff_t width, const void *restrict 
 {
     T *restrict to = to_;
     const T *restrict from = from_;
+    const int edges = width >= VL && low <= VL && width - high <= VL;
     for (; m > 0; m--, to += width, from += row) {
-        for (ptrdiff_t j = 0; j < low; j++)
-            to[j] = 0;
+        if (edges) {
+            /* a vector of zeros at either end, then the row over them */
+            NAME(store)(to, (vec){0});
+            NAME(store)(to + width - VL, (vec){0});
+        } else {
+            for (ptrdiff_t j = 0; j < low; j++)
+                to[j] = 0;
+            for (ptrdiff_t j = high; j < width; j++)
+                to[j] = 0;
+        }
         if (high - low >= VL) {
             for (ptrdiff_t j = low; j < high - VL; j += VL)
                 NAME(store)(to + j, NAME(load)(from + j));
@@ -96,8 +105,6 @@ static void NAME(pad)(void *restrict to_, ptrdiff_t width, const void *restrict 
             for (ptrdiff_t j = low; j < high; j++)
                 to[j] = from[j];
         }
-        for (ptrdiff_t j = high; j < width; j++)
-            to[j] = 0;
     }
 }
 

@@ -185,44 +185,44 @@ cdef void fill_slab(Forward *f, Task *t, ptrdiff_t c0, ptrdiff_t count) noexcept
     cdef const nd_problem *p = f.job.p
     cdef const nd_array *x = &f.job.x
     cdef Blocking *b = &f.b
-    cdef ptrdiff_t c, td, fh, depth, plane = b.fw * b.slab_rows * b.slab_columns * f.job.k.size
-    cdef const char *channel
-    cdef char *to
-    for c in range(count):
-        to = t.slab + f.job.k.size * c * b.channel
-        channel = x.data + f.job.k.size * (t.n * x.n + (t.g * p.icg + c0 + c) * x.c)
-        for td in range(p.kd):
-            depth = t.od * p.sd + td * p.dd - p.pd
-            for fh in range(b.fh):
-                if 0 <= depth < p.id:
-                    fill_rows(f, channel + f.job.k.size * depth * x.d, t.oh * p.sh - p.ph + fh,
-                              p.dh if b.rows == 1 else b.fh, to)
-                else:
-                    memset(to, 0, plane)
-                to += plane
+    cdef ptrdiff_t c, td, fh, depth, size = f.job.k.size, plane = b.fw * b.slab_rows * b.slab_columns * size
+    cdef const char *first = x.data + size * (t.n * x.n + (t.g * p.icg + c0) * x.c)
+    cdef char *to = t.slab
+    for td in range(p.kd):
+        depth = t.od * p.sd + td * p.dd - p.pd
+        for fh in range(b.fh):
+            if 0 <= depth < p.id:
+                fill_rows(f, first + size * depth * x.d, t.oh * p.sh - p.ph + fh, p.dh if b.rows == 1 else b.fh, count, to)
+            else:
+                for c in range(count):
+                    memset(to + size * c * b.channel, 0, plane)
+            to += plane
 
-cdef void fill_rows(Forward *f, const char *x, ptrdiff_t top, ptrdiff_t step, char *to) noexcept nogil:
-    """Rows top, top + step, ... of one plane of the input, each taken apart into its phases."""
+cdef void fill_rows(Forward *f, const char *x, ptrdiff_t top, ptrdiff_t step, ptrdiff_t channels, char *to) noexcept nogil:
+    """Rows top, top + step, ... of one plane of so many channels, each taken apart into its phases."""
     cdef const nd_problem *p = f.job.p
     cdef const nd_kernel_set *k = f.job.k
+    cdef const nd_array *a = &f.job.x
     cdef Blocking *b = &f.b
-    cdef ptrdiff_t size = k.size, line = b.slab_columns * size, low, high, first, last, fw, r
+    cdef ptrdiff_t size = k.size, line = b.slab_columns * size, low, high, first, last, c, fw, r
     # rows and columns of the slab that lie in the array
     low = min(ceil_div(-top, step), b.slab_rows) if top < 0 else 0
     high = max(min(ceil_div(p.ih - top, step), b.slab_rows), low) if top < p.ih else low
     first = min(max(p.pw, 0), b.slab_columns)
     last = max(min(p.iw + p.pw, b.slab_columns), first)
-    for fw in range(b.fw):
-        memset(to, 0, low * line)
-        memset(to + high * line, 0, (b.slab_rows - high) * line)
-        if b.fw == 1 and f.job.x.w == 1:
-            k.pad(to + low * line, b.slab_columns, x + size * ((top + low * step) * f.job.x.h - p.pw), high - low,
-                  step * f.job.x.h, first, last)
-        else:
-            for r in range(low, high):
-                copy_clipped(k, to + r * line, x + size * (top + r * step) * f.job.x.h, f.job.x.w, p.iw, fw - p.pw, b.fw,
-                             b.slab_columns)
-        to += b.slab_rows * line
+    for c in range(channels):
+        for fw in range(b.fw):
+            memset(to + fw * b.slab_rows * line, 0, low * line)
+            memset(to + (fw * b.slab_rows + high) * line, 0, (b.slab_rows - high) * line)
+            if b.fw == 1 and a.w == 1:
+                k.pad(to + low * line, b.slab_columns, x + size * ((top + low * step) * a.h - p.pw), high - low, step * a.h,
+                      first, last)
+            else:
+                for r in range(low, high):
+                    copy_clipped(k, to + (fw * b.slab_rows + r) * line, x + size * (top + r * step) * a.h, a.w, p.iw, fw - p.pw,
+                                 b.fw, b.slab_columns)
+        to += size * b.channel
+        x += size * a.c
 
 cdef void multiply_slab(Forward *f, Task *t, const nd_walk *walk, ptrdiff_t c0) noexcept nogil:
     """All tiles of a task for one block of channels."""
