@@ -45,6 +45,7 @@ cdef struct Blocking:
     bint lanes_oc, by_row              # whether tiles end with the row
     ptrdiff_t taps, icb                # channels of a block
     ptrdiff_t rows, blocks             # output rows of a task, tasks of a depth
+    ptrdiff_t height, taller           # output channels of a panel; the first `taller` panels have one more
     ptrdiff_t panels, splits, ob       # weight panels a group, parts they are dealt to, panels that meet a slab at a time
     ptrdiff_t fh, fw                   # phases of a stride (lanes hold pixels; 1 otherwise)
     ptrdiff_t slab_rows, slab_columns  # rows and columns of a phase
@@ -78,6 +79,7 @@ cdef Blocking blocking(const nd_problem *p, const nd_kernel_set *k) noexcept nog
     b.taps = taps_of(p)
     b.icb = ceil_div(p.icg, ceil_div(p.icg * b.taps, STEPS))
     b.panels = panel_count(p, k)
+    b.height, b.taller = p.ocg // b.panels, p.ocg % b.panels
     # rows: enough tasks for a problem that keeps a second thread busy, then as many as the slab holds
     b.rows = max(ceil_div(p.oh, ceil_div(TASKS, images)), min(p.oh, ceil_div(6 * k.nr, p.ow)))
     if images * p.ocg * p.icg * <double>b.taps * p.oh * p.ow < SMALL:
@@ -224,42 +226,45 @@ cdef void fill_rows(Forward *f, const char *x, ptrdiff_t top, ptrdiff_t step, pt
         to += size * b.channel
         x += size * a.c
 
+# Positions of the slab's long row, dealt out evenly to tiles, as split() does: so many vectors each, one more to the first few.
+cdef struct Columns:
+    ptrdiff_t length, tiles, least, wider
+
 cdef void multiply_slab(Forward *f, Task *t, const nd_walk *walk, ptrdiff_t c0) noexcept nogil:
     """All tiles of a task for one block of channels."""
     cdef const nd_problem *p = f.job.p
     cdef const nd_kernel_set *k = f.job.k
     cdef Blocking *b = &f.b
-    cdef ptrdiff_t low = t.low, high, row, first, length
+    cdef ptrdiff_t low = t.low, high, row, vectors
+    cdef Columns columns
+    columns.length = p.ow if b.by_row else (t.rows - 1) * b.slab_columns + p.ow
+    vectors = ceil_div(columns.length, k.vl)
+    columns.tiles = ceil_div(vectors, k.nr // k.vl)
+    columns.least, columns.wider = vectors // columns.tiles, vectors % columns.tiles
     while low < t.high:
         high = min(low + b.ob, t.high)
-        if b.by_row:
-            for row in range(t.rows):
-                multiply_columns(f, t, walk, c0, low, high, row * b.slab_columns, p.ow)
-        else:
-            multiply_columns(f, t, walk, c0, low, high, 0, (t.rows - 1) * b.slab_columns + p.ow)
+        for row in range(t.rows if b.by_row else 1):
+            multiply_columns(f, t, walk, c0, low, high, row, &columns)
         low = high
 
 cdef void multiply_columns(Forward *f, Task *t, const nd_walk *walk, ptrdiff_t c0, ptrdiff_t low, ptrdiff_t high,
-                           ptrdiff_t first, ptrdiff_t length) noexcept nogil:
-    """Tiles over positions first <= i < first + length of the slab's long row, for weight panels low to high."""
+                           ptrdiff_t row, const Columns *columns) noexcept nogil:
+    """Tiles over positions of the slab's long row, from the beginning of a row on, for weight panels low to high."""
     cdef const nd_problem *p = f.job.p
     cdef const nd_kernel_set *k = f.job.k
     cdef Blocking *b = &f.b
-    cdef ptrdiff_t size = k.size, vectors = ceil_div(length, k.vl), tiles = ceil_div(vectors, k.nr // k.vl)
-    # dealt out evenly, as split() does: so many to each and one more to the first few
-    cdef ptrdiff_t least = vectors // tiles, wider = vectors % tiles, low_o = split(p.ocg, b.panels, low)
-    cdef ptrdiff_t height = p.ocg // b.panels, taller = p.ocg % b.panels, panel_bytes = size * p.icg * b.taps * k.mr
-    cdef ptrdiff_t v, i = 0, cols, panel, o, m, row = first // b.slab_columns, column = first % b.slab_columns
+    cdef ptrdiff_t size = k.size, first = row * b.slab_columns, panel_bytes = size * p.icg * b.taps * k.mr
+    cdef ptrdiff_t v, i = 0, cols, panel, o, m, column = 0
     cdef int start = start_of(f, c0, ND_BIAS_ROW)
     cdef const nd_array *y = &f.job.y
     cdef const char *panels = <const char *>f.job.w + t.g * b.panels * panel_bytes + size * c0 * b.taps * k.mr
     cdef char *to = y.data + size * (t.n * y.n + t.od * y.d + t.g * p.ocg * y.c)
     cdef const char *bias = <const char *>f.job.bias + size * t.g * p.ocg
-    for v in range(tiles):
-        cols = min((least + (v < wider)) * k.vl, length - i)
-        o = low_o
+    for v in range(columns.tiles):
+        cols = min((columns.least + (v < columns.wider)) * k.vl, columns.length - i)
+        o = b.height * low + min(low, b.taller)
         for panel in range(low, high):
-            m = height + (panel < taller)
+            m = b.height + (panel < b.taller)
             if column + cols <= p.ow:
                 k.gemm(walk, m, cols, panels + panel * panel_bytes, t.slab + size * (first + i),
                        to + size * (o * y.c + (t.oh + row) * y.h + column * y.w), y.c, y.w, start, bias + size * o)
