@@ -76,6 +76,30 @@ static __attribute__((noinline)) void NAME(tile_scatter)(const T *rows, ptrdiff_
     }
 }
 
+/* The same where rows are neighbours in memory (pixels, with output channels in vectors): blocks of LANES rows transposed in
+ * registers, then a few elements a column. */
+static __attribute__((noinline)) void NAME(tile_transpose)(const T *rows, ptrdiff_t mc, ptrdiff_t n, T *y,
+                                                           ptrdiff_t y_col, int start)
+{
+    for (ptrdiff_t i = 0; i < mc; i += VL)
+        for (ptrdiff_t v = 0; v < n; v += VL) {
+            const ptrdiff_t height = mc - i < VL ? mc - i : VL, width = n - v < VL ? n - v : VL;
+            vec block[LANES];
+#pragma GCC unroll 16
+            for (int r = 0; r < LANES; r++)
+                block[r] = r < height ? NAME(load)(rows + (i + r) * TILE_VECTORS * VL + v) : (vec){0};
+            NAME(transpose)(block);
+            const T *from = (const T *)block;
+            T *to = y + v * y_col + i;
+            for (ptrdiff_t j = 0; j < width; j++, from += VL, to += y_col)
+                if (start == ND_ADD)
+                    for (ptrdiff_t r = 0; r < height; r++)
+                        to[r] += from[r];
+                else
+                    NAME(copy_few)(to, from, height);
+        }
+}
+
 static inline __attribute__((always_inline)) void NAME(tile_store)(
     const int mc, const int vc, ptrdiff_t n, T *y, ptrdiff_t y_row, ptrdiff_t y_col, int start, SUMS)
 {
@@ -86,7 +110,10 @@ static inline __attribute__((always_inline)) void NAME(tile_store)(
 #pragma GCC unroll 16
             for (int v = 0; v < vc; v++)
                 rows[i][v] = sum[i][v];
-        NAME(tile_scatter)((const T *)rows, mc, n, y, y_row, y_col, start);
+        if (y_row == 1)
+            NAME(tile_transpose)((const T *)rows, mc, n, y, y_col, start);
+        else
+            NAME(tile_scatter)((const T *)rows, mc, n, y, y_row, y_col, start);
         return;
     }
     if (start == ND_ADD) {

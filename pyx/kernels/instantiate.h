@@ -7,8 +7,8 @@
 #define NAME(name) ND_JOIN(name, TNAME, ISA)
 
 #include "../simd/gnu.h"
-#include "gemm.h"
 #include "pack.h"
+#include "gemm.h"
 #include "peak.h"
 #include "fft.h"
 #include "fft_spectrum.h"

@@ -1,6 +1,17 @@
 /* pack: moving elements into the order in which a tile reads them. Bytes moved: each element read once and
  * written once; contiguous sources and destinations are moved by whole vectors. */
 
+/* n <= LANES elements by constant sizes, which compile to single moves */
+static inline __attribute__((always_inline)) void NAME(copy_few)(T *to, const T *from, ptrdiff_t n)
+{
+#pragma GCC unroll 5
+    for (int part = 16; part; part /= 2)
+        if (part <= LANES && n & part) {
+            __builtin_memcpy(to, from, part * sizeof(T));
+            to += part, from += part;
+        }
+}
+
 /* to[i] = from[i*step], i < n. A contiguous row ends with a vector that overlaps the one before. */
 static void NAME(copy)(void *restrict to_, const void *restrict from_, ptrdiff_t n, ptrdiff_t step)
 {
@@ -14,12 +25,7 @@ static void NAME(copy)(void *restrict to_, const void *restrict from_, ptrdiff_t
             NAME(store)(to + i, NAME(load)(from + i));
         NAME(store)(to + n - VL, NAME(load)(from + n - VL));
     } else {
-        /* 8, 4, 2 and 1 elements: constant sizes, which compile to single moves */
-        for (ptrdiff_t part = 8; part; part /= 2)
-            if (n & part) {
-                __builtin_memcpy(to, from, part * sizeof(T));
-                to += part, from += part;
-            }
+        NAME(copy_few)(to, from, n);
     }
 }
 
@@ -31,8 +37,9 @@ static void NAME(move)(void *restrict to_, ptrdiff_t to_row, const void *restric
     T *restrict to = to_;
     const T *restrict from = from_;
     ptrdiff_t i = 0;
-    if (row == 1 && col != 1)
-        for (; i + VL <= m; i += VL) {
+    if (row == 1 && col != 1 && m >= VL)
+        for (; i < m; i += VL) {
+            i = i < m - VL ? i : m - VL; /* the last block overlaps the one before */
             ptrdiff_t j = 0;
             for (; j + VL <= n; j += VL) {
                 vec block[LANES];

@@ -7,7 +7,7 @@ Forward, Y[oc, pixel] = W[oc, k] X[k, pixel], k = (tap, channel). A task is a bl
 
     for kb in blocks of k                       (weights of the task: L2)
         for v in vectors of pixels
-            pack X[kb, v] to [kc][nr]           (24 KiB, L1)
+            pack X[kb, v] to [kc][nr]           (48 KiB, L1 and L2)
             for t in tiles of output channels   (weights stream from L2: mr elements a step)
                 register tile over kc steps     (kernels/gemm.h)
 
@@ -15,7 +15,7 @@ Lanes hold oc (NHWC memory; narrow images in any):
 
     for kb in blocks of k
         pack X[pixels of the task, kb] to [pixel][kc]   (up to 256 KiB, L2; 1x1 stride 1: read where it is)
-        for v in vector panels of weights               (24 KiB, L1)
+        for v in vector panels of weights               (48 KiB, L1 and L2)
             for t in tiles of pixels: register tile over kc steps
 
 Packing costs about half a cycle an element, and 2*oc operations on the element pay for it: 12 % of the time at 64 output
@@ -33,8 +33,9 @@ from ndconv._runtime cimport parallel_for
 from ndconv._weight_grad cimport gemm_weight_grad, gemm_weight_grad_bytes
 
 cdef enum:
-    PANEL_BYTES = 24576      # of the vector operand in L1 (32 or 48 KiB)
+    PANEL_BYTES = 49152      # of the vector operand: longer sums than L1 holds, since they go back to memory less often
     BLOCK_BYTES = 262144     # of the pixels of a task for one block of k
+    TURNED_PIXELS = 64       # of a stretch of a row that is turned at a time
     TASKS = 12               # that a problem is cut into when it is large enough
 
 cdef struct Blocking:
@@ -44,10 +45,11 @@ cdef struct Blocking:
     ptrdiff_t pixels, pc, pblocks      # pixels of an image, of a task, tasks of an image
     ptrdiff_t panels, splits           # weight panels a group, parts they are dealt to
     ptrdiff_t packed, y                # bytes of a worker's scratch: packed pixels, results that y cannot take as they come
+    ptrdiff_t turned                   # bytes of input columns turned to [column][channel], for lanes of oc on NCHW memory
 
 cdef Blocking blocking(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
     cdef Blocking b
-    cdef ptrdiff_t step, tasks, limit
+    cdef ptrdiff_t step, tasks, limit, columns
     b.lanes_oc = use_lanes_oc(p, k)
     b.k = p.icg * taps_of(p)
     limit = max(PANEL_BYTES // (k.nr * k.size), 32)
@@ -70,6 +72,10 @@ cdef Blocking blocking(const nd_problem *p, const nd_kernel_set *k) noexcept nog
     b.splits = min(ceil_div(TASKS, p.n * p.g * b.pblocks), max(b.panels * (k.nr if b.lanes_oc else k.mr) // 64, 1))
     b.packed = ceil_div((b.pc if b.lanes_oc else k.nr) * b.kc * k.size, 64) * 64
     b.y = b.pc * ceil_div(b.panels, b.splits) * (k.nr if b.lanes_oc else k.mr) * k.size
+    b.turned = 0
+    if b.lanes_oc and not p.lanes_oc and (p.kw > 1 or p.sw > 1):
+        columns = (min(p.ow, <ptrdiff_t>TURNED_PIXELS) - 1) * p.sw + (p.kw - 1) * p.dw + 1
+        b.turned = columns * p.icg * k.size
     return b
 
 cdef void sizes(const nd_problem *p, const nd_kernel_set *k, nd_sizes *to) noexcept nogil:
@@ -82,7 +88,7 @@ cdef void prepare(const nd_problem *p, const nd_kernel_set *k, const nd_weights 
     prepare_panels(p, k, w, to, b.icb, threads)
 
 cdef inline ptrdiff_t scratch_of(const Blocking *b) noexcept nogil:
-    return ceil_div(b.packed + b.y, 64) * 64
+    return ceil_div(b.packed + b.y + b.turned, 64) * 64
 
 cdef struct Forward:
     const nd_job *job
@@ -254,7 +260,7 @@ cdef void multiply_lanes_oc(Forward *f, ptrdiff_t n, ptrdiff_t g, ptrdiff_t firs
             a = f.x.data + size * (n * f.x.n + (g * f.p.icg + k0) * f.x.c + first * f.x.w)
             walk.a_row, walk.a_k = f.x.w, f.x.c
         else:
-            gather_pixels(f, n, g, first, count, k0, kc, scratch)
+            gather_pixels(f, n, g, first, count, k0, kc, scratch, scratch + b.packed + b.y)
             walk.a_row, walk.a_k = kc, 1
         for v in range(low, high):
             cols = min(k.nr, f.p.ocg - v * k.nr)
@@ -270,7 +276,7 @@ cdef void multiply_lanes_oc(Forward *f, ptrdiff_t n, ptrdiff_t g, ptrdiff_t firs
             scatter_row(&f.p, k, &f.y, o, pixel_at(&f.p, n * b.pixels + first), count, y + size * o, y_row)
 
 cdef void gather_pixels(Forward *f, ptrdiff_t n, ptrdiff_t g, ptrdiff_t first, ptrdiff_t count, ptrdiff_t k0, ptrdiff_t kc,
-                        char *to) noexcept nogil:
+                        char *to, char *turned) noexcept nogil:
     """Columns k0 <= k < k0 + kc of the im2col matrix as rows [pixel][kc], one stretch of an output row at a time."""
     cdef const nd_problem *p = &f.p
     cdef Pixel at = pixel_at(p, n * f.b.pixels + first)
@@ -279,6 +285,9 @@ cdef void gather_pixels(Forward *f, ptrdiff_t n, ptrdiff_t g, ptrdiff_t first, p
         run = min(p.ow - at.w, count)
         if p.dw == 1 and f.x.c == 1 and f.x.w == p.icg:
             gather_kernel_rows(f, g, at, run, k0, kc, to)
+        elif f.b.turned > 0:
+            run = min(run, <ptrdiff_t>TURNED_PIXELS)
+            gather_turned(f, g, at, run, k0, kc, to, turned)
         else:
             gather_taps(f, g, at, run, k0, kc, to)
         to += run * kc * f.job.k.size
@@ -295,6 +304,36 @@ cdef void gather_taps(Forward *f, ptrdiff_t g, Pixel at, ptrdiff_t run, ptrdiff_
         to += channels * f.job.k.size
         at_k += channels
         tap, c = tap + 1, 0
+
+cdef void gather_turned(Forward *f, ptrdiff_t g, Pixel at, ptrdiff_t run, ptrdiff_t k0, ptrdiff_t kc, char *to,
+                        char *turned) noexcept nogil:
+    """Kernel row by kernel row, from memory that keeps pixels together: the input columns that the run sees are turned to
+    [column][channel] once, with zeros in the padding, and from there each pixel copies what its taps see."""
+    cdef const nd_kernel_set *k = f.job.k
+    cdef const nd_problem *p = &f.p
+    cdef const nd_array *x = &f.x
+    cdef ptrdiff_t size = k.size, icg = p.icg, row = p.kw * icg, at_k = k0, length, part, i, d, h, left, tap, c, columns, low, high
+    left = at.w * p.sw - p.pw
+    columns = (run - 1) * p.sw + (p.kw - 1) * p.dw + 1
+    low = min(max(-left, 0), columns)
+    high = max(min(p.iw - left, columns), low)
+    while at_k < k0 + kc:
+        length = min(row - at_k % row, k0 + kc - at_k)
+        d = at.d * p.sd + at_k // row // p.kh * p.dd - p.pd
+        h = at.h * p.sh + at_k // row % p.kh * p.dh - p.ph
+        if 0 <= d < p.id and 0 <= h < p.ih:
+            memset(turned, 0, low * icg * size)
+            memset(turned + high * icg * size, 0, (columns - high) * icg * size)
+            k.move(turned + low * icg * size, icg, x.data + size * (at.n * x.n + g * icg * x.c + d * x.d + h * x.h
+                                                                    + (left + low) * x.w), high - low, icg, x.w, x.c)
+        else:
+            memset(turned, 0, columns * icg * size)
+        while length > 0:
+            tap, c = at_k % row // icg, at_k % icg
+            part = length if p.dw == 1 else min(icg - c, length)
+            k.move(to + size * (at_k - k0), kc, turned + size * (tap * p.dw * icg + c), run, part, p.sw * icg, 1)
+            at_k += part
+            length -= part
 
 cdef void gather_kernel_rows(Forward *f, ptrdiff_t g, Pixel at, ptrdiff_t run, ptrdiff_t k0, ptrdiff_t kc,
                              char *to) noexcept nogil:
