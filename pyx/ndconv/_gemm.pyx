@@ -35,6 +35,7 @@ from ndconv._weight_grad cimport gemm_weight_grad, gemm_weight_grad_bytes
 cdef enum:
     PANEL_BYTES = 49152      # of the vector operand: longer sums than L1 holds, since they go back to memory less often
     BLOCK_BYTES = 262144     # of the pixels of a task for one block of k
+    COMMON_BYTES = 8388608   # of packed pixels shared by all tasks
     TURNED_PIXELS = 64       # of a stretch of a row that is turned at a time
     TASKS = 12               # that a problem is cut into when it is large enough
 
@@ -45,6 +46,7 @@ cdef struct Blocking:
     ptrdiff_t pixels, pc, pblocks      # pixels of an image, of a task, tasks of an image
     ptrdiff_t panels, splits           # weight panels a group, parts they are dealt to
     ptrdiff_t packed, y                # bytes of a worker's scratch: packed pixels, results that y cannot take as they come
+    ptrdiff_t common                   # bytes of packed pixels that all tasks share, if any
     ptrdiff_t turned                   # bytes of input columns turned to [column][channel], for lanes of oc on NCHW memory
 
 cdef Blocking blocking(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
@@ -72,6 +74,10 @@ cdef Blocking blocking(const nd_problem *p, const nd_kernel_set *k) noexcept nog
     b.splits = min(ceil_div(TASKS, p.n * p.g * b.pblocks), max(b.panels * (k.nr if b.lanes_oc else k.mr) // 64, 1))
     b.packed = ceil_div((b.pc if b.lanes_oc else k.nr) * b.kc * k.size, 64) * 64
     b.y = b.pc * ceil_div(b.panels, b.splits) * (k.nr if b.lanes_oc else k.mr) * k.size
+    # parts that see the same pixels do not each pack them
+    b.common = 0
+    if b.lanes_oc and b.splits > 1 and p.n * p.g * b.pixels * b.k * <double>k.size <= COMMON_BYTES:
+        b.common = ceil_div(p.n * p.g * b.pixels * b.k * k.size, 64) * 64
     b.turned = 0
     if b.lanes_oc and not p.lanes_oc and (p.kw > 1 or p.sw > 1):
         columns = (min(p.ow, <ptrdiff_t>TURNED_PIXELS) - 1) * p.sw + (p.kw - 1) * p.dw + 1
@@ -80,7 +86,7 @@ cdef Blocking blocking(const nd_problem *p, const nd_kernel_set *k) noexcept nog
 
 cdef void sizes(const nd_problem *p, const nd_kernel_set *k, nd_sizes *to) noexcept nogil:
     cdef Blocking b = blocking(p, k)
-    to.prepared, to.prepare_worker, to.shared, to.worker = panels_bytes(p, k), 0, 0, scratch_of(&b)
+    to.prepared, to.prepare_worker, to.shared, to.worker = panels_bytes(p, k), 0, b.common, scratch_of(&b)
 
 cdef void prepare(const nd_problem *p, const nd_kernel_set *k, const nd_weights *w, void *to, char *workspace,
                   int threads) noexcept nogil:
@@ -114,11 +120,28 @@ cdef void forward(const nd_job *job) noexcept nogil:
         p.iw = p.ow = pixels_of(p)
         p.id = p.ih = p.od = p.oh = 1
         f.in_place = True
+    elif f.b.common > 0:
+        parallel_for(p.n * p.g * f.b.pblocks * f.b.kblocks, 1, job.threads, pack_body, &f)
     parallel_for(p.n * p.g * f.b.pblocks * f.b.splits, 1, job.threads, forward_body, &f)
+
+cdef inline char *common_block(const Forward *f, ptrdiff_t image, ptrdiff_t first, ptrdiff_t count, ptrdiff_t k0) noexcept nogil:
+    """Packed pixels [count][kc] of a block of an image and group, from k0 on."""
+    return f.job.workspace + f.job.k.size * ((image * f.b.pixels + first) * f.b.k + count * k0)
+
+cdef void pack_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
+    cdef Forward *f = <Forward *>context
+    cdef char *turned = f.job.workspace + f.b.common + worker * scratch_of(&f.b) + f.b.packed + f.b.y
+    cdef ptrdiff_t i, image, first, count, k0
+    for i in range(begin, end):
+        k0 = i % f.b.kblocks * f.b.kc
+        image, first = i // f.b.kblocks // f.b.pblocks, i // f.b.kblocks % f.b.pblocks * f.b.pc
+        count = min(f.b.pc, f.b.pixels - first)
+        gather_pixels(f, image // f.p.g, image % f.p.g, first, count, k0, min(f.b.kc, f.b.k - k0),
+                      common_block(f, image, first, count, k0), turned)
 
 cdef void forward_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
     cdef Forward *f = <Forward *>context
-    cdef char *scratch = f.job.workspace + worker * scratch_of(&f.b)
+    cdef char *scratch = f.job.workspace + f.b.common + worker * scratch_of(&f.b)
     cdef ptrdiff_t i, image, first, count, part
     for i in range(begin, end):
         part = i % f.b.splits
@@ -173,8 +196,10 @@ cdef void pack_panel(Forward *f, ptrdiff_t g, Pixel at, ptrdiff_t count, ptrdiff
     cdef const nd_kernel_set *k = f.job.k
     cdef const nd_problem *p = &f.p
     cdef ptrdiff_t run, tap, c0, cb, c, at_k, channels, taps = taps_of(p)
+    # pixels first <= w < last of a row see no padding on either side; they are runs of their own
+    cdef ptrdiff_t first = ceil_div(max(p.pw, 0), p.sw), last = max((p.iw + p.pw - (p.kw - 1) * p.dw - 1) // p.sw + 1, first)
     while count > 0:
-        run = min(p.ow - at.w, count)
+        run = min((first if at.w < first else last if at.w < last else p.ow) - at.w, min(p.ow - at.w, count))
         at_k = k0
         while at_k < k0 + kc:
             c0 = at_k // (f.b.icb * taps) * f.b.icb
@@ -189,7 +214,9 @@ cdef void pack_panel(Forward *f, ptrdiff_t g, Pixel at, ptrdiff_t count, ptrdiff
             at_k += channels
         to += run * k.size
         count -= run
-        next_row(p, &at)
+        at.w += run
+        if at.w == p.ow:
+            next_row(p, &at)
 
 cdef bint pack_taps(Forward *f, ptrdiff_t g, Pixel at, ptrdiff_t run, ptrdiff_t tap, ptrdiff_t c, ptrdiff_t channels,
                     char *to) noexcept nogil:
@@ -260,7 +287,10 @@ cdef void multiply_lanes_oc(Forward *f, ptrdiff_t n, ptrdiff_t g, ptrdiff_t firs
             a = f.x.data + size * (n * f.x.n + (g * f.p.icg + k0) * f.x.c + first * f.x.w)
             walk.a_row, walk.a_k = f.x.w, f.x.c
         else:
-            gather_pixels(f, n, g, first, count, k0, kc, scratch, scratch + b.packed + b.y)
+            if b.common > 0:
+                a = common_block(f, n * f.p.g + g, first, count, k0)
+            else:
+                gather_pixels(f, n, g, first, count, k0, kc, scratch, scratch + b.packed + b.y)
             walk.a_row, walk.a_k = kc, 1
         for v in range(low, high):
             cols = min(k.nr, f.p.ocg - v * k.nr)
