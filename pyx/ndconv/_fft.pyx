@@ -359,15 +359,18 @@ METHOD = new_method("fft", "products of spectra, tile by tile", False,
                     "relative L2 error <= 5e-7 (float32), 1e-15 log2(tile) (float64)", lambda problem: None, &table)
 
 
-def estimate(problem):
-    """Cycles that one thread is expected to take, the estimate that tiles are chosen by."""
+def estimate(problem, prepared):
+    """Cycles that one thread is expected to take, the estimate that tiles are chosen by; with those of the kernels' spectra
+    unless they are prepared once for many calls."""
     cdef nd_problem p = forward_geometry(problem)
     cdef const nd_kernel_set *k = current_kernels().set[p.dtype]
+    cdef Tiling t
     cdef double cycles = 0
     if problem.op == "weight_grad":
         return choose_tiling(&p, k, WEIGHT_GRAD).cycles
     for stage in stages_of(problem):
         p = stage_geometry(problem, stage)
         if taps_of(&p) * p.icg * p.ocg * p.od * p.oh * p.ow:
-            cycles += p.n * choose_tiling(&p, k, FORWARD).cycles
+            t = choose_tiling(&p, k, FORWARD)
+            cycles += p.n * t.cycles + (0 if prepared else t.prepare)
     return cycles

@@ -36,7 +36,7 @@ cdef struct Tiling:
     ptrdiff_t point             # bytes of a point
     ptrdiff_t z                 # bytes of a tile
     ptrdiff_t spectrum          # bytes of its spectrum
-    double cycles               # estimate for one thread
+    double cycles, prepare      # estimates for one thread: of a run, and of the kernels' spectra
 
 # The tables of a tiling, wherever they are kept.
 cdef struct Tables:

@@ -136,6 +136,8 @@ cdef void set_cost(Tiling *t, const nd_problem *p, const nd_kernel_set *k, Opera
         t.cycles += weights + (traffic + ceil_div(t.units, t.block) * spectra) / rate
     else:
         t.cycles += 0.25 * weights + traffic / rate
+    # spectra that are made for one call are written to fresh memory
+    t.prepare = weights + spectra / (2 if spectra < CACHED_BYTES else 0.4)
     if spectra > FIT_BYTES or t.z > FIT_BYTES:
         t.cycles += 100 * max(spectra, t.z)
 

@@ -68,7 +68,7 @@ def our_runs(case, arrays, threads):
         return {"pool": run}, "pool"
     problem, _, _ = make_problem(case.op, case.x_shape, case.w_shape, x.dtype.name, case.stride, case.padding, case.dilation,
                                  case.groups, False, None)
-    rows = select.explain_problem(problem, threads=threads).rows
+    rows = select.explain_problem(problem, threads=threads, prepared=case.op == "forward").rows
     runs = {row.method: _run_of(case, arrays, method=row.method, threads=threads, **case.geometry)
             for row in rows if row.applicable}
     return runs, next(row.method for row in rows if row.chosen)

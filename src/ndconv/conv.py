@@ -143,7 +143,7 @@ def conv_weight_grad(dy, x, w_shape, *, stride=1, padding=0, dilation=1, groups=
         result[...] = 0
     else:
         options["threads"] = threads or get_num_threads()
-        chosen = cached_choice(problem, **options)
+        chosen = cached_choice(problem, **options, prepared=False)
         view = result[(..., *(slice(None, None, -1),) * problem.rank)] if flip else result
         run_weight_grad(problem, chosen, dy, x, batched, last, threads, view)
     if out is None:
@@ -212,14 +212,15 @@ def plan_conv(x_shape, w, bias=None, *, dtype=None, stride=1, padding=0, dilatio
     options = check_options(method, accuracy, workspace_limit, threads)
     problem, batched, last = make_problem("forward", _check_shape(x_shape, "x_shape"), w.shape, kind, stride, padding, dilation,
                                           groups, flip, layout)
-    plan = build_plan(problem, batched, last, options)
+    plan = build_plan(problem, batched, last, options, True)
     plan.prepare(w, None if bias is None else _check_bias(bias, w.shape[0], kind).copy())
     return plan
 
 
 def explain(x_shape, w_shape, *, dtype=np.float32, stride=1, padding=0, dilation=1, groups=1, flip=False, layout=None,
             method="auto", accuracy="fast", workspace_limit=None, threads=None):
-    """Which method a convolution of these shapes takes, and why each other one is passed over.
+    """Which method `conv` takes for these shapes, and why each other one is passed over. A plan, which prepares its weights once,
+    may take another: see Plan.explain.
 
     Returns an Explanation: print it, or read its rows (method, applicable, cost in seconds, workspace in bytes, reason,
     chosen).
@@ -231,7 +232,7 @@ def explain(x_shape, w_shape, *, dtype=np.float32, stride=1, padding=0, dilation
     problem, _, _ = make_problem("forward", _check_shape(x_shape, "x_shape"), _check_shape(w_shape, "w_shape"),
                                  check_dtype(dtype, "dtype"), stride, padding, dilation, groups, flip, layout)
     options["threads"] = threads or get_num_threads()
-    return select.explain_problem(problem, **options)
+    return select.explain_problem(problem, **options, prepared=False)
 
 
 def methods(x_shape, w_shape, **options):

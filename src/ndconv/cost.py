@@ -3,7 +3,8 @@
 A cost is a count of what a method does, times what one of each takes: steps of the register tile, calls of it, elements
 packed, stored across memory, and so on. The counts follow from the loops in pyx/ndconv; the cycles were fitted to measured
 times of 600 random layers and gradients of ranks 1 to 3 (two threads of a 3 GHz x86-64 with AVX2; typical error 40 %).
-Only ratios between methods matter to the choice, and they carry over to CPUs with wider vectors.
+Only ratios between methods matter to the choice, and they carry over to CPUs with wider vectors. `prepared` says that weights
+are prepared once for many calls, as a plan does; a function call prepares them itself.
 """
 import math
 
@@ -17,7 +18,7 @@ DIRECT = dict(steps=0.7, calls=38, packed=0.45, gathered=1.3, across=0.5, rows=1
 GEMM = dict(steps=0.5, calls=77, packed=1.0, gathered=1.1, lines=4.3, across=3.2, stages=20000)
 DIRECT_GRAD = dict(steps=0.76, calls=1.6, packed=0.7, strided=0.3, weights=2.7, stages=16000)
 GEMM_GRAD = dict(steps=1.1, packed=0.75, lines=14, strided=0.6, weights=3.6, stages=20000)
-FFT = dict(forward=0.37, input_grad=0.67, weight_grad=0.77, elements=1.5, prepared=23, stages=30000)
+FFT = dict(forward=0.37, input_grad=0.5, weight_grad=0.77, elements=1.5, stages=30000)
 
 # The register tile of AVX2 in rows and vectors; other instruction sets have others, to much the same proportions.
 TILE_ROWS, TILE_VECTORS = 6, 2
@@ -60,7 +61,7 @@ def _total(counts, cycles):
     return SECONDS * sum(cycles[name] * count for name, count in counts.items())
 
 
-def direct_cost(problem):
+def direct_cost(problem, prepared):
     """Seconds of `direct`: register tiles on rows of pixels; what memory does not offer as it is needed is copied."""
     if problem.op == "weight_grad":
         return _direct_grad_cost(problem)
@@ -82,7 +83,7 @@ def direct_cost(problem):
     return _total(counts, DIRECT)
 
 
-def gemm_cost(problem):
+def gemm_cost(problem, prepared):
     """Seconds of `gemm`: the im2col matrix is packed once, an element a tap; tiles run over the pixels of an image."""
     if problem.op == "weight_grad":
         return _gemm_grad_cost(problem)
@@ -125,13 +126,10 @@ def _gemm_grad_cost(problem):
     return _total(counts, GEMM_GRAD)
 
 
-def fft_cost(problem):
-    """Seconds of `fft`: the estimate that its tiles are chosen by, every element loaded and stored once, and spectra of
-    weights that are used once."""
-    weights = problem.oc * (problem.ic // problem.g) * problem.taps
+def fft_cost(problem, prepared):
+    """Seconds of `fft`: the estimate that its tiles are chosen by, and every element loaded and stored once."""
     elements = problem.n * (problem.ic * math.prod(problem.x) + problem.oc * math.prod(problem.y))
-    return SECONDS * (FFT[problem.op] * _fft.estimate(problem) + FFT["elements"] * elements + FFT["stages"]
-                      + (FFT["prepared"] * weights if problem.op == "input_grad" else 0))
+    return SECONDS * (FFT[problem.op] * _fft.estimate(problem, prepared) + FFT["elements"] * elements + FFT["stages"])
 
 
 COSTS = {"direct": direct_cost, "gemm": gemm_cost, "fft": fft_cost}

@@ -116,10 +116,10 @@ def make_problem(op, x_shape, w_shape, dtype, stride, padding, dilation, groups,
     return problem, batched, last
 
 
-def build_plan(problem, batched, channels_last, options):
-    """A Plan without prepared weights."""
+def build_plan(problem, batched, channels_last, options, prepared):
+    """A Plan that has no weights yet; `prepared` says whether it will get them once or in every call."""
     threads = options["threads"] or _runtime.get_num_threads()
-    method = select.choose(problem, options["method"], options["accuracy"], options["workspace_limit"], threads)
+    method = select.choose(problem, options["method"], options["accuracy"], options["workspace_limit"], threads, prepared)
     plan = Plan(problem, method, stages_of(problem), batched, channels_last, options["threads"])
     plan.problem, plan.method, plan._options = problem, method.name, options
     return plan
@@ -135,7 +135,7 @@ def cached_plan(op, x_shape, w_shape, x_dtype, w_dtype, stride, padding, dilatio
         raise TypeError(f"w must be {dtype} as {name} is; got {np.dtype(w_dtype)}")
     options = check_options(method, accuracy, workspace_limit, threads)
     problem, batched, last = make_problem(op, x_shape, w_shape, dtype, stride, padding, dilation, groups, flip, layout, lanes_oc)
-    return build_plan(problem, batched, last, options)
+    return build_plan(problem, batched, last, options, False)
 
 
 cached_problem = lru_cache(maxsize=CACHED_PLANS, typed=True)(make_problem)

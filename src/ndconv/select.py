@@ -74,8 +74,11 @@ def _obstacle(problem, method, accuracy, workspace_limit, workspace):
     return None
 
 
-def explain_problem(problem, method="auto", accuracy="fast", workspace_limit=None, threads=1):
-    """An Explanation of the choice for `problem`; no candidate is chosen when none is applicable."""
+def explain_problem(problem, method="auto", accuracy="fast", workspace_limit=None, threads=1, prepared=True):
+    """An Explanation of the choice for `problem`; no candidate is chosen when none is applicable.
+
+    prepared : whether weights are prepared once for many calls, as a plan does, or in every call
+    """
     limit = WORKSPACE_LIMIT if workspace_limit is None else workspace_limit
     rows = []
     for candidate in METHODS.values():
@@ -84,7 +87,7 @@ def explain_problem(problem, method="auto", accuracy="fast", workspace_limit=Non
             workspace = workspace_of(problem, candidate, threads)
             reason = _obstacle(problem, candidate, accuracy, limit, workspace)
         if reason is None:
-            rows.append(Candidate(candidate.name, True, COSTS[candidate.name](problem), workspace, ""))
+            rows.append(Candidate(candidate.name, True, COSTS[candidate.name](problem, prepared), workspace, ""))
         else:
             rows.append(Candidate(candidate.name, False, math.inf, 0, reason))
     able = [row for row in rows if row.applicable and method in ("auto", row.method)]
@@ -104,9 +107,9 @@ def _judged(row, best, method):
     return Candidate(row.method, True, row.cost, row.workspace, reason, row is best)
 
 
-def choose(problem, method, accuracy, workspace_limit, threads):
+def choose(problem, method, accuracy, workspace_limit, threads, prepared):
     """The Method for `problem`; MethodNotApplicable when the one asked for, or every one, is out."""
-    explanation = explain_problem(problem, method, accuracy, workspace_limit, threads)
+    explanation = explain_problem(problem, method, accuracy, workspace_limit, threads, prepared)
     for row in explanation.rows:
         if row.chosen:
             return METHODS[row.method]
