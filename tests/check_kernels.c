@@ -1,45 +1,10 @@
-/* Checks every general kernel of one instruction set's table against plain loops, for tests/test_kernels.py.
- *
- *     cc -Ipyx/include -DTABLE=nd_kernels_neon tests/check_kernels.c pyx/isa/neon.c
- *
- * Values are small integers, so sums are exact and the comparison is equality. Buffers end at the last element
- * that a kernel may touch: run under an emulator or a sanitizer, that is a check of bounds too. */
-#include "kernels.h"
+/* Checks every kernel of one instruction set's table against plain loops, for tests/test_kernels.py, which has the list
+ * of files. Here: the general kernels, and main(). check.c has what the files share; the others have the Fourier
+ * transforms and pooling. */
+#include "check.h"
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 extern const struct nd_kernels TABLE;
-static int failures;
-static unsigned state = 1;
-
-static double value(void)
-{
-    state = state * 1664525u + 1013904223u;
-    return (double)(int)(state >> 28) - 8;
-}
-
-static double get(const void *p, ptrdiff_t i, int dtype)
-{
-    return dtype == ND_F32 ? ((const float *)p)[i] : ((const double *)p)[i];
-}
-
-static void *numbers(ptrdiff_t n, int dtype)
-{
-    void *p = malloc((size_t)(n ? n : 1) * (dtype == ND_F32 ? 4 : 8));
-    for (ptrdiff_t i = 0; i < n; i++)
-        if (dtype == ND_F32)
-            ((float *)p)[i] = (float)value();
-        else
-            ((double *)p)[i] = value();
-    return p;
-}
-
-static void expect(int ok, const char *kernel, int dtype, ptrdiff_t m, ptrdiff_t n, int mode)
-{
-    if (!ok && failures++ < 20)
-        printf("%s %s %s: wrong at m=%td n=%td mode=%d\n", TABLE.isa, kernel, dtype == ND_F32 ? "f32" : "f64", m, n, mode);
-}
 
 /* One tile: two runs of three steps; packed or strided A; y contiguous or two apart. */
 static void check_gemm(const struct nd_kernel_set *k, int dtype, ptrdiff_t m, ptrdiff_t n, int start, int packed)
@@ -47,11 +12,11 @@ static void check_gemm(const struct nd_kernel_set *k, int dtype, ptrdiff_t m, pt
     const ptrdiff_t len = 3, a_off[2] = {0, packed ? len * k->mr : 1}, b_off[2] = {0, len * k->nr + 5};
     const ptrdiff_t a_row = packed ? 1 : 11, a_k = packed ? k->mr : 2, y_col = packed ? 1 : 2, y_row = n * y_col + 3;
     struct nd_walk walk = {2, len, a_off, b_off, a_row, a_k, k->nr};
-    const ptrdiff_t whole = (n + k->vl - 1) / k->vl * k->vl;
+    const ptrdiff_t whole = whole_vectors(n, k->vl);
     void *a = numbers(a_off[1] + (m - 1) * a_row + (len - 1) * a_k + 1, dtype);
     void *b = numbers(b_off[1] + (len - 1) * k->nr + whole, dtype);
-    void *y = numbers((m - 1) * y_row + (n - 1) * y_col + 1, dtype), *bias = numbers(k->mr + k->nr, dtype);
-    double *before = malloc(sizeof(double) * (size_t)(m * n));
+    void *y = numbers((m - 1) * y_row + (n - 1) * y_col + 1, dtype), *bias = numbers(start == ND_BIAS_ROW ? m : n, dtype);
+    double *before = room((ptrdiff_t)sizeof(double) * m * n);
     for (ptrdiff_t i = 0; i < m; i++)
         for (ptrdiff_t j = 0; j < n; j++)
             before[i * n + j] = get(y, i * y_row + j * y_col, dtype);
@@ -68,13 +33,14 @@ static void check_gemm(const struct nd_kernel_set *k, int dtype, ptrdiff_t m, pt
                            * get(b, b_off[run] + step * k->nr + j, dtype);
             expect(get(y, i * y_row + j * y_col, dtype) == sum, "gemm", dtype, m, n, start * 2 + packed);
         }
-    free(a), free(b), free(y), free(bias), free(before);
+    release();
 }
 
 static void check_moves(const struct nd_kernel_set *k, int dtype, ptrdiff_t n)
 {
     for (ptrdiff_t step = 1; step <= 3; step++) {
-        void *from = numbers(n * step, dtype), *to = numbers(n, dtype), *wide = numbers(n * step, dtype);
+        const ptrdiff_t span = (n - 1) * step + 1;
+        void *from = numbers(span, dtype), *to = numbers(n, dtype), *wide = numbers(span, dtype);
         double sum = 0;
         k->copy(to, from, n, step);
         for (ptrdiff_t i = 0; i < n; i++) {
@@ -88,24 +54,25 @@ static void check_moves(const struct nd_kernel_set *k, int dtype, ptrdiff_t n)
         k->add(wide, step, to, n);
         for (ptrdiff_t i = 0; i < n; i++)
             expect(get(wide, i * step, dtype) == 2 * get(to, i, dtype), "add", dtype, step, n, 0);
-        free(from), free(to), free(wide);
+        release();
     }
 }
 
 static void check_panels(const struct nd_kernel_set *k, int dtype, ptrdiff_t n)
 {
     const ptrdiff_t m = 19, panels = (n + k->nr - 1) / k->nr;
-    void *from = numbers(m * (n + 2), dtype), *to = numbers(m * panels * k->nr, dtype);
+    void *from = numbers((m - 1) * (n + 2) + n, dtype), *to = numbers(m * panels * k->nr, dtype), *across = numbers(n * m, dtype);
     double sums[16] = {0};
     k->pack(to, panels * k->nr, from, m, n, n + 2, 1);
     for (ptrdiff_t i = 0; i < m; i++)
         for (ptrdiff_t j = 0; j < panels * k->nr; j++)
-            expect(get(to, i * panels * k->nr + j, dtype) == (j < n ? get(from, i * (n + 2) + j, dtype) : 0), "pack", dtype, m, n, 0);
+            expect(get(to, i * panels * k->nr + j, dtype) == (j < n ? get(from, i * (n + 2) + j, dtype) : 0), "pack",
+                   dtype, m, n, 0);
     /* a block read across its rows: transposed where whole vectors fit */
-    k->move(to, m, from, n, m, 1, n + 2);
+    k->move(across, m, from, n, m, 1, n + 2);
     for (ptrdiff_t i = 0; i < n; i++)
         for (ptrdiff_t j = 0; j < m; j++)
-            expect(get(to, i * m + j, dtype) == get(from, i + j * (n + 2), dtype), "move", dtype, n, m, 0);
+            expect(get(across, i * m + j, dtype) == get(from, i + j * (n + 2), dtype), "move", dtype, n, m, 0);
     if (n <= 16) {
         k->sum_columns(sums, from, m, n, n + 2);
         for (ptrdiff_t j = 0; j < n; j++) {
@@ -115,7 +82,7 @@ static void check_panels(const struct nd_kernel_set *k, int dtype, ptrdiff_t n)
             expect(sums[j] == sum, "sum_columns", dtype, m, n, 0);
         }
     }
-    free(from), free(to);
+    release();
 }
 
 int main(void)
@@ -131,7 +98,11 @@ int main(void)
             check_moves(k, dtype, n);
             check_panels(k, dtype, n);
         }
+        check_fft(k, dtype);
+        check_fft_rows(k, dtype);
+        check_pool(k, dtype);
+        check_pool_index(k, dtype);
     }
-    printf("%s: %d failures\n", TABLE.isa, failures);
-    return failures != 0;
+    printf("%s: %d failures\n", TABLE.isa, count_failures());
+    return count_failures() != 0;
 }

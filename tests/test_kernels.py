@@ -1,5 +1,5 @@
 """The C kernels by themselves: natively, with the vectors of an instruction set this CPU may lack, and for AArch64 under
-emulation. tests/check_kernels.c compares each one with plain loops."""
+emulation. tests/check*.c compare each one with plain loops."""
 import shutil
 import subprocess
 from pathlib import Path
@@ -8,6 +8,7 @@ import pytest
 
 TOP = Path(__file__).parent.parent
 FLAGS = ["-O1", "-std=gnu11", "-ffp-contract=fast", "-fno-math-errno", "-Wno-psabi", "-I", str(TOP / "pyx/include")]
+FILES = ["", "_kernels", "_fft", "_spectrum", "_fft_rows", "_points", "_pool", "_pool_index"]
 # name: compiler, what runs the program, table, source
 BUILDS = {
     "scalar": ("cc", [], "scalar", "pyx/isa/scalar.c"),
@@ -23,8 +24,8 @@ def test_kernels_equal_plain_loops(build, tmp_path):
         if shutil.which(tool) is None:
             pytest.skip(f"{tool} is not installed")  # the kernels of other machines need a cross compiler and an emulator
     program = tmp_path / "check"
-    sources = [str(TOP / "tests/check_kernels.c"), str(TOP / source)]
-    command = [compiler, *FLAGS, f"-DTABLE=nd_kernels_{table}", *sources, "-o", str(program)]
+    sources = [str(TOP / f"tests/check{name}.c") for name in FILES] + [str(TOP / source)]
+    command = [compiler, *FLAGS, f"-DTABLE=nd_kernels_{table}", *sources, "-lm", "-o", str(program)]
     built = subprocess.run(command, capture_output=True, text=True)
     assert built.returncode == 0, built.stderr
     run = subprocess.run([*runner, program], capture_output=True, text=True, timeout=300)

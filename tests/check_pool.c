@@ -1,0 +1,183 @@
+/* Checks the pooling kernels of kernels/pool.h: the greatest, NaN above all, and sums. */
+#include "check.h"
+#include <math.h>
+
+enum { ROWS = 9 };
+
+/* The greatest of a and m, NaN above all, or their sum. */
+static double both(double m, double a, int most)
+{
+    if (!most)
+        return m + a;
+    return m != m || a != a ? NAN : a > m ? a : m;
+}
+
+static void check_combine(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, ptrdiff_t count, int most, double divisor)
+{
+    const void *rows[ROWS];
+    void *to = numbers(n, dtype);
+    for (ptrdiff_t r = 0; r < count; r++)
+        rows[r] = sharp_numbers(n, dtype);
+    k->pool_combine(to, rows, count, n, most, divisor);
+    for (ptrdiff_t i = 0; i < n; i++) {
+        double e = get(rows[0], i, dtype);
+        for (ptrdiff_t r = 1; r < count; r++)
+            e = both(e, get(rows[r], i, dtype), most);
+        e = divisor ? rounded(e / divisor, dtype) : e;
+        expect(same(get(to, i, dtype), e), "pool_combine", dtype, count, n, most);
+    }
+    release();
+}
+
+static void check_split(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, ptrdiff_t split, ptrdiff_t at)
+{
+    const ptrdiff_t phase = (at + n) / split + 2, last = at + n - 1;
+    /* the phases of the last elements end last */
+    ptrdiff_t end = 0;
+    for (ptrdiff_t i = n > split ? last - split + 1 : at; i <= last; i++)
+        if (i % split * phase + i / split > end)
+            end = i % split * phase + i / split;
+    void *to = numbers(end + 1, dtype), *was = room((end + 1) * k->size), *from = sharp_numbers(n, dtype);
+    for (ptrdiff_t i = 0; i <= end; i++)
+        put(was, i, dtype, get(to, i, dtype));
+    for (ptrdiff_t i = 0; i < n; i++)
+        put(was, (at + i) % split * phase + (at + i) / split, dtype, get(from, i, dtype));
+    k->pool_split(to, phase, split, at, from, n);
+    for (ptrdiff_t i = 0; i <= end; i++)
+        expect(same(get(to, i, dtype), get(was, i, dtype)), "pool_split", dtype, split, n, (int)at);
+    release();
+}
+
+static void check_taps(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, ptrdiff_t count, int most, int divide)
+{
+    const ptrdiff_t whole = whole_vectors(n, k->vl);
+    ptrdiff_t taps[ROWS], last = 0;
+    for (ptrdiff_t t = 0; t < count; t++) {
+        taps[t] = below(2 * n + 3);
+        last = taps[t] > last ? taps[t] : last;
+    }
+    void *y = numbers(n, dtype), *from = sharp_numbers(last + whole, dtype), *cells = numbers(whole, dtype);
+    for (ptrdiff_t j = 0; j < whole; j++)
+        put(cells, j, dtype, (double)(1 + below(9)));
+    k->pool_taps(y, from, taps, count, n, most, divide ? cells : NULL, 3);
+    for (ptrdiff_t j = 0; j < n; j++) {
+        double e = get(from, taps[0] + j, dtype);
+        for (ptrdiff_t t = 1; t < count; t++)
+            e = both(e, get(from, taps[t] + j, dtype), most);
+        e = divide ? rounded(e / (get(cells, j, dtype) * 3), dtype) : e;
+        expect(same(get(y, j, dtype), e), "pool_taps", dtype, count, n, most * 2 + divide);
+    }
+    release();
+}
+
+static void check_window(const struct nd_kernel_set *k, int dtype, ptrdiff_t windows, ptrdiff_t taps, ptrdiff_t unit,
+                         int most)
+{
+    const ptrdiff_t n = windows + (taps - 1) * unit;
+    void *b = sharp_numbers(n + k->vl, dtype), *spare = sharp_numbers(n + k->vl, dtype), *was = room(n * k->size);
+    for (ptrdiff_t i = 0; i < n; i++)
+        put(was, i, dtype, get(b, i, dtype));
+    /* what lies beyond is in no window */
+    for (ptrdiff_t i = n; i < n + k->vl; i++)
+        put(b, i, dtype, NAN);
+    const void *r = k->pool_window(b, spare, n, taps, unit, most);
+    expect(r == b || r == spare, "pool_window, place", dtype, taps, windows, most);
+    for (ptrdiff_t i = 0; i < windows; i++) {
+        double e = get(was, i, dtype);
+        for (ptrdiff_t t = 1; t < taps; t++)
+            e = both(e, get(was, i + t * unit, dtype), most);
+        expect(same(get(r, i, dtype), e), "pool_window", dtype, taps, windows, (int)unit * 2 + most);
+    }
+    release();
+}
+
+static void check_store(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, ptrdiff_t to_step, ptrdiff_t step,
+                        ptrdiff_t cells_step)
+{
+    void *to = numbers((n - 1) * to_step + 1, dtype), *from = sharp_numbers((n - 1) * step + 1, dtype);
+    void *cells = numbers((n - 1) * cells_step + 1, dtype), *was = numbers((n - 1) * to_step + 1, dtype);
+    for (ptrdiff_t j = 0; j < n; j++)
+        put(cells, j * cells_step, dtype, (double)(1 + below(9)));
+    for (ptrdiff_t j = 0; j <= (n - 1) * to_step; j++)
+        put(was, j, dtype, get(to, j, dtype));
+    for (ptrdiff_t j = 0; j < n; j++)
+        put(was, j * to_step, dtype, get(from, j * step, dtype) / (get(cells, j * cells_step, dtype) * 5));
+    k->pool_store(to, to_step, from, step, n, cells, cells_step, 5);
+    for (ptrdiff_t j = 0; j <= (n - 1) * to_step; j++)
+        expect(same(get(to, j, dtype), get(was, j, dtype)), "pool_store", dtype, step, n, (int)(to_step * 4 + cells_step));
+    release();
+}
+
+static void check_fill(const struct nd_kernel_set *k, int dtype, ptrdiff_t n)
+{
+    static const double fill[] = {-INFINITY, 0, -0.0, 7, NAN};
+    void *to = numbers(n, dtype);
+    for (int v = 0; v < 5; v++) {
+        k->pool_fill(to, n, fill[v]);
+        for (ptrdiff_t i = 0; i < n; i++)
+            expect(same(get(to, i, dtype), fill[v]) && !signbit(get(to, i, dtype)) == !signbit(fill[v]), "pool_fill",
+                   dtype, v, n, 0);
+    }
+    release();
+}
+
+static void expect_top(const struct nd_kernel_set *k, int dtype, const void *from, ptrdiff_t n, ptrdiff_t step, int mode)
+{
+    ptrdiff_t at = -1, first = 0;
+    for (ptrdiff_t i = 1; i < n; i++) {
+        const double m = get(from, first * step, dtype), a = get(from, i * step, dtype);
+        if (a > m || (a != a && m == m))
+            first = i;
+    }
+    const double e = get(from, first * step, dtype);
+    expect(same(k->pool_top(from, n, step, &at), e) && at == first, "pool_top", dtype, step, n, mode);
+    expect(same(k->pool_top(from, n, step, NULL), e), "pool_top, no place", dtype, step, n, mode);
+}
+
+/* Ties and NaN anywhere; then NaN at every single place, and the greatest there. */
+static void check_top(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, ptrdiff_t step)
+{
+    for (int i = 0; i < 4; i++)
+        expect_top(k, dtype, sharp_numbers((n - 1) * step + 1, dtype), n, step, 0);
+    void *from = numbers((n - 1) * step + 1, dtype);
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const double was = get(from, i * step, dtype);
+        put(from, i * step, dtype, NAN);
+        expect_top(k, dtype, from, n, step, 1);
+        put(from, i * step, dtype, 9);
+        expect_top(k, dtype, from, n, step, 2);
+        put(from, i * step, dtype, was);
+    }
+    release();
+}
+
+static void check_size(const struct nd_kernel_set *k, int dtype, ptrdiff_t n)
+{
+    for (ptrdiff_t count = 1; count <= 5; count++)
+        for (int again = 0; again < 3; again++) {
+            check_combine(k, dtype, n, count, 1, 0);
+            check_combine(k, dtype, n, count, 0, again);
+            check_taps(k, dtype, n, count, 1, 0);
+            check_taps(k, dtype, n, count, 0, again % 2);
+        }
+    for (ptrdiff_t split = 1; split <= 4; split++)
+        for (ptrdiff_t at = 0; at <= 3; at++)
+            check_split(k, dtype, n, split, at);
+    for (ptrdiff_t taps = 1; taps <= 17; taps++)
+        for (ptrdiff_t unit = 1; unit <= 7; unit += 2)
+            for (int most = 0; most < 2; most++)
+                check_window(k, dtype, n, taps, unit, most);
+    for (int mode = 0; mode < 12; mode++)
+        check_store(k, dtype, n, 1 + mode % 2, 1 + mode / 2 % 2, mode / 4);
+    check_fill(k, dtype, n);
+}
+
+void check_pool(const struct nd_kernel_set *k, int dtype)
+{
+    for (ptrdiff_t n = 1; n <= 5 * k->vl + 1; n++)
+        check_size(k, dtype, n);
+    for (ptrdiff_t n = 1; n <= 17 * k->vl + 1; n += n < 3 * k->vl || n % k->vl > 1 ? 1 : k->vl / 2) {
+        check_top(k, dtype, n, 1);
+        check_top(k, dtype, n, 3);
+    }
+}

@@ -1,0 +1,161 @@
+/* Checks the pooling kernels of kernels/pool_index.h: the greatest and where it lies. NaN is above all, the first of
+ * equals wins, and zeros of either sign are equals: values are compared with their signs, which tell whose they are. */
+#include "check.h"
+#include <math.h>
+
+enum { ROWS = 9 };
+
+static int greater(double a, double m) { return a > m || (a != a && m == m); }
+static int equals(double a, double b) { return same(a, b); }
+static int identical(double a, double b) { return a != a ? b != b : a == b && !signbit(a) == !signbit(b); }
+
+/* Positions, as wide as the dtype. */
+static ptrdiff_t get_at(const void *at, ptrdiff_t i, ptrdiff_t size)
+{
+    return size == 4 ? ((const int32_t *)at)[i] : (ptrdiff_t)((const int64_t *)at)[i];
+}
+
+static void put_at(void *at, ptrdiff_t i, ptrdiff_t size, ptrdiff_t v)
+{
+    if (size == 4)
+        ((int32_t *)at)[i] = (int32_t)v;
+    else
+        ((int64_t *)at)[i] = v;
+}
+
+static ptrdiff_t no_place(ptrdiff_t size) { return size == 4 ? INT32_MAX : (ptrdiff_t)INT64_MAX; }
+
+static void check_combine(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, ptrdiff_t count, ptrdiff_t step)
+{
+    const void *rows[ROWS];
+    ptrdiff_t bases[ROWS];
+    void *to = numbers(n, dtype), *at = room(n * k->size);
+    for (ptrdiff_t r = 0; r < count; r++) {
+        rows[r] = sharp_numbers(n, dtype);
+        bases[r] = below(100000);
+    }
+    k->pool_combine_index(to, at, rows, bases, count, n, step);
+    for (ptrdiff_t i = 0; i < n; i++) {
+        ptrdiff_t first = 0;
+        for (ptrdiff_t r = 1; r < count; r++)
+            if (greater(get(rows[r], i, dtype), get(rows[first], i, dtype)))
+                first = r;
+        expect(identical(get(to, i, dtype), get(rows[first], i, dtype)), "pool_combine_index", dtype, count, n, (int)step);
+        expect(get_at(at, i, k->size) == bases[first] + i * step, "pool_combine_index, place", dtype, count, n, (int)step);
+    }
+    release();
+}
+
+/* Positions differ as those of a plane do, in no order; some are none, with the least of values. */
+static void check_taps(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, ptrdiff_t count)
+{
+    const ptrdiff_t whole = whole_vectors(n, k->vl);
+    ptrdiff_t taps[ROWS], last = 0;
+    for (ptrdiff_t t = 0; t < count; t++) {
+        taps[t] = below(2 * n + 3);
+        last = taps[t] > last ? taps[t] : last;
+    }
+    void *y = numbers(n, dtype), *from = sharp_numbers(last + whole, dtype);
+    /* positions, unlike y, are written by whole vectors */
+    void *y_at = room(whole * k->size), *at = room((last + whole) * k->size);
+    for (ptrdiff_t i = 0; i < last + whole; i++) {
+        put_at(at, i, k->size, i * 7919 % 1009);
+        if (below(8) == 0) {
+            put(from, i, dtype, -INFINITY);
+            put_at(at, i, k->size, no_place(k->size));
+        }
+    }
+    k->pool_taps_index(y, y_at, from, at, taps, count, n);
+    for (ptrdiff_t j = 0; j < n; j++) {
+        ptrdiff_t best = taps[0] + j;
+        for (ptrdiff_t t = 1; t < count; t++) {
+            const ptrdiff_t i = taps[t] + j;
+            const double a = get(from, i, dtype), m = get(from, best, dtype);
+            if (greater(a, m) || (equals(a, m) && get_at(at, i, k->size) < get_at(at, best, k->size)))
+                best = i;
+        }
+        expect(identical(get(y, j, dtype), get(from, best, dtype)), "pool_taps_index", dtype, count, n, 0);
+        expect(get_at(y_at, j, k->size) == get_at(at, best, k->size), "pool_taps_index, place", dtype, count, n, 0);
+    }
+    release();
+}
+
+static void check_store(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, ptrdiff_t size, ptrdiff_t step)
+{
+    const ptrdiff_t span = (n - 1) * step + 1;
+    void *to = room(span * size), *at = room(n * k->size);
+    for (ptrdiff_t i = 0; i < n; i++)
+        put_at(at, i, k->size, below(4) ? below(1 << 20) : no_place(k->size));
+    for (ptrdiff_t i = 0; i < span; i++)
+        put_at(to, i, size, -7);
+    k->pool_store_index(to, size, step, at, n);
+    for (ptrdiff_t i = 0; i < span; i++) {
+        const ptrdiff_t place = i % step ? -7 : get_at(at, i / step, k->size);
+        expect(get_at(to, i, size) == (place == no_place(k->size) ? -1 : place), "pool_store_index", dtype, step, n,
+               (int)size);
+    }
+    release();
+}
+
+/* A box of taps whose last element is the last there is; `backwards`, it is the first. */
+static void check_point(const struct nd_kernel_set *k, int dtype, const ptrdiff_t *taps, int most, int backwards)
+{
+    const ptrdiff_t sign = backwards ? -1 : 1, steps[3] = {31 * sign, 8 * sign, 2 * sign};
+    const ptrdiff_t last = ((taps[0] - 1) * 31 + (taps[1] - 1) * 8 + (taps[2] - 1) * 2);
+    const void *x = item(sharp_numbers(last + 1, dtype), backwards ? last : 0, dtype);
+    ptrdiff_t at = -2, next = 0, first = 0;
+    double e = get(x, 0, dtype);
+    for (ptrdiff_t a = 0; a < taps[0]; a++)
+        for (ptrdiff_t b = 0; b < taps[1]; b++)
+            for (ptrdiff_t c = 0; c < taps[2]; c++, next++) {
+                const double v = get(x, a * steps[0] + b * steps[1] + c * steps[2], dtype);
+                if (next > 0 && !most)
+                    e += v;
+                else if (next > 0 && greater(v, e))
+                    e = v, first = next;
+            }
+    expect(same(k->pool_point(x, taps, steps, most, &at), e), "pool_point", dtype, taps[2], next, most);
+    expect(!most || at == first, "pool_point, place", dtype, taps[2], next, most);
+    release();
+}
+
+/* Positions inside and just outside, the least and the greatest there are, and the same one again and again. */
+static void check_scatter(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, ptrdiff_t size, ptrdiff_t step)
+{
+    const ptrdiff_t cells = 5, cell = step, span = (cells - 1) * cell + 1, least = size == 4 ? INT32_MIN : INT64_MIN;
+    void *dx = numbers(span, dtype), *expected = room(span * k->size), *dy = numbers((n - 1) * step + 1, dtype);
+    void *at = room(((n - 1) * (step + 1) + 1) * size);
+    for (ptrdiff_t i = 0; i < span; i++)
+        put(expected, i, dtype, get(dx, i, dtype));
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const ptrdiff_t v = below(cells + 4) - 2;
+        const ptrdiff_t place = v == -2 ? least : v == cells + 1 ? no_place(size) : v;
+        put_at(at, i * (step + 1), size, place);
+        if (place >= 0 && place < cells)
+            put(expected, place * cell, dtype, get(expected, place * cell, dtype) + get(dy, i * step, dtype));
+    }
+    k->pool_scatter(dx, cells, cell, dy, step, at, size, step + 1, n);
+    for (ptrdiff_t i = 0; i < span; i++)
+        expect(get(dx, i, dtype) == get(expected, i, dtype), "pool_scatter", dtype, step, n, (int)size);
+    release();
+}
+
+void check_pool_index(const struct nd_kernel_set *k, int dtype)
+{
+    for (ptrdiff_t n = 1; n <= 3 * k->vl + 1; n++) {
+        for (ptrdiff_t count = 1; count <= 5; count++)
+            for (int again = 0; again < 6; again++) {
+                check_combine(k, dtype, n, count, again % 3);
+                check_taps(k, dtype, n, count);
+            }
+        for (ptrdiff_t size = 4; size <= 8; size += 4)
+            for (ptrdiff_t step = 1; step <= 3; step++) {
+                check_store(k, dtype, n, size, step);
+                check_scatter(k, dtype, n, size, step);
+            }
+    }
+    for (ptrdiff_t i = 0; i < 4 * 4 * 4 * 8; i++) {
+        const ptrdiff_t taps[3] = {1 + i % 4, 1 + i / 4 % 4, 1 + i / 16 % 4};
+        check_point(k, dtype, taps, (int)(i / 64 % 2), (int)(i / 128 % 2));
+    }
+}
