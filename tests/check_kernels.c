@@ -6,16 +6,18 @@
 
 extern const struct nd_kernels TABLE;
 
-/* One tile: two runs of three steps; packed or strided A; y contiguous or two apart. */
-static void check_gemm(const struct nd_kernel_set *k, int dtype, ptrdiff_t m, ptrdiff_t n, int start, int packed)
+/* One tile: two runs of three steps; packed or strided A; y by rows, two apart, or (mode 2) by columns. */
+static void check_gemm(const struct nd_kernel_set *k, int dtype, ptrdiff_t m, ptrdiff_t n, int start, int mode)
 {
+    const int packed = mode == 1;
     const ptrdiff_t len = 3, a_off[2] = {0, packed ? len * k->mr : 1}, b_off[2] = {0, len * k->nr + 5};
-    const ptrdiff_t a_row = packed ? 1 : 11, a_k = packed ? k->mr : 2, y_col = packed ? 1 : 2, y_row = n * y_col + 3;
+    const ptrdiff_t a_row = packed ? 1 : 11, a_k = packed ? k->mr : 2, y_col = packed ? 1 : mode == 2 ? m + 2 : 2, y_row = mode == 2 ? 1 : n * y_col + 3;
     struct nd_walk walk = {2, len, a_off, b_off, a_row, a_k, k->nr};
     const ptrdiff_t whole = whole_vectors(n, k->vl);
     void *a = numbers(a_off[1] + (m - 1) * a_row + (len - 1) * a_k + 1, dtype);
     void *b = numbers(b_off[1] + (len - 1) * k->nr + whole, dtype);
-    void *y = numbers((m - 1) * y_row + (n - 1) * y_col + 1, dtype), *bias = numbers(start == ND_BIAS_ROW ? m : n, dtype);
+    void *y = numbers((m - 1) * y_row + (n - 1) * y_col + 1, dtype);
+    void *bias = numbers(start == ND_BIAS_ROW ? m : n, dtype);
     double *before = room((ptrdiff_t)sizeof(double) * m * n);
     for (ptrdiff_t i = 0; i < m; i++)
         for (ptrdiff_t j = 0; j < n; j++)
@@ -31,7 +33,7 @@ static void check_gemm(const struct nd_kernel_set *k, int dtype, ptrdiff_t m, pt
                 for (ptrdiff_t step = 0; step < len; step++)
                     sum += get(a, a_off[run] + step * a_k + i * a_row, dtype)
                            * get(b, b_off[run] + step * k->nr + j, dtype);
-            expect(get(y, i * y_row + j * y_col, dtype) == sum, "gemm", dtype, m, n, start * 2 + packed);
+            expect(get(y, i * y_row + j * y_col, dtype) == sum, "gemm", dtype, m, n, start * 3 + mode);
         }
     release();
 }
@@ -85,6 +87,39 @@ static void check_panels(const struct nd_kernel_set *k, int dtype, ptrdiff_t n)
     release();
 }
 
+/* Rows of n elements with zeros around them. */
+static void check_pad(const struct nd_kernel_set *k, int dtype, ptrdiff_t n)
+{
+    for (ptrdiff_t low = 0; low <= k->vl + 1; low += k->vl / 2 + 1)
+        for (ptrdiff_t after = 0; after <= 2; after++) {
+            const ptrdiff_t m = 3, width = low + n + after;
+            void *from = numbers((m - 1) * (n + 1) + n, dtype), *to = numbers(m * width, dtype);
+            k->pad(to, width, item(from, -low, dtype), m, n + 1, low, low + n);
+            for (ptrdiff_t i = 0; i < m * width; i++) {
+                const ptrdiff_t j = i % width - low;
+                const double want = j >= 0 && j < n ? get(from, i / width * (n + 1) + j, dtype) : 0;
+                expect(get(to, i, dtype) == want, "pad", dtype, low, n, (int)after);
+            }
+            release();
+        }
+}
+
+/* A panel's rows of n pixels, `col` apart, of three taps and two channels. */
+static void check_taps(const struct nd_kernel_set *k, int dtype, ptrdiff_t n)
+{
+    for (ptrdiff_t col = 1; col <= 3; col++) {
+        const ptrdiff_t tap = 2, channel = (n - 1) * col + 2 * tap + 1;
+        void *from = numbers(2 * channel, dtype), *to = numbers(5 * k->nr + n, dtype);
+        k->pack_taps(to, k->nr, from, 3, tap, 2, channel, n, col);
+        for (ptrdiff_t i = 0; i < 6 * n; i++) {
+            const ptrdiff_t t = i / n / 2, c = i / n % 2, j = i % n;
+            expect(get(to, (t * 2 + c) * k->nr + j, dtype) == get(from, t * tap + c * channel + j * col, dtype),
+                   "pack_taps", dtype, t, n, (int)col);
+        }
+        release();
+    }
+}
+
 int main(void)
 {
     for (int dtype = 0; dtype < ND_DTYPES; dtype++) {
@@ -92,11 +127,14 @@ int main(void)
         for (ptrdiff_t m = 1; m <= k->mr; m++)
             for (ptrdiff_t n = 1; n <= k->nr; n++)
                 for (int start = ND_ZERO; start <= ND_BIAS_COLUMN; start++)
-                    for (int packed = 0; packed < 2; packed++)
-                        check_gemm(k, dtype, m, n, start, packed);
+                    for (int mode = 0; mode < 3; mode++)
+                        check_gemm(k, dtype, m, n, start, mode);
         for (ptrdiff_t n = 1; n <= 3 * k->nr + 1; n++) {
             check_moves(k, dtype, n);
             check_panels(k, dtype, n);
+            check_pad(k, dtype, n);
+            if (n <= k->nr)
+                check_taps(k, dtype, n);
         }
         check_fft(k, dtype);
         check_fft_rows(k, dtype);

@@ -18,7 +18,7 @@ static void check_combine(const struct nd_kernel_set *k, int dtype, ptrdiff_t n,
     void *to = numbers(n, dtype);
     for (ptrdiff_t r = 0; r < count; r++)
         rows[r] = sharp_numbers(n, dtype);
-    k->pool_combine(to, rows, count, n, most, divisor);
+    k->pool_combine(to, rows, count, n, most, divisor, n % 3);
     for (ptrdiff_t i = 0; i < n; i++) {
         double e = get(rows[0], i, dtype);
         for (ptrdiff_t r = 1; r < count; r++)
@@ -151,6 +151,40 @@ static void check_top(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, ptr
     release();
 }
 
+/* Two lines of windows of 3 x 3 in a buffer whose first `at` elements are padding of zeros. */
+static void check_rows(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, ptrdiff_t split, ptrdiff_t at, int most)
+{
+    const ptrdiff_t phase = whole_vectors((at + n) / split + 3, k->vl) + k->vl, ow = (at + n - 3) / split + 1, step = n + 1;
+    const ptrdiff_t taps[3] = {0, split == 2 ? phase : 1, split == 2 ? 1 : 2};
+    struct nd_pool_rows s = {3, n, at, split, phase, taps, 3, ow, step, ow + 2, most, NULL, 1};
+    if (at + n < 3)
+        return;
+    void *from = sharp_numbers(4 * step, dtype), *buffer = room(split * phase * k->size), *y = numbers(2 * ow + 2, dtype);
+    const void *rows[3] = {from, item(from, step, dtype), item(from, 2 * step, dtype)};
+    k->pool_rows(&s, rows, 2, buffer, y);
+    for (ptrdiff_t i = 0; i < 2 * ow; i++) {
+        double e = 0;
+        for (ptrdiff_t t = 0; t < 9; t++) {
+            const ptrdiff_t column = i % ow * split + t / 3 - at, row = i / ow + t % 3;
+            const double a = column < 0 ? 0 : get(from, row * step + column, dtype);
+            /* columns of sums first, as the kernel adds them: the zeros of padding count once a column */
+            e = t == 0 ? a : both(e, a, most);
+        }
+        expect(same(get(y, i / ow * (ow + 2) + i % ow, dtype), e), "pool_rows", dtype, split, n, (int)at);
+    }
+    release();
+}
+
+static void check_sum(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, ptrdiff_t step)
+{
+    void *from = numbers((n - 1) * step + 1, dtype);
+    double sum = 0;
+    for (ptrdiff_t i = 0; i < n; i++)
+        sum += get(from, i * step, dtype);
+    expect(k->pool_sum(from, n, step) == sum, "pool_sum", dtype, step, n, 0);
+    release();
+}
+
 static void check_size(const struct nd_kernel_set *k, int dtype, ptrdiff_t n)
 {
     for (ptrdiff_t count = 1; count <= 5; count++)
@@ -170,6 +204,8 @@ static void check_size(const struct nd_kernel_set *k, int dtype, ptrdiff_t n)
     for (int mode = 0; mode < 12; mode++)
         check_store(k, dtype, n, 1 + mode % 2, 1 + mode / 2 % 2, mode / 4);
     check_fill(k, dtype, n);
+    for (int mode = 0; mode < 12; mode++)
+        check_rows(k, dtype, n, 1 + mode % 2, mode / 2 % 3, mode / 6);
 }
 
 void check_pool(const struct nd_kernel_set *k, int dtype)
@@ -179,5 +215,7 @@ void check_pool(const struct nd_kernel_set *k, int dtype)
     for (ptrdiff_t n = 1; n <= 17 * k->vl + 1; n += n < 3 * k->vl || n % k->vl > 1 ? 1 : k->vl / 2) {
         check_top(k, dtype, n, 1);
         check_top(k, dtype, n, 3);
+        check_sum(k, dtype, n, 1);
+        check_sum(k, dtype, n, 3);
     }
 }

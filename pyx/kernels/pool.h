@@ -278,7 +278,7 @@ static void NAME(pool_store)(void *to_, ptrdiff_t to_step, const void *from_, pt
     const T *from = from_, *cells = cells_;
     const T rows = (T)rows_;
     ptrdiff_t j = 0;
-    if (to_step == 1 && step == 1 && to != from)
+    if (to_step == 1 && step == 1 && (cells_step == 0 || cells_step == 1) && to != from)
         while (j < n && n >= VL) {
             j = j < n - VL ? j : n - VL;
             vec count = cells_step ? NAME(load)(cells + j) : NAME(broadcast)(cells[0]);
