@@ -1,5 +1,4 @@
-/* Checks products of spectra (kernels/fft_product.h), rows to tiles and back, and single sums
- * (kernels/fft_rows.h). */
+/* Checks products of spectra (kernels/fft_product.h) and rows to tiles and back (kernels/fft_rows.h). */
 #include "check_fft.h"
 #include <math.h>
 
@@ -49,8 +48,7 @@ static void check_accumulate(const struct nd_kernel_set *k, int dtype, ptrdiff_t
     release();
 }
 
-/* Rows of the lanes: next to each other, or each where its memory begins with its first element and ends with
- * its last. */
+/* Rows of the lanes: next to each other, or apart, each in memory from its first element to its last. */
 enum { APART, NEIGHBOURS, LANES_MOST = 64 };
 
 static void check_load(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, ptrdiff_t step, int how,

@@ -1,5 +1,5 @@
-/* Checks the spectra of real numbers (kernels/fft_spectrum.h): pairs of points f and -f, and points with f =
- * -f. */
+/* Checks the spectra of real numbers (kernels/fft_spectrum.h): pairs of points, and points that are their own
+ * negatives. */
 #include "check_fft.h"
 #include <string.h>
 
