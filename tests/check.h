@@ -1,8 +1,9 @@
-/* check: what the files of the kernel check share: values, memory whose bounds are watched, and the count of failures.
+/* check: what the files of the kernel check share: values, memory whose bounds are watched, and the count of
+ * failures.
  *
- * Values are small integers, so sums are exact and the comparison is equality; only the Fourier transforms are compared
- * within a tolerance. Memory from room() ends where a page begins that may not be touched, and the bytes before it are
- * known: a kernel that goes a single element too far is stopped or reported. */
+ * Values are small integers, so sums are exact and the comparison is equality; only the Fourier transforms
+ * are compared within a tolerance. Memory from room() ends where a page begins that may not be touched, and
+ * the bytes before it are known: a kernel that goes a single element too far is stopped or reported. */
 #ifndef ND_CHECK_H
 #define ND_CHECK_H
 #include "kernels.h"

@@ -25,7 +25,8 @@ static inline number point(const struct nd_kernel_set *k, const void *z, ptrdiff
     return get(z, i + l, dtype) + I * get(z, i + k->vl + l, dtype);
 }
 
-static inline void put_point(const struct nd_kernel_set *k, void *z, ptrdiff_t i, ptrdiff_t l, int dtype, number v)
+static inline void put_point(const struct nd_kernel_set *k, void *z, ptrdiff_t i, ptrdiff_t l, int dtype,
+                             number v)
 {
     put(z, i + l, dtype, creal(v));
     put(z, i + k->vl + l, dtype, cimag(v));

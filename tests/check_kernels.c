@@ -1,6 +1,6 @@
-/* Checks every kernel of one instruction set's table against plain loops, for tests/test_kernels.py, which has the list
- * of files. Here: the general kernels, and main(). check.c has what the files share; the others have the Fourier
- * transforms and pooling. */
+/* Checks every kernel of one instruction set's table against plain loops, for tests/test_kernels.py, which
+ * has the list of files. Here: the general kernels, and main(). check.c has what the files share; the others
+ * have the Fourier transforms and pooling. */
 #include "check.h"
 #include <stdio.h>
 
@@ -11,7 +11,8 @@ static void check_gemm(const struct nd_kernel_set *k, int dtype, ptrdiff_t m, pt
 {
     const int packed = mode == 1;
     const ptrdiff_t len = 3, a_off[2] = {0, packed ? len * k->mr : 1}, b_off[2] = {0, len * k->nr + 5};
-    const ptrdiff_t a_row = packed ? 1 : 11, a_k = packed ? k->mr : 2, y_col = packed ? 1 : mode == 2 ? m + 2 : 2, y_row = mode == 2 ? 1 : n * y_col + 3;
+    const ptrdiff_t a_row = packed ? 1 : 11, a_k = packed ? k->mr : 2;
+    const ptrdiff_t y_col = packed ? 1 : mode == 2 ? m + 2 : 2, y_row = mode == 2 ? 1 : n * y_col + 3;
     struct nd_walk walk = {2, len, a_off, b_off, a_row, a_k, k->nr};
     const ptrdiff_t whole = whole_vectors(n, k->vl);
     void *a = numbers(a_off[1] + (m - 1) * a_row + (len - 1) * a_k + 1, dtype);
@@ -25,10 +26,10 @@ static void check_gemm(const struct nd_kernel_set *k, int dtype, ptrdiff_t m, pt
     k->gemm(&walk, m, n, a, b, y, y_row, y_col, start, bias);
     for (ptrdiff_t i = 0; i < m; i++)
         for (ptrdiff_t j = 0; j < n; j++) {
-            double sum = start == ND_ADD           ? before[i * n + j]
-                         : start == ND_BIAS_ROW    ? get(bias, i, dtype)
-                         : start == ND_BIAS_COLUMN ? get(bias, j, dtype)
-                                                   : 0;
+            double sum = start == ND_ADD         ? before[i * n + j]
+                       : start == ND_BIAS_ROW    ? get(bias, i, dtype)
+                       : start == ND_BIAS_COLUMN ? get(bias, j, dtype)
+                                                 : 0;
             for (int run = 0; run < 2; run++)
                 for (ptrdiff_t step = 0; step < len; step++)
                     sum += get(a, a_off[run] + step * a_k + i * a_row, dtype)
@@ -63,18 +64,20 @@ static void check_moves(const struct nd_kernel_set *k, int dtype, ptrdiff_t n)
 static void check_panels(const struct nd_kernel_set *k, int dtype, ptrdiff_t n)
 {
     const ptrdiff_t m = 19, panels = (n + k->nr - 1) / k->nr;
-    void *from = numbers((m - 1) * (n + 2) + n, dtype), *to = numbers(m * panels * k->nr, dtype), *across = numbers(n * m, dtype);
+    void *from = numbers((m - 1) * (n + 2) + n, dtype), *to = numbers(m * panels * k->nr, dtype),
+         *across = numbers(n * m, dtype);
     double sums[16] = {0};
     k->pack(to, panels * k->nr, from, m, n, n + 2, 1);
     for (ptrdiff_t i = 0; i < m; i++)
         for (ptrdiff_t j = 0; j < panels * k->nr; j++)
-            expect(get(to, i * panels * k->nr + j, dtype) == (j < n ? get(from, i * (n + 2) + j, dtype) : 0), "pack",
-                   dtype, m, n, 0);
+            expect(get(to, i * panels * k->nr + j, dtype) == (j < n ? get(from, i * (n + 2) + j, dtype) : 0),
+                   "pack", dtype, m, n, 0);
     /* a block read across its rows: transposed where whole vectors fit */
     k->move(across, m, from, n, m, 1, n + 2);
     for (ptrdiff_t i = 0; i < n; i++)
         for (ptrdiff_t j = 0; j < m; j++)
-            expect(get(across, i * m + j, dtype) == get(from, i + j * (n + 2), dtype), "move", dtype, n, m, 0);
+            expect(get(across, i * m + j, dtype) == get(from, i + j * (n + 2), dtype), "move", dtype, n, m,
+                   0);
     if (n <= 16) {
         k->sum_columns(sums, from, m, n, n + 2);
         for (ptrdiff_t j = 0; j < n; j++) {

@@ -1,7 +1,9 @@
-/* Checks the single sums of kernels/fft_rows.h, conv_points and grad_point, by the definition in include/problem.h.
+/* Checks the single sums of kernels/fft_rows.h, conv_points and grad_point, by the definition in
+ * include/problem.h.
  *
- * Strides, dilations and paddings differ on all axes, one padding is negative; arrays are planes of channels or channels
- * next to each other, and rows may run backwards. A weight is infinite here and there: times padding that is NaN. */
+ * Strides, dilations and paddings differ on all axes, one padding is negative; arrays are planes of channels
+ * or channels next to each other, and rows may run backwards. A weight is infinite here and there: times
+ * padding that is NaN. */
 #include "check_fft.h"
 #include <math.h>
 
@@ -17,8 +19,8 @@ static struct nd_problem some_problem(ptrdiff_t ow)
 }
 
 /* n x c x d x h x w elements, no more. */
-static struct nd_array some_array(ptrdiff_t n, ptrdiff_t c, ptrdiff_t d, ptrdiff_t h, ptrdiff_t w, int channels_last,
-                                  int backwards, int dtype)
+static struct nd_array some_array(ptrdiff_t n, ptrdiff_t c, ptrdiff_t d, ptrdiff_t h, ptrdiff_t w,
+                                  int channels_last, int backwards, int dtype)
 {
     struct nd_array a = {.data = numbers(n * c * d * h * w, dtype)};
     a.c = channels_last ? 1 : d * h * w;
@@ -42,7 +44,8 @@ static double input_at(const struct nd_problem *p, const struct nd_array *x, ptr
     return get(x->data, n * x->n + c * x->c + d * x->d + h * x->h + w * x->w, dtype);
 }
 
-static double output_at(const struct nd_problem *p, const struct nd_array *x, const void *w, const ptrdiff_t *o, int dtype)
+static double output_at(const struct nd_problem *p, const struct nd_array *x, const void *w,
+                        const ptrdiff_t *o, int dtype)
 {
     double sum = 0;
     ptrdiff_t i = 0, t[3];
@@ -93,7 +96,7 @@ static void check_grad(const struct nd_kernel_set *k, int dtype, ptrdiff_t ow, i
                         for (o[1] = 0; o[1] < p.oh; o[1]++)
                             for (o[2] = 0; o[2] < p.ow; o[2]++)
                                 sum += get(dy.data, n * dy.n + o[0] * dy.d + o[1] * dy.h + o[2] * dy.w, dtype)
-                                       * input_at(&p, &x, n, 0, o, t, dtype);
+                                     * input_at(&p, &x, n, 0, o, t, dtype);
                 k->grad_point(&p, &x, &dy, t, dw);
                 expect(same(get(dw, 0, dtype), sum), "grad_point", dtype, ow, t[2], mode);
             }

@@ -1,5 +1,6 @@
-/* Checks the pooling kernels of kernels/pool_index.h: the greatest and where it lies. NaN is above all, the first of
- * equals wins, and zeros of either sign are equals: values are compared with their signs, which tell whose they are. */
+/* Checks the pooling kernels of kernels/pool_index.h: the greatest and where it lies. NaN is above all, the
+ * first of equals wins, and zeros of either sign are equals: values are compared with their signs, which tell
+ * whose they are. */
 #include "check.h"
 #include <math.h>
 
@@ -25,7 +26,8 @@ static void put_at(void *at, ptrdiff_t i, ptrdiff_t size, ptrdiff_t v)
 
 static ptrdiff_t no_place(ptrdiff_t size) { return size == 4 ? INT32_MAX : (ptrdiff_t)INT64_MAX; }
 
-static void check_combine(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, ptrdiff_t count, ptrdiff_t step)
+static void check_combine(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, ptrdiff_t count,
+                          ptrdiff_t step)
 {
     const void *rows[ROWS];
     ptrdiff_t bases[ROWS];
@@ -40,8 +42,10 @@ static void check_combine(const struct nd_kernel_set *k, int dtype, ptrdiff_t n,
         for (ptrdiff_t r = 1; r < count; r++)
             if (greater(get(rows[r], i, dtype), get(rows[first], i, dtype)))
                 first = r;
-        expect(identical(get(to, i, dtype), get(rows[first], i, dtype)), "pool_combine_index", dtype, count, n, (int)step);
-        expect(get_at(at, i, k->size) == bases[first] + i * step, "pool_combine_index, place", dtype, count, n, (int)step);
+        expect(identical(get(to, i, dtype), get(rows[first], i, dtype)), "pool_combine_index", dtype, count,
+               n, (int)step);
+        expect(get_at(at, i, k->size) == bases[first] + i * step, "pool_combine_index, place", dtype, count,
+               n, (int)step);
     }
     release();
 }
@@ -75,7 +79,8 @@ static void check_taps(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, pt
                 best = i;
         }
         expect(identical(get(y, j, dtype), get(from, best, dtype)), "pool_taps_index", dtype, count, n, 0);
-        expect(get_at(y_at, j, k->size) == get_at(at, best, k->size), "pool_taps_index, place", dtype, count, n, 0);
+        expect(get_at(y_at, j, k->size) == get_at(at, best, k->size), "pool_taps_index, place", dtype, count,
+               n, 0);
     }
     release();
 }
@@ -91,14 +96,15 @@ static void check_store(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, p
     k->pool_store_index(to, size, step, at, n);
     for (ptrdiff_t i = 0; i < span; i++) {
         const ptrdiff_t place = i % step ? -7 : get_at(at, i / step, k->size);
-        expect(get_at(to, i, size) == (place == no_place(k->size) ? -1 : place), "pool_store_index", dtype, step, n,
-               (int)size);
+        expect(get_at(to, i, size) == (place == no_place(k->size) ? -1 : place), "pool_store_index", dtype,
+               step, n, (int)size);
     }
     release();
 }
 
 /* A box of taps whose last element is the last there is; `backwards`, it is the first. */
-static void check_point(const struct nd_kernel_set *k, int dtype, const ptrdiff_t *taps, int most, int backwards)
+static void check_point(const struct nd_kernel_set *k, int dtype, const ptrdiff_t *taps, int most,
+                        int backwards)
 {
     const ptrdiff_t sign = backwards ? -1 : 1, steps[3] = {31 * sign, 8 * sign, 2 * sign};
     const ptrdiff_t last = ((taps[0] - 1) * 31 + (taps[1] - 1) * 8 + (taps[2] - 1) * 2);
@@ -119,11 +125,15 @@ static void check_point(const struct nd_kernel_set *k, int dtype, const ptrdiff_
     release();
 }
 
-/* Positions inside and just outside, the least and the greatest there are, and the same one again and again. */
-static void check_scatter(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, ptrdiff_t size, ptrdiff_t step)
+/* Positions inside and just outside, the least and the greatest there are, and the same one again and again.
+ */
+static void check_scatter(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, ptrdiff_t size,
+                          ptrdiff_t step)
 {
-    const ptrdiff_t cells = 5, cell = step, span = (cells - 1) * cell + 1, least = size == 4 ? INT32_MIN : INT64_MIN;
-    void *dx = numbers(span, dtype), *expected = room(span * k->size), *dy = numbers((n - 1) * step + 1, dtype);
+    const ptrdiff_t cells = 5, cell = step, span = (cells - 1) * cell + 1,
+                    least = size == 4 ? INT32_MIN : INT64_MIN;
+    void *dx = numbers(span, dtype), *expected = room(span * k->size),
+         *dy = numbers((n - 1) * step + 1, dtype);
     void *at = room(((n - 1) * (step + 1) + 1) * size);
     for (ptrdiff_t i = 0; i < span; i++)
         put(expected, i, dtype, get(dx, i, dtype));

@@ -1,4 +1,5 @@
-/* The bodies of avx512.c with their 64-byte vectors, left to the compiler to split: their logic runs on any CPU. */
+/* The bodies of avx512.c with their 64-byte vectors, left to the compiler to split: their logic runs on any
+ * CPU. */
 #include "../pyx/include/kernels.h"
 #define ISA wide
 #include "../pyx/simd/avx512.h"

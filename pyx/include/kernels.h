@@ -91,11 +91,12 @@ struct nd_kernel_set {
     void (*fft_multiply)(const struct nd_product *s, ptrdiff_t m, ptrdiff_t vectors, const void *a, const void *b, void *c);
     /* sum[i] += a[i] * b[i] for n points */
     void (*fft_accumulate)(void *sum, const void *a, const void *b, ptrdiff_t n);
-    /* to[j*to_step + l] = low[l] <= j < high[l] ? row[l][j*step] : 0, j < n, l < vl */
+    /* to[j*to_step + l] = low[l] <= j < high[l] ? row[l][j*step] : 0, j < n, l < vl; 0 <= low[l], high[l] <= n */
     void (*fft_load)(void *to, ptrdiff_t to_step, ptrdiff_t n, const void *const *row, ptrdiff_t step,
                      const ptrdiff_t *low, const ptrdiff_t *high);
     /* row[l][j*step] = from[j*from_step + l] + bias[l], j < count[l] <= most, l < lanes <= vl; returns a bit for
-     * every lane whose first `most` values, before the bias, are not all finite */
+     * every lane whose first `most` values, before the bias, are not all finite;
+     * bias and the rows of from are whole vectors */
     unsigned (*fft_store)(void *const *row, ptrdiff_t step, const ptrdiff_t *count, ptrdiff_t most, ptrdiff_t lanes,
                           const void *from, ptrdiff_t from_step, const void *bias);
     /* n outputs from [od, oh, ow] = at on along a row by their definition; x at its image and group, w at its output */
@@ -133,7 +134,8 @@ struct nd_kernel_set {
      * to[i] = the greatest of rows[r][i], r < count, at[i] = bases[r] + i*step of the first such r, i < n */
     void (*pool_combine_index)(void *to, void *at, const void *const *rows, const ptrdiff_t *bases, ptrdiff_t count,
                                ptrdiff_t n, ptrdiff_t step);
-    /* y[j], y_at[j] = the greatest from[taps[t] + j] and the least at[taps[t] + j] that has it, t < count, j < n */
+    /* y[j], y_at[j] = the greatest from[taps[t] + j] and the least at[taps[t] + j] that has it, t < count, j < n;
+     * from, at and y_at are accessible up to whole vectors */
     void (*pool_taps_index)(void *y, void *y_at, const void *from, const void *at, const ptrdiff_t *taps, ptrdiff_t count,
                             ptrdiff_t n);
     /* to[j*step], integers of `size` bytes, = at[j] or -1 for none, j < n */
