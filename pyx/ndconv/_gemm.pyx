@@ -66,12 +66,16 @@ cdef Blocking blocking(const nd_problem *p, const nd_kernel_set *k) noexcept nog
     # pixels: as many as the block holds, but enough tasks; whole vector panels or tiles
     step = k.mr if b.lanes_oc else k.nr
     b.pc = max(BLOCK_BYTES // (b.kc * k.size), step)
-    tasks = max(ceil_div(TASKS, p.n * p.g), ceil_div(b.pixels, b.pc))
+    if b.lanes_oc and b.pixels < 2 * TASKS * step and b.panels >= TASKS:
+        # too few pixels to cut: the weights are streamed once, and tasks are output channels
+        tasks = ceil_div(b.pixels, b.pc)
+    else:
+        tasks = max(ceil_div(TASKS, p.n * p.g), ceil_div(b.pixels, b.pc))
     b.pc = min(max(ceil_div(b.pixels, tasks), 4 * step), max(b.pixels, 1))
     b.pc = ceil_div(ceil_div(b.pixels, ceil_div(b.pixels, b.pc)), step) * step
     b.pblocks = ceil_div(b.pixels, b.pc)
     # few pixels: deal the output channels out too
-    b.splits = min(ceil_div(TASKS, p.n * p.g * b.pblocks), max(b.panels * (k.nr if b.lanes_oc else k.mr) // 64, 1))
+    b.splits = min(ceil_div(TASKS, p.n * p.g * b.pblocks), max(b.panels * (k.nr if b.lanes_oc else k.mr) // 32, 1))
     b.packed = ceil_div((b.pc if b.lanes_oc else k.nr) * b.kc * k.size, 64) * 64
     b.y = b.pc * ceil_div(b.panels, b.splits) * (k.nr if b.lanes_oc else k.mr) * k.size
     # parts that see the same pixels do not each pack them
