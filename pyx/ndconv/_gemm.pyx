@@ -44,6 +44,7 @@ cdef struct Blocking:
     ptrdiff_t k, kc, kblocks           # length of the sum, of its blocks, their number
     ptrdiff_t icb                      # k runs over blocks of icb channels, in a block over taps, then over its channels
     ptrdiff_t pixels, pc, pblocks      # pixels of an image, of a task, tasks of an image
+    ptrdiff_t height, taller           # lanes of pixels: output channels of a panel; the first `taller` panels have one more
     ptrdiff_t panels, splits           # weight panels a group, parts they are dealt to
     ptrdiff_t packed, y                # bytes of a worker's scratch: packed pixels, results that y cannot take as they come
     ptrdiff_t common                   # bytes of packed pixels that all tasks share, if any
@@ -63,6 +64,7 @@ cdef Blocking blocking(const nd_problem *p, const nd_kernel_set *k) noexcept nog
     b.kblocks = ceil_div(b.k, b.kc)
     b.pixels = pixels_of(p)
     b.panels = panel_count(p, k)
+    b.height, b.taller = p.ocg // b.panels, p.ocg % b.panels
     # pixels: as many as the block holds, but enough tasks; whole vector panels or tiles
     step = k.mr if b.lanes_oc else k.nr
     b.pc = max(BLOCK_BYTES // (b.kc * k.size), step)
@@ -183,13 +185,14 @@ cdef void multiply_lanes_pixels(Forward *f, ptrdiff_t n, ptrdiff_t g, ptrdiff_t 
         for v in range(ceil_div(count, k.nr)):
             cols = min(k.nr, count - v * k.nr)
             pack_panel(f, g, pixel_at(&f.p, n * b.pixels + first + v * k.nr), cols, k0, kc, packed)
+            o = g * f.p.ocg + b.height * low + min(low, b.taller)
+            a = <const char *>f.job.w + size * ((g * b.panels + low) * b.k + k0) * k.mr
             for t in range(low, high):
-                o = split(f.p.ocg, b.panels, t)
-                m = split(f.p.ocg, b.panels, t + 1) - o
-                o += g * f.p.ocg
-                a = <const char *>f.job.w + size * ((g * b.panels + t) * b.k + k0) * k.mr
+                m = b.height + (t < b.taller)
                 k.gemm(&walk, m, cols, a, packed, y + size * (o * y_row + v * k.nr * y_col),
                        y_row, y_col, start_of(f, kb, ND_BIAS_ROW), <const char *>f.job.bias + size * o)
+                o += m
+                a += size * b.k * k.mr
     if not f.whole:
         for o in range(g * f.p.ocg + split(f.p.ocg, b.panels, low), g * f.p.ocg + split(f.p.ocg, b.panels, high)):
             scatter_row(&f.p, k, &f.y, o, pixel_at(&f.p, n * b.pixels + first), count, y + size * o * b.pc, 1)
@@ -270,7 +273,7 @@ cdef void multiply_lanes_oc(Forward *f, ptrdiff_t n, ptrdiff_t g, ptrdiff_t firs
                             char *scratch) noexcept nogil:
     cdef const nd_kernel_set *k = f.job.k
     cdef Blocking *b = &f.b
-    cdef ptrdiff_t size = k.size, kb, k0, kc, v, t, o, i, cols, low, high, tiles, y_row, y_col, zero_off = 0
+    cdef ptrdiff_t size = k.size, kb, k0, kc, v, t, o, i, m, cols, low, high, tiles, least, more, y_row, y_col, zero_off = 0
     cdef char *results = scratch + b.packed
     cdef const char *a = scratch
     cdef const char *w
@@ -278,6 +281,7 @@ cdef void multiply_lanes_oc(Forward *f, ptrdiff_t n, ptrdiff_t g, ptrdiff_t firs
     cdef nd_walk walk
     low, high = split(b.panels, b.splits, part), split(b.panels, b.splits, part + 1)
     tiles = ceil_div(count, k.mr)
+    least, more = count // tiles, count % tiles      # pixels of a tile, dealt out as split() does
     walk.runs, walk.a_off, walk.b_off, walk.b_k = 1, &zero_off, &zero_off, k.nr
     if f.whole:
         y, y_row, y_col = f.y.data + size * (n * f.y.n + first * f.y.w), f.y.w, f.y.c
@@ -300,11 +304,12 @@ cdef void multiply_lanes_oc(Forward *f, ptrdiff_t n, ptrdiff_t g, ptrdiff_t firs
             cols = min(k.nr, f.p.ocg - v * k.nr)
             o = g * f.p.ocg + v * k.nr
             w = <const char *>f.job.w + size * ((g * b.panels + v) * b.k + k0) * k.nr
+            i = 0
             for t in range(tiles):
-                i = split(count, tiles, t)
-                k.gemm(&walk, split(count, tiles, t + 1) - i, cols, a + size * i * walk.a_row, w,
-                       y + size * (i * y_row + o * y_col), y_row, y_col, start_of(f, kb, ND_BIAS_COLUMN),
-                       <const char *>f.job.bias + size * o)
+                m = least + (t < more)
+                k.gemm(&walk, m, cols, a + size * i * walk.a_row, w, y + size * (i * y_row + o * y_col), y_row, y_col,
+                       start_of(f, kb, ND_BIAS_COLUMN), <const char *>f.job.bias + size * o)
+                i += m
     if not f.whole:
         for o in range(g * f.p.ocg + low * k.nr, g * f.p.ocg + min(high * k.nr, f.p.ocg)):
             scatter_row(&f.p, k, &f.y, o, pixel_at(&f.p, n * b.pixels + first), count, y + size * o, y_row)
