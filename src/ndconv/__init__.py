@@ -1,7 +1,4 @@
 """ndconv: N-dimensional convolution and pooling for NumPy at the speed of the machine."""
-from importlib.metadata import PackageNotFoundError as _NotInstalled
-from importlib.metadata import version as _version
-
 from ndconv.conv import (
     Gradients,
     conv,
@@ -20,14 +17,20 @@ from ndconv.pool import avg_pool, avg_pool_backward, global_pool, global_pool_ba
 from ndconv.runtime import clear_caches, get_isa, get_num_threads, isas, num_threads, set_isa, set_num_threads, show_config
 from ndconv.select import MethodNotApplicable
 
-try:
-    __version__ = _version("ndconv")
-except _NotInstalled:  # imported from a source tree
-    __version__ = "0+source"
-
 __all__ = [
     "Gradients", "MethodNotApplicable", "Plan", "avg_pool", "avg_pool_backward", "clear_caches", "conv", "conv1d", "conv2d",
     "conv3d", "conv_backward", "conv_input_grad", "conv_weight_grad", "explain", "get_isa", "get_num_threads", "global_pool",
     "global_pool_backward", "isas", "max_pool", "max_pool_backward", "methods", "num_threads", "plan_conv", "set_isa",
     "set_num_threads", "show_config",
 ]
+
+
+def __getattr__(name):
+    """The version, looked up when it is asked for: importlib.metadata takes longer to import than all of the rest."""
+    if name != "__version__":
+        raise AttributeError(f"module 'ndconv' has no attribute {name!r}")
+    from importlib.metadata import PackageNotFoundError, version
+    try:
+        return version("ndconv")
+    except PackageNotFoundError:  # imported from a source tree
+        return "0+source"
