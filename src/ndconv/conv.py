@@ -3,7 +3,7 @@ from collections import namedtuple
 
 import numpy as np
 
-from ndconv import select
+from ndconv import border, select
 from ndconv._plan import run_bias_grad, run_weight_grad
 from ndconv._runtime import get_num_threads
 from ndconv.plan import build_plan, cached_choice, cached_plan, cached_problem, check_dtype, check_options, make_problem
@@ -15,13 +15,13 @@ Gradients.__doc__ = "Gradients of a convolution with respect to its input, weigh
 _ndarray = np.ndarray
 
 
-def conv(x, w, bias=None, *, stride=1, padding=0, dilation=1, groups=1, flip=False, layout=None, weight_layout=None,
-         method="auto", accuracy="fast", workspace_limit=None, threads=None, out=None):
+def conv(x, w, bias=None, *, stride=1, padding=0, padding_mode="zeros", padding_value=0.0, dilation=1, groups=1, flip=False,
+         layout=None, weight_layout=None, method="auto", accuracy="fast", workspace_limit=None, threads=None, out=None):
     """Convolution of images, signals or volumes with a bank of kernels.
 
     ``y[n, o, i] = bias[o] + sum over c, t of x[n, c, i*stride + t*dilation - padding] * w[o, c, t]`` for positions i and
-    taps t with one index per spatial axis; x counts as zero outside its extents. With groups, output channel o sees the
-    input channels of its own group only.
+    taps t with one index per spatial axis; x counts as zero outside its extents unless padding_mode says otherwise. With groups,
+    output channel o sees the input channels of its own group only.
 
     Parameters
     ----------
@@ -34,6 +34,9 @@ def conv(x, w, bias=None, *, stride=1, padding=0, dilation=1, groups=1, flip=Fal
     padding : int, one int or (before, after) pair per axis, or a name
         "valid" (none), "same" or "same_upper" (ceil(x / stride) positions, odd remainder after), "same_lower" (before),
         "full" (every overlap), "causal" (all before). Negative numbers crop.
+    padding_mode : "zeros", "constant" (padding_value), "edge", "reflect", "symmetric" or "wrap", as numpy.pad has them, or one
+        per axis. Any amount of padding; no padded copy of x is made. A constant is padded after the other modes, zeros last.
+    padding_value : number
     groups : int dividing ic and oc
     flip : bool
         False is cross-correlation, as in neural networks; True rotates the kernel (the mathematical convolution).
@@ -72,11 +75,77 @@ def conv(x, w, bias=None, *, stride=1, padding=0, dilation=1, groups=1, flip=Fal
         w = np.asarray(w)
     if weight_layout is not None:
         w = _kernel_first(w, weight_layout)
+    if padding_mode != "zeros":
+        geometry = dict(stride=stride, dilation=dilation, groups=groups, flip=flip, layout=layout)
+        options = check_options(method, accuracy, workspace_limit, threads)
+        return _conv_bordered(x, w, bias, padding, padding_mode, padding_value, geometry, options, out)
     plan = _plan_of("forward", x, x.shape, w.shape, w.dtype, stride, padding, dilation, groups, flip, layout, method, accuracy,
                     workspace_limit, threads)
     if bias is not None:
         bias = _check_bias(bias, w.shape[0], plan.dtype)
     return plan.run_with(x, w, bias, out)
+
+
+def _conv_bordered(x, w, bias, padding, mode, value, geometry, options, out):
+    """conv with other padding than zeros: the boxes of ndconv.border, each by conv itself."""
+    problem, batched, last = _bordered_problem(x.shape, w.shape, check_dtype(x.dtype, "x"), padding, geometry)
+    boxes = border.boxes_of(problem, border.check_modes(mode, problem.rank, value))
+
+    def run(part, padding, to):
+        conv(part, w, bias, padding=padding, out=to, **geometry, **options)
+
+    y = _new_like(x, _result_shape(problem, batched, last), geometry["layout"], batched, out, x, w, bias)
+    border.convolve_boxes(run, boxes, x, y, batched + (not last), value)
+    return _result(y, out)
+
+
+def _input_grad_bordered(dy, w, x_shape, padding, mode, value, geometry, options, out):
+    """conv_input_grad with other padding than zeros."""
+    problem, batched, last = _bordered_problem(_check_shape(x_shape, "x_shape"), w.shape, check_dtype(dy.dtype, "dy"), padding,
+                                               geometry)
+    boxes = border.boxes_of(problem, border.check_modes(mode, problem.rank, value))
+    _check_gradient(dy, problem, batched, last)
+
+    def run(part, shape, padding, to):
+        return conv_input_grad(part, w, shape, padding=padding, out=to, **geometry, **options)
+
+    dx = _new_like(dy, tuple(x_shape), geometry["layout"], batched, out, dy, w)
+    border.gather_input_grad(run, boxes, dy, dx, batched + (not last))
+    return _result(dx, out)
+
+
+def _weight_grad_bordered(dy, x, problem, first, mode, value, geometry, options, out):
+    """conv_weight_grad with other padding than zeros; `problem` is checked against dy and x."""
+    boxes = border.boxes_of(problem, border.check_modes(mode, problem.rank, value))
+    w_shape = (problem.oc, problem.ic // problem.g) + problem.k[3 - problem.rank:]
+    check_out(out, w_shape, problem.dtype)
+
+    def run(part, inputs, padding):
+        return conv_weight_grad(part, inputs, w_shape, padding=padding, **geometry, **options)
+
+    return _result(border.sum_weight_grad(run, boxes, dy, x, first, value), out)
+
+
+def _bordered_problem(x_shape, w_shape, dtype, padding, geometry):
+    return _cached(cached_problem, "forward", x_shape, w_shape, dtype, geometry["stride"], padding, geometry["dilation"],
+                   geometry["groups"], geometry["flip"], geometry["layout"], None)
+
+
+def _new_like(a, shape, layout, batched, out, *inputs):
+    """The checked `out` if no input overlaps it, else a new array whose memory keeps channels together if that of `a` does."""
+    check_out(out, shape, a.dtype)
+    if out is not None and not any(np.may_share_memory(out, b) for b in inputs if b is not None):
+        return out
+    if (layout is None or layout[-1] != "C") and _memory_lanes(a, layout, batched):
+        return np.moveaxis(np.empty((*shape[:batched], *shape[batched + 1:], shape[batched]), a.dtype), -1, batched)
+    return np.empty(shape, a.dtype)
+
+
+def _result(y, out):
+    if out is None or y is out:
+        return y
+    out[...] = y
+    return out
 
 
 def _conv_of_rank(rank):
@@ -99,8 +168,8 @@ def _conv_of_rank(rank):
 conv1d, conv2d, conv3d = map(_conv_of_rank, (1, 2, 3))
 
 
-def conv_input_grad(dy, w, x_shape, *, stride=1, padding=0, dilation=1, groups=1, flip=False, layout=None, method="auto",
-                    accuracy="fast", workspace_limit=None, threads=None, out=None):
+def conv_input_grad(dy, w, x_shape, *, stride=1, padding=0, padding_mode="zeros", padding_value=0.0, dilation=1, groups=1,
+                    flip=False, layout=None, method="auto", accuracy="fast", workspace_limit=None, threads=None, out=None):
     """Gradient of a convolution with respect to its input.
 
     ``dx[n, c, j] = sum over o, i, t with i*stride + t*dilation - padding == j of dy[n, o, i] * w[o, c, t]``.
@@ -115,13 +184,17 @@ def conv_input_grad(dy, w, x_shape, *, stride=1, padding=0, dilation=1, groups=1
            [1., 2., 1.]])
     """
     dy, w = np.asarray(dy), np.asarray(w)
+    if padding_mode != "zeros":
+        geometry = dict(stride=stride, dilation=dilation, groups=groups, flip=flip, layout=layout)
+        options = check_options(method, accuracy, workspace_limit, threads)
+        return _input_grad_bordered(dy, w, x_shape, padding, padding_mode, padding_value, geometry, options, out)
     plan = _plan_of("input_grad", dy, _check_shape(x_shape, "x_shape"), w.shape, w.dtype, stride, padding, dilation, groups,
                     flip, layout, method, accuracy, workspace_limit, threads)
     return plan.run_with(dy, w, None, out)
 
 
-def conv_weight_grad(dy, x, w_shape, *, stride=1, padding=0, dilation=1, groups=1, flip=False, layout=None, method="auto",
-                     accuracy="fast", workspace_limit=None, threads=None, out=None):
+def conv_weight_grad(dy, x, w_shape, *, stride=1, padding=0, padding_mode="zeros", padding_value=0.0, dilation=1, groups=1,
+                     flip=False, layout=None, method="auto", accuracy="fast", workspace_limit=None, threads=None, out=None):
     """Gradient of a convolution with respect to its weights.
 
     ``dw[o, c, t] = sum over n, i of dy[n, o, i] * x[n, c, i*stride + t*dilation - padding]``, shape (oc, ic/groups, *kernel).
@@ -135,9 +208,11 @@ def conv_weight_grad(dy, x, w_shape, *, stride=1, padding=0, dilation=1, groups=
     """
     dy, x = np.asarray(dy), np.asarray(x)
     options = check_options(method, accuracy, workspace_limit, threads)
-    problem, batched, last = _gradient_problem(dy, x, _check_shape(w_shape, "w_shape"), stride=stride, padding=padding,
-                                               dilation=dilation, groups=groups, flip=flip, layout=layout)
-    _check_out(out, w_shape, problem.dtype)
+    geometry = dict(stride=stride, dilation=dilation, groups=groups, flip=flip, layout=layout)
+    problem, batched, last = _gradient_problem(dy, x, _check_shape(w_shape, "w_shape"), padding=padding, **geometry)
+    if padding_mode != "zeros":
+        return _weight_grad_bordered(dy, x, problem, batched + (not last), padding_mode, padding_value, geometry, options, out)
+    check_out(out, w_shape, problem.dtype)
     result = np.empty(w_shape, problem.dtype)
     if result.size == 0 or 0 in (problem.n, *problem.x):
         result[...] = 0
@@ -160,11 +235,19 @@ def _gradient_problem(dy, x, w_shape, *, stride=1, padding=0, dilation=1, groups
     lanes = _memory_lanes(dy, layout, dy.ndim == len(w_shape)) if layout is None or isinstance(layout, str) else None
     problem, batched, last = _cached(cached_problem, "weight_grad", x.shape, w_shape, dtype, stride, padding, dilation, groups,
                                      flip, layout, lanes)
-    spatial = problem.y[3 - problem.rank:]
-    shape = ((problem.n,) if batched else ()) + ((*spatial, problem.oc) if last else (problem.oc, *spatial))
-    if dy.shape != shape:
-        raise ValueError(f"dy must have the shape of the forward result, {shape}; got {dy.shape}")
+    _check_gradient(dy, problem, batched, last)
     return problem, batched, last
+
+
+def _check_gradient(dy, problem, batched, last):
+    if dy.shape != _result_shape(problem, batched, last):
+        raise ValueError(f"dy must have the shape of the forward result, {_result_shape(problem, batched, last)}; got {dy.shape}")
+
+
+def _result_shape(problem, batched, last):
+    """Of y, in the layout."""
+    spatial, oc = problem.y[3 - problem.rank:], (problem.oc,)
+    return (problem.n,) * batched + (spatial + oc if last else oc + spatial)
 
 
 def conv_backward(dy, x, w, *, wrt=("x", "w", "b"), **options):
@@ -302,7 +385,7 @@ def _check_bias(bias, oc, dtype):
     return np.require(bias, dtype, ["C", "A"])
 
 
-def _check_out(out, shape, dtype):
+def check_out(out, shape, dtype):
     if out is None:
         return
     if not isinstance(out, np.ndarray):

@@ -1,0 +1,148 @@
+"""Padding with other than zeros: every mode and method against the definition on an array that numpy.pad padded."""
+import itertools
+
+import numpy as np
+import pytest
+from cases import Conv, pairs, to_layout
+from checks import EXACT_METHODS, assert_elementwise, assert_near_integers, compute, data
+
+import ndconv as nd
+from ndconv import reference
+from ndconv.border import MODES, index_map
+
+PADDED = ("constant", "edge", "reflect", "symmetric", "wrap")
+VALUE = 3
+
+CASES = (
+    Conv("3x3", 2, 3, 4, (7, 9), (3, 3), 1, 1),
+    Conv("even-asymmetric", 1, 2, 3, (6, 5), (4, 2), 1, ((0, 3), (2, 0))),
+    Conv("stride-dilation", 1, 3, 2, (11, 12), (3, 2), (2, 3), (4, 3), (2, 1)),
+    Conv("wider-than-the-array", 1, 2, 2, (3, 4), (3, 3), 1, ((7, 9), (4, 13))),
+    Conv("kernel-larger", 1, 1, 2, (4, 3), (7, 9), 1, (3, 4)),
+    Conv("crop", 1, 2, 2, (9, 8), (3, 3), 1, ((-2, 3), (2, -1))),
+    Conv("one-cell", 1, 2, 2, (1, 1), (3, 3), 1, 2),
+    Conv("groups-flip", 2, 4, 6, (8, 7), (3, 5), 1, (1, 2), groups=2, flip=True),
+    Conv("depthwise", 1, 5, 5, (9, 10), (5, 5), 1, 2, groups=5),
+    Conv("1d", 2, 3, 4, (23,), (5,), 2, ((3, 4),)),
+    Conv("3d", 1, 2, 3, (4, 5, 6), (3, 2, 3), 1, ((1, 2), (0, 1), (2, 1))),
+)
+# modes of the axes, and one mode for all
+MIXED = [modes for modes in itertools.product(MODES, MODES) if len(set(modes)) > 1]
+
+
+def padded(x, padding, modes):
+    """x as numpy.pad pads it: one axis at a time, constants after the other modes and zeros last; then crops."""
+    before, after = np.transpose(pairs(padding, x.ndim - 2))
+    for axis in sorted(range(x.ndim - 2), key=lambda a: ("constant", "zeros").index(modes[a]) if modes[a][0] in "cz" else -1):
+        width = [(0, 0)] * x.ndim
+        width[axis + 2] = max(before[axis], 0), max(after[axis], 0)
+        constant = {"zeros": 0, "constant": VALUE}.get(modes[axis])
+        x = np.pad(x, width, modes[axis]) if constant is None else np.pad(x, width, constant_values=constant)
+    crops = [slice(max(-lo, 0), size - max(-hi, 0)) for lo, hi, size in zip(before, after, x.shape[2:])]
+    return x[(..., *crops)]
+
+
+def define(of, case, modes, arrays):
+    """y, or the gradient by x or w, by the definition. The gradient by x is the linear map's transpose, column by column."""
+    x, w, b, dy = (a.astype(np.float64) for a in arrays)
+    geometry = case.normalised | dict(pads=None)
+    if of == "y":
+        return reference.conv(padded(x, case.padding, modes), w, b, **geometry)
+    if of == "w":
+        return reference.conv_weight_grad(dy, padded(x, case.padding, modes), w.shape, **geometry)
+    cells = np.arange(x.size, dtype=np.float64).reshape(x.shape) + VALUE + 1
+    source = padded(cells, case.padding, modes)      # the cell that each padded cell comes from; constants are below them
+    dxp = reference.conv_input_grad(dy, w, source.shape, **geometry)
+    inside = source > VALUE
+    dx = np.zeros(x.size)
+    np.add.at(dx, (source[inside] - VALUE - 1).astype(int), dxp[inside])
+    return dx.reshape(x.shape)
+
+
+def options(modes):
+    return dict(padding_mode=modes if len(set(modes)) > 1 else modes[0], padding_value=VALUE)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
+@pytest.mark.parametrize("mode", PADDED)
+@pytest.mark.parametrize("of", ("y", "x", "w"))
+def test_every_mode(case, mode, of, method):
+    modes = (mode,) * case.rank
+    for dtype in ("float32", "float64"):
+        arrays = data(case, dtype, True)
+        want = define(of, case, modes, arrays)
+        for layout in case.layouts:
+            try:
+                got = compute(case, arrays, of, layout, method=method, **options(modes))
+            except nd.MethodNotApplicable:
+                continue
+            assert got.dtype == dtype
+            assert_near_integers(got, want, method, f"{dtype} {layout}")
+
+
+@pytest.mark.parametrize("modes", MIXED, ids="-".join)
+@pytest.mark.parametrize("of", ("y", "x", "w"))
+def test_a_mode_for_each_axis(modes, of):
+    for case in CASES[:4]:
+        arrays = data(case, "float64", True)
+        assert_near_integers(compute(case, arrays, of, **options(modes)), define(of, case, modes, arrays), None, case.name)
+
+
+@pytest.mark.parametrize("method", EXACT_METHODS)
+def test_within_the_elementwise_bound(method):
+    case, modes = CASES[1], ("reflect", "wrap")
+    x, w, b, dy = data(case, "float32", False)
+    absolute = define("y", case, modes, [abs(a) for a in (x, w, b, dy)])
+    got = compute(case, (x, w, b, dy), method=method, **options(modes))
+    assert_elementwise(got, define("y", case, modes, (x, w, b, dy)), absolute, case.terms["y"], method)
+
+
+@pytest.mark.parametrize("mode", PADDED)
+def test_index_map_is_numpys(mode):
+    for size, lo, hi in itertools.product((1, 2, 5), (0, 1, 4, 17), (0, 3, 11)):
+        want = np.pad(np.arange(size), (lo, hi), mode, **({"constant_values": -1} if mode == "constant" else {}))
+        assert index_map(mode, size, -lo, lo + size + hi).tolist() == want.tolist()
+
+
+def test_threads_and_memory_order_do_not_change_bits():
+    x, w, b, _ = data(CASES[0], "float32", False)
+    y = nd.conv(x, w, b, padding=1, padding_mode="wrap")
+    turned = np.moveaxis(to_layout(x, "NHWC"), -1, 1)
+    z = nd.conv(turned, w, b, padding=1, padding_mode="wrap", threads=1)
+    assert z.strides[1] == z.itemsize, "the result's memory follows the input's"
+    np.testing.assert_allclose(y, z, rtol=1e-5, atol=1e-5)
+    assert (nd.conv(x, w, b, padding=1, padding_mode="wrap", threads=2) == nd.conv(x, w, b, padding=1, padding_mode="wrap",
+                                                                                 threads=1)).all()
+
+
+def test_out_may_overlap_the_input():
+    x, w = np.arange(40.0).reshape(1, 1, 5, 8), np.ones((1, 1, 3, 3))
+    want = nd.conv(x, w, padding=1, padding_mode="edge")
+    assert nd.conv(x, w, padding=1, padding_mode="edge", out=x) is x
+    assert (x == want).all()
+
+
+def test_a_nan_reaches_its_own_windows_through_the_border(method):
+    x, w = np.ones((1, 1, 8, 8)), np.ones((1, 1, 3, 3))
+    x[0, 0, 0, 3] = np.nan
+    y = nd.conv(x, w, padding=1, padding_mode="wrap", method="auto" if method not in nd.methods(x.shape, w.shape) else method)
+    rows, columns = np.nonzero(np.isnan(y[0, 0]))
+    assert sorted(set(rows)) == [0, 1, 7] and sorted(set(columns)) == [2, 3, 4] and len(rows) == 9
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (dict(padding_mode="mirror"), "padding_mode must be one of zeros"),
+    (dict(padding_mode=("edge",)), "2 of them"),
+    (dict(padding_mode=None), "padding_mode must be a string"),
+    (dict(padding_mode="constant", padding_value="1"), "padding_value must be a number"),
+])
+def test_errors(arguments, message):
+    out = np.zeros((1, 1, 4, 4))
+    with pytest.raises((ValueError, TypeError), match=message):
+        nd.conv(np.ones((1, 1, 4, 4)), np.ones((1, 1, 3, 3)), padding=1, out=out, **arguments)
+    assert not out.any()
+
+
+def test_nothing_to_repeat():
+    with pytest.raises(ValueError, match="nothing to repeat"):
+        nd.conv(np.ones((1, 1, 0, 4)), np.ones((1, 1, 1, 1)), padding=1, padding_mode="edge")
