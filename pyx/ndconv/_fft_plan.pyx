@@ -210,27 +210,24 @@ cdef ptrdiff_t set_radices(nd_axis *axis) noexcept nogil:
         factors += (axis.radix[r] - 1) * block
     return factors
 
-cdef ptrdiff_t frequency(const nd_axis *axis, ptrdiff_t place) noexcept nogil:
-    """The frequency that the passes leave at a place: each pass puts the residues by its radix into its blocks."""
-    cdef ptrdiff_t f = 0, weight = 1, block = axis.n
-    cdef int i = 0
-    while block > 1:
-        block //= axis.radix[i]
-        f += place // block * weight
-        place %= block
-        weight *= axis.radix[i]
-        i += 1
-    return f
-
-cdef ptrdiff_t place_of(const nd_axis *axis, ptrdiff_t f) noexcept nogil:
-    cdef ptrdiff_t place = 0, block = axis.n
-    cdef int i = 0
-    while block > 1:
-        block //= axis.radix[i]
-        place += f % axis.radix[i] * block
-        f //= axis.radix[i]
-        i += 1
-    return place
+cdef void build_order(const nd_axis *axis, int32_t *frequency, int32_t *place) noexcept nogil:
+    """The frequency that the passes leave at each place, and the place of each: every pass puts the residues by its radix into
+    its blocks. Digits are added from the smallest blocks up, so that no place is ever divided."""
+    cdef ptrdiff_t block = 1, weight = axis.n, i, q
+    cdef int last = 0
+    while weight > 1:
+        weight //= axis.radix[last]
+        last += 1
+    frequency[0], weight = 0, axis.n
+    while block < axis.n:
+        last -= 1
+        weight //= axis.radix[last]
+        for q in range(1, axis.radix[last]):
+            for i in range(block):
+                frequency[q * block + i] = frequency[i] + <int32_t>(q * weight)
+        block *= axis.radix[last]
+    for i in range(axis.n):
+        place[frequency[i]] = <int32_t>i
 
 cdef void turn(ptrdiff_t i, ptrdiff_t n, double *re, double *im) noexcept nogil:
     """exp(-2 pi i / n), 0 <= i < n, by the sine and cosine of an angle of at most pi/4."""
@@ -247,14 +244,49 @@ cdef inline void put(const nd_kernel_set *k, char *to, ptrdiff_t i, double re, d
     else:
         (<double *>to)[2 * i], (<double *>to)[2 * i + 1] = re, im
 
+# The roots exp(-2 pi i j / n) of unity as products of two: low[j % 2^shift] * high[j / 2^shift], complex doubles. Two sines
+# a root took longer than the transforms.
+cdef struct Roots:
+    int shift
+    double *low
+    double *high
+
+cdef int shift_of(ptrdiff_t n) noexcept nogil:
+    cdef int shift = 4
+    while (n >> shift) >> shift:
+        shift += 1
+    return shift
+
+cdef ptrdiff_t roots_bytes(ptrdiff_t n) noexcept nogil:
+    return whole_lines(16 * ((<ptrdiff_t>1 << shift_of(n)) + (n >> shift_of(n)) + 1))
+
+cdef void build_roots(Roots *r, ptrdiff_t n, char *at) noexcept nogil:
+    cdef ptrdiff_t i
+    r.shift = shift_of(n)
+    r.low = <double *>at
+    r.high = r.low + (2 << r.shift)
+    for i in range(min(<ptrdiff_t>1 << r.shift, n)):
+        turn(i, n, &r.low[2 * i], &r.low[2 * i + 1])
+    for i in range((n - 1 >> r.shift) + 1):
+        turn(i << r.shift, n, &r.high[2 * i], &r.high[2 * i + 1])
+
+cdef inline void put_root(const nd_kernel_set *k, const Roots *r, ptrdiff_t j, char *to, ptrdiff_t i) noexcept nogil:
+    cdef const double *a = r.low + 2 * (j & ((<ptrdiff_t>1 << r.shift) - 1))
+    cdef const double *b = r.high + 2 * (j >> r.shift)
+    put(k, to, i, a[0] * b[0] - a[1] * b[1], a[0] * b[1] + a[1] * b[0])
+
 cdef ptrdiff_t tables_bytes(const Tiling *t, const nd_kernel_set *k) noexcept nogil:
     cdef nd_axis axis
     cdef ptrdiff_t size = whole_lines(t.pairs * 2 * <ptrdiff_t>sizeof(int32_t)) + whole_lines(t.pairs * 2 * k.size)
     cdef int a
     for a in range(3):
         axis.n = t.side[a].n
-        size += whole_lines(set_radices(&axis) * 2 * k.size)
+        size += whole_lines(set_radices(&axis) * 2 * k.size) + desk_bytes(t, a)
     return size
+
+cdef ptrdiff_t desk_bytes(const Tiling *t, int axis) noexcept nogil:
+    """What it takes to build an axis' part of the tables: its order both ways, and its roots (those of t along w)."""
+    return whole_lines(2 * t.side[axis].n * <ptrdiff_t>sizeof(int32_t)) + roots_bytes(t.side[axis].t)
 
 cdef void open_tables(const Tiling *t, const nd_kernel_set *k, const char *at, Tables *tables) noexcept nogil:
     cdef int a
@@ -269,56 +301,70 @@ cdef struct Build:
     const Tiling *t
     const nd_kernel_set *k
     Tables tables
+    int32_t *frequency[3]
+    int32_t *place[3]
+    Roots roots[3]
 
 cdef void build_tables(const Tiling *t, const nd_kernel_set *k, char *to, int threads) noexcept nogil:
     cdef Build b
+    cdef char *desk = to + tables_bytes(t, k)
+    cdef int a
     b.t, b.k = t, k
     open_tables(t, k, to, &b.tables)
-    parallel_for(4, 1 if t.pairs > 4096 else 4, threads, build_body, &b)
+    for a in range(3):
+        desk -= desk_bytes(t, a)
+        b.frequency[a] = <int32_t *>desk
+        b.place[a] = b.frequency[a] + t.side[a].n
+        build_order(&b.tables.axis[a], b.frequency[a], b.place[a])
+        build_roots(&b.roots[a], t.side[a].t, desk + whole_lines(2 * t.side[a].n * <ptrdiff_t>sizeof(int32_t)))
+    parallel_for(4, 1 if t.pairs > 8192 else 4, threads, build_body, &b)
 
 cdef void build_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
     cdef Build *b = <Build *>context
     cdef ptrdiff_t i
     for i in range(begin, end):
         if i < 3:
-            build_factors(b.k, &b.tables.axis[i])
+            build_factors(b, <int>i)
         else:
             build_pairs(b)
 
-cdef void build_factors(const nd_kernel_set *k, const nd_axis *axis) noexcept nogil:
+cdef void build_factors(Build *b, int a) noexcept nogil:
+    cdef const nd_axis *axis = &b.tables.axis[a]
     cdef char *to = <char *>axis.factors
-    cdef ptrdiff_t block = axis.n, m, j, q, r, i = 0
-    cdef double re, im
+    cdef ptrdiff_t block = axis.n, m, j, q, r, i = 0, step = b.t.side[a].t // axis.n
     cdef int level = 0
     while block > 1:
         r = axis.radix[level]
         m = block // r
         for j in range(m):
             for q in range(1, r):
-                turn(j * q, block, &re, &im)
-                put(k, to, i, re, im)
+                put_root(b.k, &b.roots[a], j * q * step, to, i)
                 i += 1
+        step *= r
         block = m
         level += 1
 
 cdef void build_pairs(Build *b) noexcept nogil:
     """The points f and -f of each pair, and exp(-pi i f / M) at the column frequency of the first."""
     cdef const Tiling *t = b.t
-    cdef nd_axis *axis = b.tables.axis
     cdef int32_t *pairs = <int32_t *>b.tables.pairs
-    cdef ptrdiff_t i = 0, d, h, w, f, other_d, other_h, this, other
-    cdef double re, im
+    cdef char *turns = <char *>b.tables.turns
+    cdef ptrdiff_t i = 0, d, h, w, f, row, other_row, this, other
     for d in range(t.side[0].n):
-        other_d = place_of(&axis[0], (axis[0].n - frequency(&axis[0], d)) % axis[0].n)
         for h in range(t.side[1].n):
-            other_h = place_of(&axis[1], (axis[1].n - frequency(&axis[1], h)) % axis[1].n)
+            row = d * t.plane + h * t.pitch
+            other_row = opposite(b, 0, d) * t.plane + opposite(b, 1, h) * t.pitch
+            if row > other_row:
+                continue
             for w in range(t.side[2].n):
-                f = frequency(&axis[2], w)
-                this = d * t.plane + h * t.pitch + w
-                other = other_d * t.plane + other_h * t.pitch + place_of(&axis[2], (axis[2].n - f) % axis[2].n)
+                this, other = row + w, other_row + opposite(b, 2, w)
                 if this > other:
                     continue
-                turn(f, 2 * axis[2].n, &re, &im)
-                put(b.k, <char *>b.tables.turns, i, re, im)
+                put_root(b.k, &b.roots[2], b.frequency[2][w], turns, i)
                 pairs[2 * i], pairs[2 * i + 1] = <int32_t>this, <int32_t>other
                 i += 1
+
+cdef inline ptrdiff_t opposite(const Build *b, int axis, ptrdiff_t place) noexcept nogil:
+    """The place of the frequency -f where f is at `place`."""
+    cdef ptrdiff_t f = b.frequency[axis][place]
+    return b.place[axis][b.t.side[axis].n - f if f else 0]
