@@ -23,6 +23,7 @@ void *sharp_numbers(ptrdiff_t n, int dtype);
 void expect(int ok, const char *kernel, int dtype, ptrdiff_t m, ptrdiff_t n, int mode);
 int count_failures(void);
 
+void check_finish(const struct nd_kernel_set *k, int dtype);
 void check_fft(const struct nd_kernel_set *k, int dtype);
 void check_fft_rows(const struct nd_kernel_set *k, int dtype);
 void check_pool(const struct nd_kernel_set *k, int dtype);

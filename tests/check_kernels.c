@@ -1,6 +1,6 @@
 /* Checks every kernel of one instruction set's table against plain loops, for tests/test_kernels.py, which
  * has the list of files. Here: the general kernels, and main(). check.c has what the files share; the others
- * have the Fourier transforms and pooling. */
+ * have activations, the Fourier transforms and pooling. */
 #include "check.h"
 #include <stdio.h>
 
@@ -139,6 +139,7 @@ int main(void)
             if (n <= k->nr)
                 check_taps(k, dtype, n);
         }
+        check_finish(k, dtype);
         check_fft(k, dtype);
         check_fft_rows(k, dtype);
         check_pool(k, dtype);

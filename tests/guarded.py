@@ -123,6 +123,8 @@ def guard_conv(journal, case, layout, method, dtype, place):
     options = case.options | dict(layout=layout, method=method, threads=1)
     calls = {
         "conv": (lambda x, w, b, out: nd.conv(x, w, b, out=out, **options), (x, w, b), dy),
+        "finished": (lambda x, w, residual, out: nd.conv(x, w, residual=residual, activation="relu", out=out, **options),
+                     (x, w, dy), dy),
         "plan": (lambda x, w, b, out: nd.plan_conv(shape, w, b, dtype=dtype, **options)(x, out=out), (x, w, b), dy),
         "input grad": (lambda dy, w, out: nd.conv_input_grad(dy, w, shape, out=out, **options), (dy, w), x),
         "weight grad": (lambda dy, x, out: nd.conv_weight_grad(dy, x, w.shape, out=out, **options), (dy, x), w),

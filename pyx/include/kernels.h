@@ -21,6 +21,9 @@ struct nd_walk {
 /* What a tile's sums start from. */
 enum nd_start { ND_ZERO, ND_ADD, ND_BIAS_ROW, ND_BIAS_COLUMN };
 
+/* What is done to a result before it is left: low is the slope of leaky_relu, low and high are the bounds of clip. */
+enum nd_activation { ND_NONE, ND_RELU, ND_LEAKY_RELU, ND_SIGMOID, ND_TANH, ND_SILU, ND_CLIP };
+
 /* A Fourier transform of n points along one axis: the radix of each pass, largest block first, and for each pass of
  * blocks of r*m points the r-1 complex factors exp(-2 pi i j q / (r m)), 1 <= q < r, of every 0 <= j < m. */
 enum { ND_PASSES = 40 };
@@ -72,6 +75,9 @@ struct nd_kernel_set {
     void (*scatter)(void *to, ptrdiff_t to_step, const void *from, ptrdiff_t from_step, ptrdiff_t n);
     /* to[i*step] += from[i] for i < n */
     void (*add)(void *to, ptrdiff_t step, const void *from, ptrdiff_t n);
+    /* y[i*y_step] = activation(y[i*y_step] + residual[i*r_step]), i < n; residual NULL: none */
+    void (*finish)(void *y, ptrdiff_t y_step, const void *residual, ptrdiff_t r_step, ptrdiff_t n, int activation, double low,
+                   double high);
     /* the sum of from[i*step], i < n, accumulated in double */
     double (*sum)(const void *from, ptrdiff_t n, ptrdiff_t step);
     /* sums[j] += from[i*row + j] over i < m, for j < n <= 16 */

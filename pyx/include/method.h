@@ -6,7 +6,10 @@
 #include "kernels.h"
 
 /* One run of a method. workspace has the bytes that the method asked for, 64-byte aligned; bias is a
- * contiguous [g*ocg] or NULL; a method allocates nothing. */
+ * contiguous [g*ocg] or NULL; a method allocates nothing.
+ *
+ * forward: y = activation(convolution + bias + residual). A method stores convolution + bias, and calls finish_pixels
+ * (pyx/ndconv/_pack.pyx) on every part of y soon after its last store, while it is in L1 or L2. */
 struct nd_job {
     const struct nd_problem *p;
     const struct nd_kernel_set *k;
@@ -14,6 +17,9 @@ struct nd_job {
     struct nd_array x, y;            /* weight_grad: y is dy */
     const void *w;                   /* forward: the prepared weights, 64-byte aligned */
     const void *bias;
+    struct nd_array residual;        /* of y's extents; data NULL: none */
+    int activation;                  /* enum nd_activation, */
+    double low, high;                /* and its numbers */
     struct nd_weights dw;            /* weight_grad: the result */
     char *workspace;
 };

@@ -9,6 +9,7 @@
 #include "../simd/gnu.h"
 #include "pack.h"
 #include "gemm.h"
+#include "finish.h"
 #include "peak.h"
 #include "fft.h"
 #include "fft_spectrum.h"
@@ -30,6 +31,7 @@ static const struct nd_kernel_set NAME(set) = {
     .pad = NAME(pad),
     .scatter = NAME(scatter),
     .add = NAME(add),
+    .finish = NAME(finish),
     .sum = NAME(sum),
     .sum_columns = NAME(sum_columns),
     .fft = NAME(fft),

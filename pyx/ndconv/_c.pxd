@@ -26,6 +26,14 @@ cdef extern from "kernels.h" nogil:
         ND_ADD
         ND_BIAS_ROW
         ND_BIAS_COLUMN
+    enum:
+        ND_NONE
+        ND_RELU
+        ND_LEAKY_RELU
+        ND_SIGMOID
+        ND_TANH
+        ND_SILU
+        ND_CLIP
     struct nd_axis:
         ptrdiff_t n
         const void *factors
@@ -55,6 +63,8 @@ cdef extern from "kernels.h" nogil:
                     ptrdiff_t high) noexcept nogil
         void (*scatter)(void *to, ptrdiff_t to_step, const void *src, ptrdiff_t from_step, ptrdiff_t n) noexcept nogil
         void (*add)(void *to, ptrdiff_t step, const void *src, ptrdiff_t n) noexcept nogil
+        void (*finish)(void *y, ptrdiff_t y_step, const void *residual, ptrdiff_t r_step, ptrdiff_t n, int activation, double low,
+                       double high) noexcept nogil
         double (*sum)(const void *src, ptrdiff_t n, ptrdiff_t step) noexcept nogil
         void (*sum_columns)(double *sums, const void *src, ptrdiff_t m, ptrdiff_t n, ptrdiff_t row) noexcept nogil
         void (*fft)(const nd_axis *axis, void *z, ptrdiff_t unit, ptrdiff_t rows, ptrdiff_t row, ptrdiff_t inner,
@@ -112,6 +122,9 @@ cdef extern from "method.h" nogil:
         nd_array x, y
         const void *w
         const void *bias
+        nd_array residual
+        int activation
+        double low, high
         nd_weights dw
         char *workspace
     struct nd_sizes:

@@ -29,8 +29,8 @@ from libc.string cimport memset
 from ndconv._c cimport (ND_ADD, ND_BIAS_COLUMN, ND_BIAS_ROW, ND_ZERO, nd_array, nd_job, nd_kernel_set,
                         nd_method, nd_problem, nd_sizes, nd_walk, nd_weights)
 from ndconv._method cimport new_method
-from ndconv._pack cimport (ceil_div, copy_clipped, panel_count, panels_bytes, prepare_panels, split, taps_of,
-                           use_lanes_oc)
+from ndconv._pack cimport (Pixel, ceil_div, copy_clipped, finish_pixels, panel_count, panels_bytes, prepare_panels, split,
+                           taps_of, use_lanes_oc)
 from ndconv._runtime cimport parallel_for
 from ndconv._weight_grad cimport direct_weight_grad, direct_weight_grad_bytes
 
@@ -150,6 +150,19 @@ cdef void forward_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end
             convolve_lanes_oc(f, &t)
         else:
             convolve_lanes_pixels(f, &t)
+        finish_rows(f, &t)
+
+cdef inline void finish_rows(Forward *f, const Task *t) noexcept nogil:
+    cdef const nd_problem *p = f.job.p
+    cdef Blocking *b = &f.b
+    cdef ptrdiff_t low, high
+    cdef Pixel at
+    at.n, at.d, at.h, at.w = t.n, t.od, t.oh, 0
+    if b.lanes_oc:
+        low, high = t.low * f.job.k.nr, min(t.high * f.job.k.nr, p.ocg)
+    else:
+        low, high = b.height * t.low + min(t.low, b.taller), b.height * t.high + min(t.high, b.taller)
+    finish_pixels(f.job, t.g * p.ocg + low, high - low, at, t.rows * p.ow)
 
 cdef inline int start_of(const Forward *f, ptrdiff_t c0, int bias) noexcept nogil:
     return ND_ADD if c0 > 0 else bias if f.job.bias != NULL else ND_ZERO

@@ -26,7 +26,7 @@ from ndconv._fft_plan cimport (CHANNELS, FILTER_GROUPS, FILTER_TILES, FORWARD, T
                                choose_tiling, open_tables, scale_of, spectra_bytes, tables_bytes, whole_lines)
 from ndconv._fft_tile cimport (Window, aim_input, aim_output, aim_taps, holds_tiles, load_tile, store_tile, transform)
 from ndconv._method cimport new_method
-from ndconv._pack cimport ceil_div, split, taps_of
+from ndconv._pack cimport Pixel, ceil_div, finish_pixels, split, taps_of
 from ndconv._plan cimport forward_geometry, stage_geometry
 from ndconv._runtime cimport current_kernels, parallel_for
 
@@ -325,6 +325,30 @@ cdef void finish(Forward *f, char *z, ptrdiff_t unit, ptrdiff_t g, ptrdiff_t o) 
                 compute_tile(f, &w, lane, unit, g + lane, o)
             else:
                 compute_tile(f, &w, lane, unit, g, o + lane)
+    if not holds_tiles(t) and not groups:
+        finish_tile(f, &w, 0, unit, channel, w.lanes)
+    else:
+        for lane in range(w.lanes):
+            finish_tile(f, &w, lane, unit * k.vl + lane if holds_tiles(t) else unit,
+                        channel + lane * step if groups else channel, 1)
+
+cdef inline Pixel first_pixel(const Tiling *t, ptrdiff_t tile) noexcept nogil:
+    cdef Pixel at
+    at.n, tile = tile // t.tiles, tile % t.tiles
+    at.w = tile % t.side[2].tiles * t.side[2].q
+    at.h = tile // t.side[2].tiles % t.side[1].tiles * t.side[1].q
+    at.d = tile // t.side[2].tiles // t.side[1].tiles * t.side[0].q
+    return at
+
+cdef void finish_tile(Forward *f, const Window *w, int lane, ptrdiff_t tile, ptrdiff_t channel,
+                      ptrdiff_t channels) noexcept nogil:
+    """Residual and activation on the outputs of a tile."""
+    cdef Pixel first = first_pixel(f.w.t, tile), at = first
+    cdef ptrdiff_t d, h
+    for d in range(w.high[0][lane]):
+        for h in range(w.high[1][lane]):
+            at.d, at.h = first.d + d, first.h + h
+            finish_pixels(f.job, channel, channels, at, w.high[2][lane])
 
 cdef void compute_tile(Forward *f, const Window *w, int lane, ptrdiff_t tile, ptrdiff_t g, ptrdiff_t o) noexcept nogil:
     """The outputs of a tile by their definition."""
@@ -332,19 +356,17 @@ cdef void compute_tile(Forward *f, const Window *w, int lane, ptrdiff_t tile, pt
     cdef const nd_kernel_set *k = f.job.k
     cdef const Tiling *t = f.w.t
     cdef nd_array x = f.job.x
+    cdef Pixel first = first_pixel(t, tile)
     cdef ptrdiff_t at[3]
-    cdef ptrdiff_t first_d, first_h, d, h, size = k.size
+    cdef ptrdiff_t d, h, size = k.size
     cdef const char *bias = NULL
     if f.job.bias != NULL:
         bias = <const char *>f.job.bias + size * (g * p.ocg + o)
-    x.data += size * (tile // t.tiles * x.n + g * p.icg * x.c)
-    tile = tile % t.tiles
-    at[2] = tile % t.side[2].tiles * t.side[2].q
-    first_h = tile // t.side[2].tiles % t.side[1].tiles * t.side[1].q
-    first_d = tile // t.side[2].tiles // t.side[1].tiles * t.side[0].q
+    x.data += size * (first.n * x.n + g * p.icg * x.c)
+    at[2] = first.w
     for d in range(w.high[0][lane]):
         for h in range(w.high[1][lane]):
-            at[0], at[1] = first_d + d, first_h + h
+            at[0], at[1] = first.d + d, first.h + h
             k.conv_points(p, &x, f.w.raw + size * (g * p.ocg + o) * p.icg * taps_of(p), at, w.high[2][lane],
                           w.data[lane] + size * (d * w.step[0] + h * w.step[1]), w.step[2], bias)
 

@@ -27,8 +27,8 @@ from libc.string cimport memset
 from ndconv._c cimport (ND_ADD, ND_BIAS_COLUMN, ND_BIAS_ROW, ND_ZERO, nd_array, nd_job, nd_kernel_set,
                         nd_method, nd_problem, nd_sizes, nd_walk, nd_weights)
 from ndconv._method cimport new_method
-from ndconv._pack cimport (Pixel, ceil_div, copy_clipped, next_row, panel_count, panels_bytes, pixel_at, pixels_of,
-                           prepare_panels, scatter_row, split, taps_of, use_lanes_oc)
+from ndconv._pack cimport (Pixel, ceil_div, copy_clipped, finish_pixels, next_row, panel_count, panels_bytes, pixel_at,
+                           pixels_of, prepare_panels, scatter_row, split, taps_of, use_lanes_oc)
 from ndconv._runtime cimport parallel_for
 from ndconv._weight_grad cimport gemm_weight_grad, gemm_weight_grad_bytes
 
@@ -158,6 +158,17 @@ cdef void forward_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end
             multiply_lanes_oc(f, image // f.p.g, image % f.p.g, first, count, part, scratch)
         else:
             multiply_lanes_pixels(f, image // f.p.g, image % f.p.g, first, count, part, scratch)
+        finish_block(f, image // f.p.g, image % f.p.g, first, count, part)
+
+cdef inline void finish_block(Forward *f, ptrdiff_t n, ptrdiff_t g, ptrdiff_t first, ptrdiff_t count,
+                              ptrdiff_t part) noexcept nogil:
+    cdef ptrdiff_t low = first_channel(f, part), high = first_channel(f, part + 1)
+    finish_pixels(f.job, g * f.p.ocg + low, high - low, pixel_at(f.job.p, n * f.b.pixels + first), count)
+
+cdef inline ptrdiff_t first_channel(const Forward *f, ptrdiff_t part) noexcept nogil:
+    """The first of a group's output channels that belongs to a part."""
+    cdef ptrdiff_t panel = split(f.b.panels, f.b.splits, part)
+    return min(panel * f.job.k.nr, f.p.ocg) if f.b.lanes_oc else f.b.height * panel + min(panel, f.b.taller)
 
 cdef inline int start_of(const Forward *f, ptrdiff_t kb, int bias) noexcept nogil:
     return ND_ADD if kb > 0 else bias if f.job.bias != NULL else ND_ZERO

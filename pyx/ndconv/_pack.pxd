@@ -1,7 +1,7 @@
 # Shared by the methods that end in register tiles: balanced splitting, prepared weights, gathering pixels.
 cimport cython
 
-from ndconv._c cimport nd_array, nd_kernel_set, nd_problem, nd_weights
+from ndconv._c cimport ND_NONE, nd_array, nd_job, nd_kernel_set, nd_problem, nd_weights
 
 # A walk over output pixels in row-major order of (image, depth, row, column).
 cdef struct Pixel:
@@ -46,3 +46,11 @@ cdef void gather_row(const nd_problem *p, const nd_kernel_set *k, const nd_array
                      Pixel at, ptrdiff_t count, char *to) noexcept nogil
 cdef void scatter_row(const nd_problem *p, const nd_kernel_set *k, const nd_array *y, ptrdiff_t channel, Pixel at,
                       ptrdiff_t count, const char *row, ptrdiff_t step) noexcept nogil
+cdef void finish_stored(const nd_job *job, ptrdiff_t channel, ptrdiff_t channels, Pixel at, ptrdiff_t count) noexcept nogil
+
+cdef inline void finish_pixels(const nd_job *job, ptrdiff_t channel, ptrdiff_t channels, Pixel at,
+                               ptrdiff_t count) noexcept nogil:
+    """Residual and activation, if there are any, on `channels` channels of y from `channel` on, at `count` pixels from `at` on:
+    called once for each part of y after its last store."""
+    if job.activation != ND_NONE or job.residual.data != NULL:
+        finish_stored(job, channel, channels, at, count)

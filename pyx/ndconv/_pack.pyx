@@ -11,7 +11,7 @@ With icb = icg that is plain (tap, channel) order.
 """
 from libc.string cimport memset
 
-from ndconv._c cimport nd_array, nd_kernel_set, nd_problem, nd_weights
+from ndconv._c cimport ND_NONE, nd_array, nd_job, nd_kernel_set, nd_problem, nd_weights
 from ndconv._runtime cimport parallel_for
 
 cdef bint use_lanes_oc(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
@@ -133,4 +133,35 @@ cdef void scatter_row(const nd_problem *p, const nd_kernel_set *k, const nd_arra
                   row, step, run)
         row += run * step * size
         count -= run
+        next_row(p, &at)
+
+cdef void finish_stored(const nd_job *job, ptrdiff_t channel, ptrdiff_t channels, Pixel at, ptrdiff_t count) noexcept nogil:
+    """Stretches of output rows, several rows as one where they follow each other; along pixels, or along channels if those
+    are next to each other."""
+    cdef const nd_problem *p = job.p
+    cdef const nd_kernel_set *k = job.k
+    cdef const nd_array *y = &job.y
+    cdef const nd_array *r = &job.residual
+    cdef bint residual = r.data != NULL
+    cdef bint joined = y.h == p.ow * y.w and (not residual or r.h == p.ow * r.w)
+    cdef ptrdiff_t run, i, size = k.size
+    cdef char *to
+    cdef const char *src = NULL
+    while count > 0:
+        run = min((p.oh - at.h) * p.ow - at.w if joined else p.ow - at.w, count)
+        to = y.data + size * (at.n * y.n + channel * y.c + at.d * y.d + at.h * y.h + at.w * y.w)
+        if residual:
+            src = r.data + size * (at.n * r.n + channel * r.c + at.d * r.d + at.h * r.h + at.w * r.w)
+        if y.c == 1 and y.w == channels and (not residual or (r.c == 1 and r.w == channels)):
+            k.finish(to, 1, src, 1, run * channels, job.activation, job.low, job.high)
+        elif y.c == 1:
+            for i in range(run):
+                k.finish(to + size * i * y.w, 1, src + size * i * r.w if residual else NULL, r.c, channels, job.activation,
+                         job.low, job.high)
+        else:
+            for i in range(channels):
+                k.finish(to + size * i * y.c, y.w, src + size * i * r.c if residual else NULL, r.w, run, job.activation,
+                         job.low, job.high)
+        count -= run
+        at.h += (at.w + run - 1) // p.ow
         next_row(p, &at)

@@ -5,13 +5,19 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
 from ndconv._arrays cimport (Axes, array_of, axes_of, dtype_of, has_shape, may_overlap, open_input, open_output, stride_at)
-from ndconv._c cimport (ND_F32, ND_F64, nd_array, nd_job, nd_kernel_set, nd_problem, nd_sizes, nd_weights)
+from ndconv._c cimport (ND_CLIP, ND_F32, ND_F64, ND_LEAKY_RELU, ND_NONE, ND_RELU, ND_SIGMOID, ND_SILU, ND_TANH, nd_array, nd_job,
+                        nd_kernel_set, nd_problem, nd_sizes, nd_weights)
 from ndconv._method cimport Method
+from ndconv._pack cimport Pixel, finish_pixels
 from ndconv._runtime cimport current_kernels, default_threads, parallel_for, scratch_give, scratch_take
 
 import numpy as np
 
 cdef object _empty = np.empty
+
+# The names of enum nd_activation.
+ACTIVATIONS = {"relu": ND_RELU, "leaky_relu": ND_LEAKY_RELU, "sigmoid": ND_SIGMOID, "tanh": ND_TANH, "silu": ND_SILU,
+               "clip": ND_CLIP}
 
 # Work below this many operations stays on the calling thread: 0.3 million take about as long as waking a worker.
 cdef double SMALL = 2e5
@@ -26,6 +32,14 @@ cdef struct Stage:
     nd_sizes size        # size.prepared is 0 where there is nothing to do
     void *prepared
 
+cdef inline nd_array phase_of(const nd_array *y, const Stage *s, ptrdiff_t size) noexcept nogil:
+    """The elements of the result that a stage computes."""
+    cdef nd_array r = y[0]
+    if y.data != NULL:
+        r.data = y.data + size * (s.y_phase[0] * y.d + s.y_phase[1] * y.h + s.y_phase[2] * y.w)
+    r.d, r.h, r.w = y.d * s.y_step[0], y.h * s.y_step[1], y.w * s.y_step[2]
+    return r
+
 cdef class Core:
     """The compiled half of a plan: a method, its stages, and the shapes it accepts.
 
@@ -35,19 +49,20 @@ cdef class Core:
     cdef const nd_kernel_set *k
     cdef Stage *stages
     cdef int count
-    cdef double flops
-    cdef int threads
+    cdef double flops, low, high
+    cdef int threads, activation
     cdef Axes axes
     cdef readonly str dtype
     cdef readonly tuple in_shape, w_shape, out_shape
     cdef tuple memory_shape, memory_axes
     cdef str source
     cdef bint empty, fill
+    cdef nd_problem whole        # all of the result, as a stage has it
     cdef list owners
     cdef object bias
     cdef Py_ssize_t w_first_axis
 
-    def __cinit__(self, problem, Method method, list stages, bint batched, bint channels_last, threads):
+    def __cinit__(self, problem, Method method, list stages, bint batched, bint channels_last, threads, tuple activation=None):
         cdef int i, j
         cdef Stage *s
         self.method = method
@@ -55,6 +70,7 @@ cdef class Core:
         self.k = current_kernels().set[ND_F32 if self.dtype == "float32" else ND_F64]
         self.flops = problem.flops
         self.threads = threads or 0
+        self.activation, self.low, self.high = activation or (ND_NONE, 0, 0)
         self.axes = axes_of(problem.rank, batched, channels_last)
         self.source = "dy" if problem.op == "input_grad" else "x"
         self.count = len(stages)
@@ -78,6 +94,7 @@ cdef class Core:
             else:
                 method.c.sizes(&s.p, self.k, &s.size)
                 s.size.prepared = (s.size.prepared + 63) & ~<size_t>63
+        self.whole = whole_geometry(problem)
         self.owners = []
         self._set_shapes(problem, batched, channels_last)
 
@@ -181,22 +198,25 @@ cdef class Core:
         finally:
             scratch_give(work)
 
-    def __call__(self, x, out=None):
-        """The result for `x`; into `out` if given."""
-        return self.run(x, None, self.bias, out)
+    def __call__(self, x, out=None, residual=None):
+        """The result for `x`; into `out` if given. A residual of its shape is added before the activation."""
+        return self.run(x, None, self.bias, residual, out)
 
-    def run_with(self, x, w, bias, out):
+    def run_with(self, x, w, bias, residual, out):
         """The result for `x` and weights `w` that are prepared for this call only."""
-        return self.run(x, w, bias, out)
+        return self.run(x, w, bias, residual, out)
 
-    cdef object run(self, object x, object w, object bias, object out):
-        cdef Py_buffer xb, wb, yb, bb
+    cdef object run(self, object x, object w, object bias, object residual, object out):
+        cdef Py_buffer xb, wb, yb, bb, rb
+        cdef nd_job job
         cdef object y = out
         cdef bint overlap = False
         x = open_input(x, self.source, self.dtype, &xb)
         memset(&wb, 0, sizeof(Py_buffer))  # so that releasing one that was never opened does nothing
         memset(&bb, 0, sizeof(Py_buffer))
         memset(&yb, 0, sizeof(Py_buffer))
+        memset(&rb, 0, sizeof(Py_buffer))
+        memset(&job, 0, sizeof(nd_job))
         try:
             if not has_shape(&xb, self.in_shape):
                 raise ValueError(f"{self.source} must have shape {self.in_shape}; got {x.shape}")
@@ -204,43 +224,58 @@ cdef class Core:
                 w = open_input(w, "w", self.dtype, &wb)
             if bias is not None:
                 bias = open_input(bias, "bias", self.dtype, &bb)
+                job.bias = bb.buf
+            if residual is not None:
+                residual = open_input(residual, "residual", self.dtype, &rb)
+                if not has_shape(&rb, self.out_shape):
+                    raise ValueError(f"residual must have the shape of the result, {self.out_shape}; got {residual.shape}")
+                job.residual = array_of(&rb, &self.axes)
             if out is not None:
                 open_output(out, self.out_shape, self.dtype, &yb)
                 overlap = (may_overlap(&xb, &yb) or (w is not None and may_overlap(&wb, &yb))
-                           or (bias is not None and may_overlap(&bb, &yb)))
+                           or (bias is not None and may_overlap(&bb, &yb))
+                           or (residual is not None and may_overlap(&rb, &yb)))
                 if overlap:
                     PyBuffer_Release(&yb)
             if out is None or overlap:
                 y = self.new_output()
                 PyObject_GetBuffer(y, &yb, PyBUF_STRIDES | PyBUF_WRITABLE)
+            job.k, job.threads = self.k, self.use_threads()
+            job.activation, job.low, job.high = self.activation, self.low, self.high
+            job.x, job.y = array_of(&xb, &self.axes), array_of(&yb, &self.axes)
             if self.fill:
-                self.fill_output(y, bias)
+                self.fill_output(y, bias, &job)
             if not self.empty:
-                self.run_stages(&xb, &wb if w is not None else NULL, bb.buf if bias is not None else NULL, &yb)
+                self.run_stages(&job, &wb if w is not None else NULL)
         finally:
             PyBuffer_Release(&xb)
             PyBuffer_Release(&wb)
             PyBuffer_Release(&bb)
+            PyBuffer_Release(&rb)
             PyBuffer_Release(&yb)
         if overlap:
             np.copyto(out, y)
             return out
         return y
 
-    cdef fill_output(self, y, bias):
-        """What no tap reaches is the bias."""
+    cdef fill_output(self, y, bias, nd_job *job):
+        """What no tap reaches is the bias, with residual and activation."""
+        cdef Pixel first
+        memset(&first, 0, sizeof(Pixel))
         y[...] = 0
         if bias is not None:
             shape = [1] * y.ndim
             shape[self.axes.c] = -1
             y += bias.reshape(shape)
+        if y.size:
+            job.p = &self.whole
+            finish_pixels(job, 0, self.whole.g * self.whole.ocg, first, y.size // (self.whole.g * self.whole.ocg))
 
-    cdef int run_stages(self, const Py_buffer *xb, const Py_buffer *wb, const void *bias, const Py_buffer *yb) except -1:
-        cdef int i, threads = self.use_threads()
-        cdef size_t prepared = 0, work = self.work_bytes(threads, wb != NULL)
+    cdef int run_stages(self, nd_job *job, const Py_buffer *wb) except -1:
+        cdef int i
+        cdef size_t prepared = 0, work = self.work_bytes(job.threads, wb != NULL)
         cdef char *block
-        cdef nd_array y = array_of(yb, &self.axes)
-        cdef nd_job job
+        cdef nd_array y = job.y, residual = job.residual
         cdef nd_weights view
         cdef Stage *s
         for i in range(self.count):
@@ -249,8 +284,6 @@ cdef class Core:
         block = <char *>scratch_take(prepared + work + 64)
         if block == NULL:
             raise MemoryError(f"no memory for {prepared + work} bytes of workspace")
-        job.k, job.threads, job.bias = self.k, threads, bias
-        job.x = array_of(xb, &self.axes)
         job.workspace = block + prepared
         with nogil:
             for i in range(self.count):
@@ -261,12 +294,11 @@ cdef class Core:
                 job.w = s.prepared
                 if wb != NULL:
                     view = self.weights_of(wb, s)
-                    self.method.c.prepare(&s.p, self.k, &view, block, job.workspace, threads)
+                    self.method.c.prepare(&s.p, self.k, &view, block, job.workspace, job.threads)
                     job.w = block
-                job.y = y
-                job.y.data = y.data + self.k.size * (s.y_phase[0] * y.d + s.y_phase[1] * y.h + s.y_phase[2] * y.w)
-                job.y.d, job.y.h, job.y.w = y.d * s.y_step[0], y.h * s.y_step[1], y.w * s.y_step[2]
-                self.method.c.forward(&job)
+                job.y = phase_of(&y, s, self.k.size)
+                job.residual = phase_of(&residual, s, self.k.size)
+                self.method.c.forward(job)
             scratch_give(block)
         return 0
 
@@ -297,6 +329,15 @@ cdef nd_problem stage_geometry(problem, stage):
     p.sd, p.sh, p.sw = stage.stride
     p.dd, p.dh, p.dw = stage.dilation
     p.pd, p.ph, p.pw = stage.before
+    return p
+
+
+cdef nd_problem whole_geometry(problem):
+    """The C problem of a result with all its phases: of use for its extents only."""
+    cdef nd_problem p = forward_geometry(problem)
+    if problem.op == "input_grad":
+        p.ocg = p.icg
+        p.od, p.oh, p.ow = problem.x
     return p
 
 

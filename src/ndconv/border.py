@@ -135,10 +135,11 @@ def _cuts(mode, x, k, y, stride, dilation, before, after):
     return inner, tuple(slab(*ends) for ends in ((0, low), (high, y)) if ends[0] < ends[1]), slab(0, y)
 
 
-def convolve_boxes(run, boxes, x, y, first, value):
-    """Fills y: run(inputs, padding, out) solves one box."""
+def convolve_boxes(run, boxes, x, y, residual, first, value):
+    """Fills y: run(inputs, padding, out, its part of the residual) solves one box."""
     for box in boxes:
-        run(box.inputs(x, first, value), box.padding, box.outputs(y, first))
+        added = None if residual is None else box.outputs(residual, first)
+        run(box.inputs(x, first, value), box.padding, box.outputs(y, first), added)
 
 
 def gather_input_grad(run, boxes, dy, dx, first):

@@ -16,12 +16,14 @@ _ndarray = np.ndarray
 
 
 def conv(x, w, bias=None, *, stride=1, padding=0, padding_mode="zeros", padding_value=0.0, dilation=1, groups=1, flip=False,
-         layout=None, weight_layout=None, method="auto", accuracy="fast", workspace_limit=None, threads=None, out=None):
+         layout=None, weight_layout=None, activation=None, residual=None, method="auto", accuracy="fast", workspace_limit=None,
+         threads=None, out=None):
     """Convolution of images, signals or volumes with a bank of kernels.
 
     ``y[n, o, i] = bias[o] + sum over c, t of x[n, c, i*stride + t*dilation - padding] * w[o, c, t]`` for positions i and
     taps t with one index per spatial axis; x counts as zero outside its extents unless padding_mode says otherwise. With groups,
-    output channel o sees the input channels of its own group only.
+    output channel o sees the input channels of its own group only. The result is ``activation(y + residual)``, done while y is
+    in cache.
 
     Parameters
     ----------
@@ -42,12 +44,15 @@ def conv(x, w, bias=None, *, stride=1, padding=0, padding_mode="zeros", padding_
         False is cross-correlation, as in neural networks; True rotates the kernel (the mathematical convolution).
     layout : "NCW"/"NCHW"/"NCDHW" (default) or "NWC"/"NHWC"/"NDHWC"
     weight_layout : None for (oc, ic/groups, *kernel), or "WIO"/"HWIO"/"DHWIO" for (*kernel, ic/groups, oc)
+    activation : None, "relu", "leaky_relu" (slope 0.01) or ("leaky_relu", slope), "sigmoid", "tanh", "silu",
+        or ("clip", low, high). Errors are at most 4 ulp of the exact function of what the method computes; NaN stays NaN.
+    residual : array of the result's shape and dtype, any strides, added before the activation
     method : "auto" or one of ndconv.methods(...)
         A method that cannot do the problem raises MethodNotApplicable; there is no silent fallback.
     accuracy : "fast", or "strict" to allow only methods with the element-wise bound of a direct evaluation
     workspace_limit : int, bytes of memory beyond the arrays; default 256 MiB
     threads : int; default ndconv.get_num_threads(). Results do not depend on it.
-    out : array of the result's shape and dtype to write to; it may overlap an input
+    out : array of the result's shape and dtype to write to; it may overlap an input, or be the residual
 
     Returns
     -------
@@ -78,24 +83,29 @@ def conv(x, w, bias=None, *, stride=1, padding=0, padding_mode="zeros", padding_
     if padding_mode != "zeros":
         geometry = dict(stride=stride, dilation=dilation, groups=groups, flip=flip, layout=layout)
         options = check_options(method, accuracy, workspace_limit, threads)
-        return _conv_bordered(x, w, bias, padding, padding_mode, padding_value, geometry, options, out)
+        options |= dict(activation=activation)
+        return _conv_bordered(x, w, bias, residual, padding, padding_mode, padding_value, geometry, options, out)
     plan = _plan_of("forward", x, x.shape, w.shape, w.dtype, stride, padding, dilation, groups, flip, layout, method, accuracy,
-                    workspace_limit, threads)
+                    workspace_limit, threads, activation)
     if bias is not None:
         bias = _check_bias(bias, w.shape[0], plan.dtype)
-    return plan.run_with(x, w, bias, out)
+    return plan.run_with(x, w, bias, residual, out)
 
 
-def _conv_bordered(x, w, bias, padding, mode, value, geometry, options, out):
+def _conv_bordered(x, w, bias, residual, padding, mode, value, geometry, options, out):
     """conv with other padding than zeros: the boxes of ndconv.border, each by conv itself."""
     problem, batched, last = _bordered_problem(x.shape, w.shape, check_dtype(x.dtype, "x"), padding, geometry)
     boxes = border.boxes_of(problem, border.check_modes(mode, problem.rank, value))
+    shape = _result_shape(problem, batched, last)
+    if residual is not None and np.shape(residual) != shape:
+        raise ValueError(f"residual must have the shape of the result, {shape}; got {np.shape(residual)}")
+    rest = None if residual is None else np.asarray(residual)
 
-    def run(part, padding, to):
-        conv(part, w, bias, padding=padding, out=to, **geometry, **options)
+    def run(part, padding, to, added):
+        conv(part, w, bias, padding=padding, residual=added, out=to, **geometry, **options)
 
-    y = _new_like(x, _result_shape(problem, batched, last), geometry["layout"], batched, out, x, w, bias)
-    border.convolve_boxes(run, boxes, x, y, batched + (not last), value)
+    y = _new_like(x, shape, geometry["layout"], batched, out, x, w, bias, rest)
+    border.convolve_boxes(run, boxes, x, y, rest, batched + (not last), value)
     return _result(y, out)
 
 
@@ -189,8 +199,8 @@ def conv_input_grad(dy, w, x_shape, *, stride=1, padding=0, padding_mode="zeros"
         options = check_options(method, accuracy, workspace_limit, threads)
         return _input_grad_bordered(dy, w, x_shape, padding, padding_mode, padding_value, geometry, options, out)
     plan = _plan_of("input_grad", dy, _check_shape(x_shape, "x_shape"), w.shape, w.dtype, stride, padding, dilation, groups,
-                    flip, layout, method, accuracy, workspace_limit, threads)
-    return plan.run_with(dy, w, None, out)
+                    flip, layout, method, accuracy, workspace_limit, threads, None)
+    return plan.run_with(dy, w, None, None, out)
 
 
 def conv_weight_grad(dy, x, w_shape, *, stride=1, padding=0, padding_mode="zeros", padding_value=0.0, dilation=1, groups=1,
@@ -275,8 +285,9 @@ def conv_backward(dy, x, w, *, wrt=("x", "w", "b"), **options):
 
 
 def plan_conv(x_shape, w, bias=None, *, dtype=None, stride=1, padding=0, dilation=1, groups=1, flip=False, layout=None,
-              weight_layout=None, method="auto", accuracy="fast", workspace_limit=None, threads=None):
-    """A convolution made ready once: the method chosen, the weights prepared. Call the Plan with arrays of `x_shape`.
+              weight_layout=None, activation=None, method="auto", accuracy="fast", workspace_limit=None, threads=None):
+    """A convolution made ready once: the method chosen, the weights prepared. Call the Plan with arrays of `x_shape`, and with
+    ``out=`` and ``residual=`` where wanted.
 
     dtype : of x; default that of w. The other arguments are those of `conv`. The plan keeps its own copy of the weights;
     changing w or bias later does not change it.
@@ -295,7 +306,7 @@ def plan_conv(x_shape, w, bias=None, *, dtype=None, stride=1, padding=0, dilatio
     options = check_options(method, accuracy, workspace_limit, threads)
     problem, batched, last = make_problem("forward", _check_shape(x_shape, "x_shape"), w.shape, kind, stride, padding, dilation,
                                           groups, flip, layout)
-    plan = build_plan(problem, batched, last, options, True)
+    plan = build_plan(problem, batched, last, options, True, activation)
     plan.prepare(w, None if bias is None else _check_bias(bias, w.shape[0], kind).copy())
     return plan
 
@@ -339,10 +350,10 @@ def _memory_lanes(x, layout, batched):
 
 
 def _plan_of(op, x, x_shape, w_shape, w_dtype, *options):
-    stride, padding, dilation, groups, flip, layout, method, accuracy, workspace_limit, threads = options
+    stride, padding, dilation, groups, flip, layout, method, accuracy, workspace_limit, threads, activation = options
     lanes = _memory_lanes(x, layout, x.ndim == len(w_shape)) if layout is None or isinstance(layout, str) else None
     key = (op, x_shape, w_shape, x.dtype, w_dtype, stride, padding, dilation, groups, flip, layout, lanes, method, accuracy,
-           workspace_limit, threads)
+           workspace_limit, threads, activation)
     return _cached(cached_plan, *key)
 
 

@@ -5,6 +5,7 @@ import numpy as np
 
 from ndconv import _runtime, select
 from ndconv._plan import Core
+from ndconv.activation import resolve_activation
 from ndconv.problem import (
     DTYPES,
     LIMIT,
@@ -25,7 +26,7 @@ _NAMES = {np.dtype(name): name for name in DTYPES}
 
 
 class Plan(Core):
-    """A convolution made ready for one shape: call it with arrays of that shape.
+    """A convolution made ready for one shape: call it with arrays of that shape, as plan(x, out=None, residual=None).
 
     problem : what it computes (ndconv.problem.Problem)
     method : name of the method that computes it
@@ -116,18 +117,19 @@ def make_problem(op, x_shape, w_shape, dtype, stride, padding, dilation, groups,
     return problem, batched, last
 
 
-def build_plan(problem, batched, channels_last, options, prepared):
+def build_plan(problem, batched, channels_last, options, prepared, activation=None):
     """A Plan that has no weights yet; `prepared` says whether it will get them once or in every call."""
     threads = options["threads"] or _runtime.get_num_threads()
     method = select.choose(problem, options["method"], options["accuracy"], options["workspace_limit"], threads, prepared)
-    plan = Plan(problem, method, stages_of(problem), batched, channels_last, options["threads"])
+    plan = Plan(problem, method, stages_of(problem), batched, channels_last, options["threads"],
+                resolve_activation(activation))
     plan.problem, plan.method, plan._options = problem, method.name, options
     return plan
 
 
 @lru_cache(maxsize=CACHED_PLANS, typed=True)
 def cached_plan(op, x_shape, w_shape, x_dtype, w_dtype, stride, padding, dilation, groups, flip, layout, lanes_oc,
-                method, accuracy, workspace_limit, threads):
+                method, accuracy, workspace_limit, threads, activation=None):
     """The plan of a function call; equal arguments get the plan of the first."""
     name = "dy" if op == "input_grad" else "x"
     dtype = check_dtype(x_dtype, name)
@@ -135,7 +137,7 @@ def cached_plan(op, x_shape, w_shape, x_dtype, w_dtype, stride, padding, dilatio
         raise TypeError(f"w must be {dtype} as {name} is; got {np.dtype(w_dtype)}")
     options = check_options(method, accuracy, workspace_limit, threads)
     problem, batched, last = make_problem(op, x_shape, w_shape, dtype, stride, padding, dilation, groups, flip, layout, lanes_oc)
-    return build_plan(problem, batched, last, options, False)
+    return build_plan(problem, batched, last, options, False, activation)
 
 
 cached_problem = lru_cache(maxsize=CACHED_PLANS, typed=True)(make_problem)

@@ -12,12 +12,13 @@ import math
 
 import numpy as np
 
-__all__ = ["abs_conv", "avg_pool", "avg_pool_backward", "conv", "conv_bias_grad", "conv_input_grad", "conv_weight_grad",
-           "global_pool", "global_pool_backward", "max_pool", "max_pool_backward"]
+__all__ = ["abs_conv", "activate", "avg_pool", "avg_pool_backward", "conv", "conv_bias_grad", "conv_input_grad",
+           "conv_weight_grad", "global_pool", "global_pool_backward", "max_pool", "max_pool_backward"]
 
 
-def conv(x, w, bias=None, *, stride=1, pads=None, dilation=1, groups=1, flip=False, layout=None):
-    """y[n, o, p] = bias[o] + sum over c, t of w[o, c, t] * x[n, c, p*stride + t*dilation - before].
+def conv(x, w, bias=None, *, stride=1, pads=None, dilation=1, groups=1, flip=False, layout=None, activation=None,
+         residual=None):
+    """activation(y + residual), y[n, o, p] = bias[o] + sum over c, t of w[o, c, t] * x[n, c, p*stride + t*dilation - before].
 
     x is (n, ic, *i), w (oc, ic/groups, *k), the result (n, oc, *o) in float64; c runs over the group of o.
 
@@ -33,7 +34,26 @@ def conv(x, w, bias=None, *, stride=1, pads=None, dilation=1, groups=1, flip=Fal
     y = y.reshape(x.shape[0], groups * w.shape[1], *out)
     if bias is not None:
         y += np.asarray(bias, np.float64).reshape(-1, *[1] * len(out))
-    return _layout(y, layout)
+    y = _layout(y, layout)
+    return activate(y if residual is None else y + residual, activation)
+
+
+def activate(y, activation):
+    """The activation of that name, or (name, numbers...), of every element; NaN stays NaN and infinities give the limits.
+
+    >>> activate([-2.0, 0.5], "leaky_relu"), activate([-2.0, 9.0], ("clip", -1, 6))
+    (array([-0.02,  0.5 ]), array([-1.,  6.]))
+    """
+    y = np.asarray(y, np.float64)
+    name, *numbers = (activation,) if activation is None or isinstance(activation, str) else activation
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        if name == "leaky_relu":
+            return np.where(y < 0, y * (numbers[0] if numbers else 0.01), y)
+        if name == "silu":
+            return np.where(y == -np.inf, -0.0, y / (1 + np.exp(-y)))
+        return {None: lambda y: y, "relu": lambda y: np.where(y < 0, 0, y), "sigmoid": lambda y: 1 / (1 + np.exp(-y)),
+                "tanh": np.tanh, "clip": lambda y: np.clip(y, *numbers)}[name](y)
+
 
 
 def abs_conv(x, w, bias=None, **geometry):
