@@ -130,6 +130,9 @@ def guard_conv(journal, case, layout, method, dtype, place):
         "weight grad": (lambda dy, x, out: nd.conv_weight_grad(dy, x, w.shape, out=out, **options), (dy, x), w),
         "bias grad": (lambda dy, out: nd.conv_backward(dy, x, w, wrt=("b",), **options).b, (dy,), None),
     }
+    if 0 not in case.out:
+        calls["transpose"] = (lambda dy, w, residual, out: nd.conv_transpose(
+            dy, w, residual=residual, output_shape=case.size, out=out, **options), (dy, w, x), x)
     for name, (call, inputs, like) in calls.items():
         try:
             guard(journal, place, f"{name} {method} {dtype} {layout} {case}", call, inputs, zeros_like(like))

@@ -108,7 +108,7 @@ cdef class Core:
             return lead + spatial + (channels,) if channels_last else lead + (channels,) + spatial
 
         x, ic, y, oc = problem.x, problem.ic, problem.y, problem.oc
-        if problem.op == "input_grad":
+        if problem.reversed:
             x, ic, y, oc = y, oc, x, ic
         self.in_shape, self.out_shape = shape(ic, x), shape(oc, y)
         self.w_shape = (problem.oc, problem.ic // problem.g) + tuple(problem.k[3 - problem.rank:])
@@ -335,7 +335,7 @@ cdef nd_problem stage_geometry(problem, stage):
 cdef nd_problem whole_geometry(problem):
     """The C problem of a result with all its phases: of use for its extents only."""
     cdef nd_problem p = forward_geometry(problem)
-    if problem.op == "input_grad":
+    if problem.reversed:
         p.ocg = p.icg
         p.od, p.oh, p.ow = problem.x
     return p

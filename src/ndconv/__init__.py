@@ -17,12 +17,14 @@ from ndconv.pool import avg_pool, avg_pool_backward, global_pool, global_pool_ba
 from ndconv.runtime import clear_caches, get_isa, get_num_threads, isas, num_threads, set_isa, set_num_threads, show_config
 from ndconv.select import MethodNotApplicable
 from ndconv.signal import convolve, correlate
+from ndconv.transpose import conv_transpose, conv_transpose_backward, plan_conv_transpose
 
 __all__ = [
     "Gradients", "MethodNotApplicable", "Plan", "avg_pool", "avg_pool_backward", "clear_caches", "conv", "conv1d", "conv2d",
-    "conv3d", "conv_backward", "conv_input_grad", "conv_weight_grad", "convolve", "correlate", "explain", "get_isa",
-    "get_num_threads", "global_pool", "global_pool_backward", "isas", "max_pool", "max_pool_backward", "methods",
-    "num_threads", "plan_conv", "set_isa", "set_num_threads", "show_config",
+    "conv3d", "conv_backward", "conv_input_grad", "conv_transpose", "conv_transpose_backward", "conv_weight_grad", "convolve",
+    "correlate", "explain", "get_isa", "get_num_threads", "global_pool", "global_pool_backward", "isas", "max_pool",
+    "max_pool_backward", "methods", "num_threads", "plan_conv", "plan_conv_transpose", "set_isa", "set_num_threads",
+    "show_config",
 ]
 
 

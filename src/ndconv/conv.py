@@ -13,6 +13,7 @@ Gradients = namedtuple("Gradients", "x w b")
 Gradients.__doc__ = "Gradients of a convolution with respect to its input, weights and bias; None for what was left out."
 
 _ndarray = np.ndarray
+KERNEL_AXES = {1: "W", 2: "HW", 3: "DHW"}
 
 
 def conv(x, w, bias=None, *, stride=1, padding=0, padding_mode="zeros", padding_value=0.0, dilation=1, groups=1, flip=False,
@@ -409,12 +410,12 @@ def check_out(out, shape, dtype):
         raise ValueError("out is read-only; it must be writeable")
 
 
-def _kernel_first(w, weight_layout):
-    """(*kernel, ic/groups, oc) as a view (oc, ic/groups, *kernel)."""
+def _kernel_first(w, weight_layout, channels="IO"):
+    """(*kernel, ic/groups, oc) as a view (oc, ic/groups, *kernel); a transposed convolution calls the two the other way round."""
     rank = w.ndim - 2
-    names = {1: "WIO", 2: "HWIO", 3: "DHWIO"}
-    plain = {1: "OIW", 2: "OIHW", 3: "OIDHW"}
+    names = {rank: axes + channels for rank, axes in KERNEL_AXES.items()}
+    plain = {rank: channels[::-1] + axes for rank, axes in KERNEL_AXES.items()}
     if rank not in names or weight_layout not in (names[rank], plain[rank]):
-        raise ValueError(f"weight_layout must be {names.get(rank, 'HWIO')!r} or {plain.get(rank, 'OIHW')!r} for w of shape "
+        raise ValueError(f"weight_layout must be {names.get(rank, names[2])!r} or {plain.get(rank, plain[2])!r} for w of shape "
                          f"{w.shape}; got {weight_layout!r}")
     return w if weight_layout == plain[rank] else np.moveaxis(w, (-1, -2), (0, 1))

@@ -16,7 +16,8 @@ class Problem:
     Spatial tuples always have three entries (d, h, w); the leading ones of a 1-D or 2-D problem are 1 (0 for padding).
     The geometry is that of the forward convolution, also when `op` asks for a gradient.
 
-    op : "forward" (y from x and w), "input_grad" (dx from dy and w) or "weight_grad" (dw from dy and x)
+    op : "forward" (y from x and w), "input_grad" (dx from dy and w), "transpose" (the same, x called y) or "weight_grad"
+        (dw from dy and x)
     n, g, ic, oc : images, groups, input and output channels of all groups together
     x, k, y : extents of the input, the kernel and the output
     stride, dilation : in elements
@@ -41,6 +42,11 @@ class Problem:
     after: tuple
     flip: bool
     lanes_oc: bool
+
+    @property
+    def reversed(self):
+        """Whether the operation leads from the forward result back to the input."""
+        return self.op in ("input_grad", "transpose")
 
     @property
     def taps(self):

@@ -13,7 +13,7 @@ import math
 import numpy as np
 
 __all__ = ["abs_conv", "activate", "avg_pool", "avg_pool_backward", "conv", "conv_bias_grad", "conv_input_grad",
-           "conv_weight_grad", "global_pool", "global_pool_backward", "max_pool", "max_pool_backward"]
+           "conv_transpose", "conv_weight_grad", "global_pool", "global_pool_backward", "max_pool", "max_pool_backward"]
 
 
 def conv(x, w, bias=None, *, stride=1, pads=None, dilation=1, groups=1, flip=False, layout=None, activation=None,
@@ -80,6 +80,32 @@ def conv_input_grad(dy, w, x_shape, *, stride=1, pads=None, dilation=1, groups=1
         dxp[(..., *cells)] += (w[(..., *tap)].swapaxes(1, 2) @ dy).reshape(n, groups, w.shape[2], *out)
     dxp = dxp.reshape(n, ic, *padded)
     return _layout(_pad(dxp, [(-before, -after) for before, after in pads]), layout)
+
+
+def conv_transpose(x, w, bias=None, *, stride=1, pads=None, output_padding=0, dilation=1, groups=1, flip=False, layout=None,
+                   activation=None, residual=None):
+    """activation(y + residual), y[n, o, j] = bias[o] + sum over c, i, t with i*stride + t*dilation - before == j of
+    x[n, c, i] * w[c, o, t], of extents (i - 1)*stride - before - after + dilation*(k - 1) + output_padding + 1.
+
+    x is (n, ic, *i), w (ic, oc/groups, *k), the result (n, oc, *y) in float64.
+
+    >>> conv_transpose([[[1.0, 2.0]]], [[[1.0, 10.0, 100.0]]], stride=2)
+    array([[[  1.,  10., 102.,  20., 200.]]])
+    """
+    w = np.asarray(w, np.float64)
+    n, _, *size = _channels_first(x, layout).shape
+    rank, channels = len(size), w.shape[1] * groups
+    pads = [(before, after - extra) for (before, after), extra in zip(pads or [(0, 0)] * rank, _per_axis(output_padding, rank),
+                                                                      strict=True)]
+    extents = [(i - 1) * s - before - after + d * (k - 1) + 1
+               for i, s, d, k, (before, after) in zip(size, _per_axis(stride, rank), _per_axis(dilation, rank), w.shape[2:], pads,
+                                                      strict=True)]
+    last = layout is not None and layout.endswith("C")
+    y = conv_input_grad(x, w, (n, *extents, channels) if last else (n, channels, *extents), stride=stride, pads=pads,
+                        dilation=dilation, groups=groups, flip=flip, layout=layout)
+    if bias is not None:
+        y = y + np.asarray(bias, np.float64).reshape(-1, *[1] * (0 if last else rank))
+    return activate(y if residual is None else y + residual, activation)
 
 
 def conv_weight_grad(dy, x, w_shape, *, stride=1, pads=None, dilation=1, groups=1, flip=False, layout=None):

@@ -103,7 +103,7 @@ def _judged(row, best, method):
     elif method != "auto":
         reason = f"passed over: method={method!r} was asked for"
     else:
-        reason = f"passed over: {row.cost / best.cost:.1f} times the estimated cost of {best.method}"
+        reason = f"passed over: {row.cost / max(best.cost, 1e-9):.1f} times the estimated cost of {best.method}"
     return Candidate(row.method, True, row.cost, row.workspace, reason, row is best)
 
 
