@@ -239,6 +239,27 @@ SPECTRAL = (
     Conv("spectral-image", 1, 1, 1, (64, 97), (21, 21), 1, 10),
 )
 
+# Blocks of tiles: first, middle and last ones, tiles cut by an edge, one or several rows of tiles, one block or many.
+TILED = (
+    Conv("tiled-3x3", 2, 9, 7, (20, 23), (3, 3), 1, 1),
+    Conv("tiled-wide", 1, 5, 19, (6, 203), (3, 3), 1, ((1, 0), (0, 1))),
+    Conv("tiled-tall", 1, 17, 6, (121, 5), (3, 3), 1, 2),
+    Conv("tiled-crop-flip", 2, 7, 9, (19, 22), (3, 3), 1, ((-1, 2), (2, -2)), flip=True),
+    Conv("tiled-dilation", 2, 6, 10, (21, 20), (3, 3), 1, (2, 3), (2, 3)),
+    Conv("tiled-groups", 1, 12, 15, (18, 17), (3, 3), 1, 1, groups=3),
+    Conv("tiled-deep", 1, 270, 5, (9, 10), (3, 3), 1, 1),
+    Conv("tiled-row", 1, 6, 20, (31, 30), (1, 3), 1, (0, 1)),
+    Conv("tiled-column", 1, 6, 20, (31, 30), (3, 1), 1, (1, 0)),
+    Conv("tiled-1d", 2, 12, 10, (501,), (3,), 1, 1),
+    Conv("tiled-1d-dilation", 1, 5, 7, (130,), (3,), 1, ((8, 0),), 4),
+    Conv("tiled-3d", 1, 5, 9, (7, 13, 12), (3, 3, 3), 1, 1),
+    Conv("tiled-3d-plane", 1, 5, 9, (6, 9, 10), (1, 3, 3), 1, (0, 1, 1)),
+    Conv("tiled-batch", 17, 3, 5, (7, 9), (3, 3), 1, 1),
+)
+
+# Of these, the first that a method can do stands for all where any will do.
+TYPICAL = (SPECTRAL[0], TILED[0], GROUPED[3])
+
 # Large enough that a thread pool shares them out.
 PARALLEL = (
     Conv("parallel-3x3", 2, 24, 40, (40, 44), (3, 3), 1, 1),
@@ -249,7 +270,7 @@ PARALLEL = (
     Conv("parallel-1d", 2, 16, 24, (1500,), (9,), 1, 4),
 )
 
-SMALL = TILE_EDGES + GEOMETRY + GROUPED + ANY_RANK + EMPTY + DEEP + SPECTRAL
+SMALL = TILE_EDGES + GEOMETRY + GROUPED + ANY_RANK + EMPTY + DEEP + SPECTRAL + TILED
 
 POOLING = (
     Pool("2x2", 2, 3, (8, 10), 2),

@@ -7,7 +7,7 @@ import textwrap
 from pathlib import Path
 
 import numpy as np
-from cases import to_layout
+from cases import TYPICAL, to_layout
 
 import ndconv as nd
 from ndconv import reference
@@ -110,6 +110,16 @@ def attempt(*args, **options):
 def bits(a):
     """The array's bytes in row-major order, to compare with == : NaN equals NaN, and 0.0 is not -0.0."""
     return np.ascontiguousarray(a).tobytes()
+
+
+def can(method, case, of="y", dtype="float32"):
+    """Whether the method does the case's convolution, or its gradient by x or w."""
+    return attempt(case, data(case, dtype, False), of, method=method) is not None
+
+
+def case_for(method, cases=TYPICAL):
+    """The first of the cases whose convolution and gradients the method can all do."""
+    return next(case for case in cases if all(can(method, case, of) for of in "yxw"))
 
 
 def layouts_and_threads(case):

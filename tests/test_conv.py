@@ -1,8 +1,19 @@
 """conv forward: every method, dtype, instruction set, layout and number of threads against the float64 definition."""
 import numpy as np
 import pytest
-from cases import ANY_RANK, PARALLEL, SMALL, SPECTRAL, Conv, to_layout
-from checks import EXACT_METHODS, assert_elementwise, assert_l2, attempt, bits, compute, data, expected, layouts_and_threads
+from cases import ANY_RANK, PARALLEL, SMALL, TILED, Conv, to_layout
+from checks import (
+    EXACT_METHODS,
+    assert_elementwise,
+    assert_l2,
+    attempt,
+    bits,
+    case_for,
+    compute,
+    data,
+    expected,
+    layouts_and_threads,
+)
 
 import ndconv as nd
 from ndconv.problem import DTYPES
@@ -127,15 +138,19 @@ def test_weight_layout(rank, dtype):
 
 
 def test_flip_rotates_the_kernel(method, dtype):
-    x, w, b, _ = data(SPECTRAL[0], dtype, True)
-    flipped = nd.conv(x, w, b, padding=2, flip=True, method=method)
-    np.testing.assert_allclose(flipped, nd.conv(x, w[:, :, ::-1, ::-1], b, padding=2, method=method), rtol=0, atol=0.25)
+    case = case_for(method)
+    x, w, b, _ = data(case, dtype, True)
+    options = case.options | dict(method=method)
+    flipped = nd.conv(x, w, b, **options | dict(flip=True))
+    np.testing.assert_allclose(flipped, nd.conv(x, w[:, :, ::-1, ::-1], b, **options), rtol=0, atol=0.25)
 
 
 def test_without_bias(method, dtype):
-    x, w, b, _ = data(SPECTRAL[0], dtype, True)
-    zero = nd.conv(x, w, np.zeros_like(b), method=method)
-    assert bits(nd.conv(x, w, method=method) + dtype_zero(dtype)) == bits(zero + dtype_zero(dtype))
+    case = case_for(method)
+    x, w, b, _ = data(case, dtype, True)
+    options = case.options | dict(method=method)
+    zero = nd.conv(x, w, np.zeros_like(b), **options)
+    assert bits(nd.conv(x, w, **options) + dtype_zero(dtype)) == bits(zero + dtype_zero(dtype))
 
 
 def dtype_zero(dtype):
@@ -143,7 +158,7 @@ def dtype_zero(dtype):
     return np.zeros((), dtype)
 
 
-@pytest.mark.parametrize("case", (PARALLEL[0], SPECTRAL[0], ANY_RANK[5]), ids=lambda c: c.name)
+@pytest.mark.parametrize("case", (PARALLEL[0], TILED[0], ANY_RANK[5]), ids=lambda c: c.name)
 def test_plan_is_the_call(case, method, dtype, isa):
     x, w, b, _ = data(case, dtype, False)
     for layout in case.layouts:
@@ -158,8 +173,9 @@ def test_plan_is_the_call(case, method, dtype, isa):
 
 def test_plan_keeps_its_weights(method):
     """The weights are prepared once: what happens to the array afterwards does not matter."""
-    x, w, b, _ = (a if a is None else a.copy() for a in data(SPECTRAL[0], "float32", True))
-    plan = nd.plan_conv(x.shape, w, b, padding=2, method=method)
+    case = case_for(method)
+    x, w, b, _ = (a.copy() for a in data(case, "float32", True))
+    plan = nd.plan_conv(x.shape, w, b, method=method, **case.options)
     before = plan(x)
     w[...], b[...] = np.nan, np.nan
     assert bits(plan(x)) == bits(before)

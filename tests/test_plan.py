@@ -4,8 +4,8 @@ import os
 
 import numpy as np
 import pytest
-from cases import GEOMETRY, GROUPED, PARALLEL, SMALL, SPECTRAL, Conv
-from checks import EXACT_METHODS, bits, compute, data
+from cases import GEOMETRY, GROUPED, PARALLEL, SMALL, SPECTRAL, TILED, Conv
+from checks import EXACT_METHODS, bits, case_for, compute, data
 
 import ndconv as nd
 from ndconv.select import METHODS
@@ -26,7 +26,7 @@ def test_workspace_limit(case, limit):
     for threads in (1, 2):
         options = case.options | dict(workspace_limit=limit, threads=threads)
         able = nd.methods(*shapes(case), **options)
-        for method in METHODS:
+        for method in nd.methods(*shapes(case), **case.options, workspace_limit=2**62):
             if method in able:
                 plan = nd.plan_conv(x.shape, w, b, method=method, **options)
                 assert 0 <= plan.workspace_bytes <= limit
@@ -86,7 +86,7 @@ def test_varying_shapes_do_not_grow_the_process():
         for i in range(start, start + 350):
             x = np.ones((1, 3, 10 + i // 40, 10 + i % 40), np.float32)
             w = np.ones((4 + i % 3, 3, 3, 3), np.float32)
-            for method in METHODS:
+            for method in nd.methods(x.shape, w.shape):
                 dy = nd.conv(x, w, padding=1, method=method)
                 nd.conv_backward(dy, x, w, padding=1, method=method)
                 nd.plan_conv(x.shape, w, method=method)
@@ -101,7 +101,7 @@ def test_varying_shapes_do_not_grow_the_process():
 
 
 def test_clear_caches_gives_memory_back():
-    for method in METHODS:
+    for method in nd.methods(*shapes(LARGE), **LARGE.options):
         compute(LARGE, data(LARGE, "float32", False), method=method)
     nd.clear_caches()
     from ndconv._runtime import scratch_bytes
@@ -160,7 +160,7 @@ def test_method_not_applicable_says_why():
 
 
 def test_strict_allows_exact_methods_only():
-    for case in (LARGE, *SPECTRAL):
+    for case in (LARGE, *SPECTRAL, TILED[0]):
         assert set(nd.methods(*shapes(case), accuracy="strict", **case.options)) == set(EXACT_METHODS)
         w = data(case, "float32", False)[1]
         assert nd.plan_conv(case.x_shape(), w, accuracy="strict", **case.options).method in EXACT_METHODS
@@ -178,9 +178,10 @@ def test_plan_tells_its_problem(case, dtype):
 
 def test_plan_takes_any_memory_order():
     """Made for one layout, called with a transposed view: right, whatever the order in memory."""
-    x, w, b, _ = data(SPECTRAL[0], "float32", True)
     for method in METHODS:
-        plan = nd.plan_conv(x.shape, w, b, padding=2, method=method)
+        case = case_for(method)
+        x, w, b, _ = data(case, "float32", True)
+        plan = nd.plan_conv(x.shape, w, b, method=method, **case.options)
         want = plan(x)
         for other in (np.asfortranarray(x), np.moveaxis(np.moveaxis(x, 1, -1).copy(), -1, 1), x[..., ::-1].copy()[..., ::-1]):
             assert np.abs(plan(other) - want).max() <= (0 if method in EXACT_METHODS else 0.25)

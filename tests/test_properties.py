@@ -5,7 +5,7 @@ Hypothesis draws the same examples at every run and prints the failing one as th
 import numpy as np
 import pytest
 from cases import Conv, Pool, draw, to_layout
-from checks import EXACT_METHODS, assert_elementwise, attempt, compute, data, expected
+from checks import EXACT_METHODS, assert_elementwise, attempt, case_for, compute, data, expected
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -106,16 +106,18 @@ def test_any_pool(isa, case, dtype, last, counting):
         nd.set_isa(before)
 
 
-BASE = Conv("laws", 2, 6, 8, (17, 19), (5, 4), 1, 2)
+LAWS = (Conv("laws", 2, 6, 8, (17, 19), (5, 4), 1, 2), Conv("laws-3x3", 2, 6, 8, (17, 19), (3, 3), 1, 2),
+        Conv("laws-depthwise", 2, 8, 8, (17, 19), (3, 3), 1, 2, groups=8))
 NEAR = dict(rtol=0, atol=1e-8)
 
 
 def test_linear_in_x_and_in_w(method):
-    x, w, _, dy = data(BASE, "float64", False)
+    case = case_for(method, LAWS)
+    x, w, _, dy = data(case, "float64", False)
     other_x, other_w = draw("x'", x.shape, "float64"), draw("w'", w.shape, "float64")
 
     def y(x, w):
-        return compute(BASE, (x, w, None, dy), method=method)
+        return compute(case, (x, w, None, dy), method=method)
 
     np.testing.assert_allclose(y(3 * x - other_x, w), 3 * y(x, w) - y(other_x, w), **NEAR)
     np.testing.assert_allclose(y(x, 2 * w + other_w), 2 * y(x, w) + y(x, other_w), **NEAR)
@@ -123,19 +125,21 @@ def test_linear_in_x_and_in_w(method):
 
 def test_an_impulse_shows_the_kernel(method):
     """At every corner and in the middle."""
-    _, w, _, dy = data(BASE, "float64", False)
+    case = case_for(method, LAWS[:2])
+    _, w, _, dy = data(case, "float64", False)
+    kh, kw = case.kernel
     for row, column in ((0, 0), (0, 18), (16, 0), (16, 18), (8, 9)):
-        x = np.zeros(BASE.x_shape())
+        x = np.zeros(case.x_shape())
         x[1, 4, row, column] = 1
-        y = compute(BASE, (x, w, None, dy), method=method)
+        y = compute(case, (x, w, None, dy), method=method)
         room = np.zeros((8, 17 + 20, 19 + 20))
-        room[:, 10 + row - 2:10 + row + 3, 10 + column - 1:10 + column + 3] = w[:, 4, ::-1, ::-1]
+        room[:, 13 + row - kh:13 + row, 13 + column - kw:13 + column] = w[:, 4, ::-1, ::-1]
         np.testing.assert_allclose(y[1], room[:, 10:10 + y.shape[2], 10:10 + y.shape[3]], **NEAR)
         assert np.abs(y[0]).max() < 1e-12
 
 
 def test_groups_are_convolutions_side_by_side(method):
-    x, w = draw("x", (2, 12, 15, 16), "float64"), draw("w", (8, 3, 5, 5), "float64")
+    x, w = draw("x", (2, 12, 15, 16), "float64"), draw("w", (8, 3, *case_for(method, LAWS[:2]).kernel), "float64")
     parts = [nd.conv(x[:, 3 * g:3 * g + 3], w[2 * g:2 * g + 2], method=method) for g in range(4)]
     np.testing.assert_allclose(nd.conv(x, w, groups=4, method=method), np.concatenate(parts, 1), **NEAR)
 
@@ -155,9 +159,10 @@ def test_stride_keeps_every_so_many_positions(method):
 
 
 def test_padding_is_an_array_with_a_margin(method):
-    x, w, b, dy = data(BASE, "float64", False)
-    margin = np.pad(x, ((0, 0), (0, 0), (3, 1), (0, 4)))
-    np.testing.assert_allclose(nd.conv(x, w, padding=((3, 1), (0, 4)), method=method), nd.conv(margin, w, method=method), **NEAR)
+    case = case_for(method, LAWS)
+    x, w, b, dy = data(case, "float64", False)
+    margin, options = np.pad(x, ((0, 0), (0, 0), (3, 1), (0, 4))), dict(groups=case.groups, method=method)
+    np.testing.assert_allclose(nd.conv(x, w, padding=((3, 1), (0, 4)), **options), nd.conv(margin, w, **options), **NEAR)
 
 
 def test_pointwise_is_a_matrix_product(method):
@@ -174,5 +179,5 @@ def test_max_of_the_negative_is_the_least():
 
 def test_expected_agrees_with_itself():
     """The cached definitions used throughout are those of reference.py."""
-    x, w, b, _ = data(BASE, "float64", True)
-    np.testing.assert_array_equal(expected(BASE, "float64", True, "y")[0], reference.conv(x, w, b, **BASE.normalised))
+    x, w, b, _ = data(LAWS[0], "float64", True)
+    np.testing.assert_array_equal(expected(LAWS[0], "float64", True, "y")[0], reference.conv(x, w, b, **LAWS[0].normalised))

@@ -40,6 +40,11 @@ struct nd_product {
     int add; /* to what C holds */
 };
 
+/* Points of a Winograd transform along each axis, 1, 4 or 6, see kernels/winograd.h. */
+struct nd_winograd {
+    int points_h, points_w;
+};
+
 /* Rows of windows in memory whose rows are contiguous: each combines `count` rows of n elements to a buffer from element
  * `at` on (element e at e%split*phase + e/split, split 1 or 2), then `columns` taps of the buffer to ow results, over
  * cells[j]*row_cells unless cells is NULL. The next row of windows reads row_step further and writes y_step further. */
@@ -111,6 +116,16 @@ struct nd_kernel_set {
     /* one weight's gradient by its definition; x and dy at their channels */
     void (*grad_point)(const struct nd_problem *p, const struct nd_array *x, const struct nd_array *dy,
                        const ptrdiff_t *tap, void *dw);
+    /* Winograd transforms of a tile, n channels in the lanes, kernels/winograd.h. Points are to_point apart; elements are rows
+     * and columns of channels; what is outside clip (rows from, to, columns from, to) counts as zero */
+    void (*winograd_input)(const struct nd_winograd *v, void *to, ptrdiff_t to_point, const void *from, ptrdiff_t row,
+                           ptrdiff_t col, const ptrdiff_t *clip, ptrdiff_t n);
+    /* of n rows of taps [n][kh][kw][width] */
+    void (*winograd_weights)(const struct nd_winograd *v, void *to, ptrdiff_t to_point, const void *from, ptrdiff_t n,
+                             ptrdiff_t width);
+    /* and back: rows x cols results; returns whether any of the tile is not finite */
+    int (*winograd_output)(const struct nd_winograd *v, void *to, ptrdiff_t row, ptrdiff_t col, const void *from,
+                           ptrdiff_t from_point, ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t n, const void *bias);
     /* Pooling, kernels/pool*.h. To combine is to take the greatest, NaN above all (most != 0), or to add.
      * to[i] = rows[r][i] combined over r < count, i < n, divided by `divisor` unless that is 0; the last row is prefetched
      * `ahead` elements ahead if that is not 0 */

@@ -15,6 +15,7 @@
 #include "fft_spectrum.h"
 #include "fft_product.h"
 #include "fft_rows.h"
+#include "winograd.h"
 #include "pool.h"
 #include "pool_index.h"
 
@@ -44,6 +45,9 @@ static const struct nd_kernel_set NAME(set) = {
     .fft_store = NAME(fft_store),
     .conv_points = NAME(conv_points),
     .grad_point = NAME(grad_point),
+    .winograd_input = NAME(winograd_input),
+    .winograd_weights = NAME(winograd_weights),
+    .winograd_output = NAME(winograd_output),
     .pool_combine = NAME(pool_combine),
     .pool_rows = NAME(pool_rows),
     .pool_split = NAME(pool_split),

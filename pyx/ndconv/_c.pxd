@@ -41,6 +41,8 @@ cdef extern from "kernels.h" nogil:
     struct nd_product:
         ptrdiff_t k, run, a_run, a_k, a_row, a_im, b_k, c_row
         int add
+    struct nd_winograd:
+        int points_h, points_w
     struct nd_pool_rows:
         ptrdiff_t count, n, at, split, phase
         const ptrdiff_t *taps
@@ -86,6 +88,13 @@ cdef extern from "kernels.h" nogil:
                             void *y, ptrdiff_t y_w, const void *bias) noexcept nogil
         void (*grad_point)(const nd_problem *p, const nd_array *x, const nd_array *dy, const ptrdiff_t *tap,
                            void *dw) noexcept nogil
+        void (*winograd_input)(const nd_winograd *v, void *to, ptrdiff_t to_point, const void *src, ptrdiff_t row,
+                               ptrdiff_t col, const ptrdiff_t *clip, ptrdiff_t n) noexcept nogil
+        void (*winograd_weights)(const nd_winograd *v, void *to, ptrdiff_t to_point, const void *src, ptrdiff_t n,
+                                 ptrdiff_t width) noexcept nogil
+        int (*winograd_output)(const nd_winograd *v, void *to, ptrdiff_t row, ptrdiff_t col, const void *src,
+                               ptrdiff_t from_point, ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t n,
+                               const void *bias) noexcept nogil
         void (*pool_combine)(void *to, const void *const *rows, ptrdiff_t count, ptrdiff_t n, int most,
                              double divisor, ptrdiff_t ahead) noexcept nogil
         void (*pool_rows)(const nd_pool_rows *s, const void **rows, ptrdiff_t lines, void *buffer,

@@ -18,6 +18,7 @@ DIRECT = dict(steps=0.7, calls=38, packed=0.45, gathered=1.3, across=0.5, rows=1
 GEMM = dict(steps=0.5, calls=77, packed=1.0, gathered=1.1, lines=4.3, across=3.2, stages=20000)
 DIRECT_GRAD = dict(steps=0.76, calls=1.6, packed=0.7, strided=0.3, weights=2.7, stages=16000)
 GEMM_GRAD = dict(steps=1.1, packed=0.75, lines=14, strided=0.6, weights=3.6, stages=20000)
+WINOGRAD = dict(steps=0.6, products=7, vectors=2, turned=0.5, weights=0.3, prepared=0.5, stages=16000)
 FFT = dict(forward=0.37, input_grad=0.5, transpose=0.5, weight_grad=0.77, elements=1.5, stages=30000)
 
 # The register tile of AVX2 in rows and vectors; other instruction sets have others, to much the same proportions.
@@ -132,4 +133,23 @@ def fft_cost(problem, prepared):
     return SECONDS * (FFT[problem.op] * _fft.estimate(problem, prepared) + FFT["elements"] * elements + FFT["stages"])
 
 
-COSTS = {"direct": direct_cost, "gemm": gemm_cost, "fft": fft_cost}
+def winograd_cost(problem, prepared):
+    """Seconds of `winograd`: tiles transformed both ways, a product at each of their points, weights read once a block."""
+    if problem.op == "weight_grad":
+        return 1.0
+    counts = dict.fromkeys(WINOGRAD, 0)
+    for ic, oc, _, y, k, _ in _geometries(problem):
+        points = math.prod(6 if t == 3 else 1 for t in k[1:])
+        tiles = problem.n * problem.g * math.prod(_up(o, 4 if t == 3 else 1) for o, t in zip(y, (1, *k[1:]), strict=True))
+        columns = _up(oc, TILE_VECTORS * _lanes(problem))
+        counts["steps"] += tiles * points * columns * k[0] * ic
+        counts["products"] += tiles * points * columns
+        counts["vectors"] += tiles * points * (_up(ic, _lanes(problem)) + _up(oc, _lanes(problem)))
+        counts["turned"] += 0 if problem.lanes_oc else problem.n * (problem.ic + problem.oc) * math.prod(y)
+        counts["weights"] += points * problem.g * columns * TILE_VECTORS * _lanes(problem) * k[0] * ic
+        counts["prepared"] += 0 if prepared else points * problem.oc * k[0] * ic
+        counts["stages"] += 1
+    return _total(counts, WINOGRAD)
+
+
+COSTS = {"direct": direct_cost, "gemm": gemm_cost, "winograd": winograd_cost, "fft": fft_cost}

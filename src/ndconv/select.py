@@ -6,12 +6,12 @@ promise times.
 import math
 from dataclasses import dataclass
 
-from ndconv import _direct, _fft, _gemm
+from ndconv import _direct, _fft, _gemm, _winograd
 from ndconv._plan import Core, weight_grad_bytes
 from ndconv.cost import COSTS
 from ndconv.stages import stages_of
 
-METHODS = {module.METHOD.name: module.METHOD for module in (_direct, _gemm, _fft)}
+METHODS = {module.METHOD.name: module.METHOD for module in (_direct, _gemm, _winograd, _fft)}
 
 ACCURACIES = ("fast", "strict")
 WORKSPACE_LIMIT = 256 * 2**20

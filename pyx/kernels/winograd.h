@@ -1,0 +1,274 @@
+/* winograd: the transforms of minimal filtering F(m, k): m results of a k-tap correlation by m + k - 1 multiplications,
+ *
+ *     y = A^T [ (G w) . (B^T x) ]
+ *
+ * the transposed Toom-Cook algorithm on the points 0, a, -a, b, -b and infinity with a = 5/8, b = 3/2 (6 points: any
+ * m + k = 7) or 0, 1, -1 and infinity (4 points: F(2, 3)). B^T depends on the points alone:
+ *
+ *     row of point p    coefficients of the product of (x - q) over the other finite points q
+ *     row of infinity   of the product over all of them
+ *     G                 1, p, p^2 ... over the product of (p - q); the last tap alone for infinity
+ *     A^T               powers of the points; infinity adds to the last result
+ *
+ * Points of both signs share their even and odd parts, so that 6 points cost 12 multiply-adds. Of the sets tried, these
+ * points have the least error for F(4, 3): 3.9 times that of a direct sum in two dimensions, where 0, 1, -1, 2, -2 have 8.5.
+ * Two dimensions are one after the other: rows, then columns.
+ *
+ * Lanes hold channels. Budget of the input transform, 6 x 6 points of a vector: 36 loads, 144 multiply-adds, 72 stores of
+ * which half stay in L1; output, 4 x 4 of 6 x 6: 60 loads, 120 operations, 40 stores. At c channels on both sides the
+ * multiplications between take 36 c c / 8 operations: the transforms are 8 % of all at 64 channels, 2 % at 256.
+ *
+ * Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2016; Barabasz et al., arXiv 1803.10986 (points). */
+
+#define POINT_A ((T)0.625)
+#define POINT_B ((T)1.5)
+#define SQUARE_A ((T)0.390625)
+#define SQUARE_B ((T)2.25)
+#define SQUARES ((T)2.640625)    /* a^2 + b^2 */
+#define PRODUCT ((T)0.87890625)  /* a^2 b^2 */
+#define CUBE_A ((T)0.244140625)
+#define CUBE_B ((T)3.375)
+#define FOURTH_A ((T)0.152587890625)
+#define FOURTH_B ((T)5.0625)
+
+/* B^T along an axis, in place. */
+INLINE void NAME(winograd_points)(const int points, vec *z)
+{
+    if (points == 4) {
+        const vec first = z[0] - z[2], plus = z[2] + z[1], minus = z[2] - z[1], last = z[3] - z[1];
+        z[0] = first, z[1] = plus, z[2] = minus, z[3] = last;
+    } else if (points == 6) {
+        const vec even_a = z[4] - z[2] * SQUARE_B, odd_a = z[3] - z[1] * SQUARE_B;
+        const vec even_b = z[4] - z[2] * SQUARE_A, odd_b = z[3] - z[1] * SQUARE_A;
+        z[0] = z[4] - z[2] * SQUARES + z[0] * PRODUCT;
+        z[5] = z[5] - z[3] * SQUARES + z[1] * PRODUCT;
+        z[1] = even_a + odd_a * POINT_A, z[2] = even_a - odd_a * POINT_A;
+        z[3] = even_b + odd_b * POINT_B, z[4] = even_b - odd_b * POINT_B;
+    }
+}
+
+/* A^T along an axis: m results, in place. */
+INLINE void NAME(winograd_results)(const int points, const int m, vec *z)
+{
+    if (points == 4) {
+        const vec last = z[1] - z[2] + z[3];
+        z[0] += z[1] + z[2];
+        z[1] = last;
+    } else if (points == 6) {
+        const vec even_a = z[1] + z[2], odd_a = z[1] - z[2], even_b = z[3] + z[4], odd_b = z[3] - z[4], last = z[5];
+        z[0] += even_a + even_b;
+        z[1] = odd_a * POINT_A + odd_b * POINT_B;
+        if (m > 2)
+            z[2] = even_a * SQUARE_A + even_b * SQUARE_B;
+        if (m > 3)
+            z[3] = odd_a * CUBE_A + odd_b * CUBE_B;
+        if (m > 4)
+            z[4] = even_a * FOURTH_A + even_b * FOURTH_B;
+        z[m - 1] += last;
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------ input */
+
+/* One vector of channels, `lanes` of them; a tile that is not whole has zeros outside its clip. */
+INLINE void NAME(winograd_load)(const int ph, const int pw, const int whole, T *to, ptrdiff_t to_point, const T *from,
+                                ptrdiff_t row, ptrdiff_t col, const ptrdiff_t *clip, ptrdiff_t lanes)
+{
+    vec t[6][6], z[6];
+#pragma GCC unroll 6
+    for (int r = 0; r < ph; r++) {
+#pragma GCC unroll 6
+        for (int s = 0; s < pw; s++) {
+            if (whole)
+                z[s] = NAME(load)(from + r * row + s * col);
+            else if (r < clip[0] || r >= clip[1] || s < clip[2] || s >= clip[3])
+                z[s] = (vec){0};
+            else if (lanes < VL)
+                z[s] = NAME(load_part)(from + r * row + s * col, lanes);
+            else
+                z[s] = NAME(load)(from + r * row + s * col);
+        }
+        NAME(winograd_points)(pw, z);
+#pragma GCC unroll 6
+        for (int s = 0; s < pw; s++)
+            t[r][s] = z[s];
+    }
+#pragma GCC unroll 6
+    for (int s = 0; s < pw; s++) {
+#pragma GCC unroll 6
+        for (int r = 0; r < ph; r++)
+            z[r] = t[r][s];
+        NAME(winograd_points)(ph, z);
+#pragma GCC unroll 6
+        for (int r = 0; r < ph; r++)
+            NAME(store)(to + (r * pw + s) * to_point, z[r]);
+    }
+}
+
+INLINE void NAME(winograd_input_of)(const int ph, const int pw, T *to, ptrdiff_t to_point, const T *from, ptrdiff_t row,
+                                    ptrdiff_t col, const ptrdiff_t *clip, ptrdiff_t n)
+{
+    ptrdiff_t c = 0;
+    if (clip[0] == 0 && clip[1] == ph && clip[2] == 0 && clip[3] == pw)
+        for (; c + VL <= n; c += VL)
+            NAME(winograd_load)(ph, pw, 1, to + c, to_point, from + c, row, col, clip, VL);
+    for (; c < n; c += VL)
+        NAME(winograd_load)(ph, pw, 0, to + c, to_point, from + c, row, col, clip, n - c);
+}
+
+/* to[(i*pw + j)*to_point + c] = sum over r, s of B^T[i, r] B^T[j, s] from[r*row + s*col + c], c < n, for rows and columns
+ * clip[0] <= r < clip[1], clip[2] <= s < clip[3]: the rest counts as zero. Writes whole vectors. */
+static void NAME(winograd_input)(const struct nd_winograd *v, void *to, ptrdiff_t to_point, const void *from, ptrdiff_t row,
+                                 ptrdiff_t col, const ptrdiff_t *clip, ptrdiff_t n)
+{
+    if (v->points_h == 6 && v->points_w == 6)
+        NAME(winograd_input_of)(6, 6, to, to_point, from, row, col, clip, n);
+    else if (v->points_h == 4)
+        NAME(winograd_input_of)(4, 4, to, to_point, from, row, col, clip, n);
+    else if (v->points_h == 1)
+        NAME(winograd_input_of)(1, 6, to, to_point, from, row, col, clip, n);
+    else
+        NAME(winograd_input_of)(6, 1, to, to_point, from, row, col, clip, n);
+}
+
+/* ----------------------------------------------------------------------------------------------- output */
+
+/* One vector of channels; returns the results times zero, added up. */
+INLINE vec NAME(winograd_store)(const int ph, const int pw, const int mh, const int mw, const int whole, T *to, ptrdiff_t row,
+                                ptrdiff_t col, const T *from, ptrdiff_t from_point, ptrdiff_t rows, ptrdiff_t cols,
+                                ptrdiff_t lanes, vec bias)
+{
+    vec t[6][6], z[6], odd = {0};
+#pragma GCC unroll 6
+    for (int s = 0; s < pw; s++) {
+#pragma GCC unroll 6
+        for (int r = 0; r < ph; r++)
+            z[r] = NAME(load)(from + (r * pw + s) * from_point);
+        NAME(winograd_results)(ph, mh, z);
+#pragma GCC unroll 6
+        for (int r = 0; r < mh; r++)
+            t[r][s] = z[r];
+    }
+#pragma GCC unroll 6
+    for (int r = 0; r < mh; r++) {
+#pragma GCC unroll 6
+        for (int s = 0; s < pw; s++)
+            z[s] = t[r][s];
+        NAME(winograd_results)(pw, mw, z);
+#pragma GCC unroll 6
+        for (int s = 0; s < mw; s++) {
+            odd += z[s] * (T)0;
+            if (whole)
+                NAME(store)(to + r * row + s * col, z[s] + bias);
+            else if (r < rows && s < cols) {
+                if (lanes < VL)
+                    NAME(store_part)(to + r * row + s * col, z[s] + bias, lanes);
+                else
+                    NAME(store)(to + r * row + s * col, z[s] + bias);
+            }
+        }
+    }
+    return odd;
+}
+
+INLINE int NAME(winograd_output_of)(const int ph, const int pw, const int mh, const int mw, T *to, ptrdiff_t row, ptrdiff_t col,
+                                    const T *from, ptrdiff_t from_point, ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t n,
+                                    const T *bias)
+{
+    ptrdiff_t c = 0;
+    vec odd = {0};
+    int found = 0;
+    if (rows >= mh && cols >= mw)
+        for (; c + VL <= n; c += VL)
+            odd += NAME(winograd_store)(ph, pw, mh, mw, 1, to + c, row, col, from + c, from_point, mh, mw, VL,
+                                        bias ? NAME(load)(bias + c) : (vec){0});
+    for (int l = 0; l < VL; l++)
+        found |= odd[l] != 0;
+    for (; c < n; c += VL) {
+        const ptrdiff_t lanes = n - c < VL ? n - c : VL;
+        odd = NAME(winograd_store)(ph, pw, mh, mw, 0, to + c, row, col, from + c, from_point, rows, cols, lanes,
+                                   bias ? NAME(load_part)(bias + c, lanes) : (vec){0});
+        for (int l = 0; l < lanes; l++)
+            found |= odd[l] != 0;
+    }
+    return found;
+}
+
+/* to[i*row + j*col + c] = bias[c] + sum over r, s of A^T[i, r] A^T[j, s] from[(r*pw + s)*from_point + c], c < n, for
+ * i < rows, j < cols; whole vectors of `from` are read. Returns whether any result of the tile, before the bias and also of
+ * those that are not stored, is not finite. bias may be NULL. */
+static int NAME(winograd_output)(const struct nd_winograd *v, void *to, ptrdiff_t row, ptrdiff_t col, const void *from,
+                                 ptrdiff_t from_point, ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t n, const void *bias)
+{
+    if (v->points_h == 6 && v->points_w == 6)
+        return NAME(winograd_output_of)(6, 6, 4, 4, to, row, col, from, from_point, rows, cols, n, bias);
+    if (v->points_h == 4)
+        return NAME(winograd_output_of)(4, 4, 2, 2, to, row, col, from, from_point, rows, cols, n, bias);
+    if (v->points_h == 1)
+        return NAME(winograd_output_of)(1, 6, 1, 4, to, row, col, from, from_point, rows, cols, n, bias);
+    return NAME(winograd_output_of)(6, 1, 4, 1, to, row, col, from, from_point, rows, cols, n, bias);
+}
+
+/* ---------------------------------------------------------------------------------------------- weights */
+
+/* As many doubles as a vector has lanes: weights are transformed in double and rounded once. */
+typedef double NAME(wide) __attribute__((vector_size(VL_BYTES / TSIZE * 8)));
+typedef T NAME(narrow) __attribute__((vector_size(VL_BYTES), aligned(TSIZE), may_alias));
+
+/* G along an axis: points from k taps, to and from `step` apart. */
+INLINE void NAME(winograd_taps)(const int points, NAME(wide) *to, int to_step, const NAME(wide) *from, int step)
+{
+    const double a = 0.625, b = 1.5, squares = a * a * b * b, below_a = 2 * a * a * (a * a - b * b),
+                 below_b = 2 * b * b * (b * b - a * a);
+    if (points == 1) {
+        to[0] = from[0];
+    } else if (points == 4) {
+        const NAME(wide) even = (from[0] + from[2 * step]) * 0.5, odd = from[step] * 0.5;
+        to[0] = from[0], to[to_step] = even + odd, to[2 * to_step] = even - odd, to[3 * to_step] = from[2 * step];
+    } else {
+        const NAME(wide) even_a = from[0] * (1 / below_a) + from[2 * step] * (a * a / below_a), odd_a = from[step] * (a / below_a);
+        const NAME(wide) even_b = from[0] * (1 / below_b) + from[2 * step] * (b * b / below_b), odd_b = from[step] * (b / below_b);
+        to[0] = from[0] * (1 / squares);
+        to[to_step] = even_a + odd_a, to[2 * to_step] = even_a - odd_a;
+        to[3 * to_step] = even_b + odd_b, to[4 * to_step] = even_b - odd_b;
+        to[5 * to_step] = from[2 * step];
+    }
+}
+
+INLINE void NAME(winograd_weights_of)(const int ph, const int pw, T *to, ptrdiff_t to_point, const T *from, ptrdiff_t n,
+                                      ptrdiff_t width)
+{
+    const int kh = ph > 1 ? 3 : 1, kw = pw > 1 ? 3 : 1;
+    for (ptrdiff_t c = 0; c < n; c++, to += width, from += kh * kw * width)
+        for (ptrdiff_t l = 0; l < width; l += VL) {
+            NAME(wide) w[9], t[18], u[6];
+#pragma GCC unroll 9
+            for (int i = 0; i < kh * kw; i++)
+                w[i] = __builtin_convertvector(*(const NAME(narrow) *)(from + i * width + l), NAME(wide));
+#pragma GCC unroll 3
+            for (int i = 0; i < kh; i++)
+                NAME(winograd_taps)(pw, t + i * pw, 1, w + i * kw, 1);
+#pragma GCC unroll 6
+            for (int s = 0; s < pw; s++) {
+                NAME(winograd_taps)(ph, u, 1, t + s, pw);
+#pragma GCC unroll 6
+                for (int r = 0; r < ph; r++)
+                    NAME(store)(to + (r * pw + s) * to_point + l, __builtin_convertvector(u[r], vec));
+            }
+        }
+}
+
+/* to[(i*pw + j)*to_point + c*width + l] = sum over r, s of G[i, r] G[j, s] from[((c*kh + r)*kw + s)*width + l], c < n,
+ * l < width, a multiple of the vector. */
+static void NAME(winograd_weights)(const struct nd_winograd *v, void *to, ptrdiff_t to_point, const void *from, ptrdiff_t n,
+                                   ptrdiff_t width)
+{
+    if (v->points_h == 6 && v->points_w == 6)
+        NAME(winograd_weights_of)(6, 6, to, to_point, from, n, width);
+    else if (v->points_h == 4)
+        NAME(winograd_weights_of)(4, 4, to, to_point, from, n, width);
+    else if (v->points_h == 1)
+        NAME(winograd_weights_of)(1, 6, to, to_point, from, n, width);
+    else
+        NAME(winograd_weights_of)(6, 1, to, to_point, from, n, width);
+}

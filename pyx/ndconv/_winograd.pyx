@@ -1,0 +1,363 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
+"""winograd: minimal filtering F(4, 3), fused."""
+from libc.string cimport memset
+
+from ndconv._c cimport (ND_ADD, ND_ZERO, nd_array, nd_job, nd_kernel_set, nd_method, nd_problem, nd_sizes, nd_walk, nd_weights)
+from ndconv._method cimport new_method
+from ndconv._pack cimport ceil_div, split, taps_of
+from ndconv._runtime cimport parallel_for
+from ndconv._weight_grad cimport gemm_weight_grad, gemm_weight_grad_bytes
+from ndconv._winograd_plan cimport (DEPTHS, Block, Tiling, View, block_at, choose_tiling, view_of)
+
+cdef enum:
+    STEPS = 256              # channels of a part of a sum: 16 KiB of the vector operand, and short sums err less
+    WEIGHTS = 32             # channels of weights that are gathered at a time
+
+# ------------------------------------------------------------------------------- prepared weights
+# U [g][point][panel][kd][ic][nr], then the weights as they are, for the tiles that are computed again
+
+cdef inline ptrdiff_t raw_weights(const nd_problem *p, const Tiling *t) noexcept nogil:
+    """Elements before the weights as they are."""
+    return p.g * t.points * t.u_point
+
+cdef struct Prepare:
+    const nd_problem *p
+    const nd_kernel_set *k
+    const nd_weights *w
+    Tiling t
+    char *to
+    char *workspace
+
+cdef inline ptrdiff_t taps_bytes(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
+    return WEIGHTS * p.kh * p.kw * k.nr * k.size
+
+cdef void prepare(const nd_problem *p, const nd_kernel_set *k, const nd_weights *w, void *to, char *workspace,
+                  int threads) noexcept nogil:
+    cdef Prepare f
+    f.p, f.k, f.w, f.t, f.to, f.workspace = p, k, w, choose_tiling(p, k), <char *>to, workspace
+    parallel_for(p.g * p.ocg, ceil_div(16384, p.icg * taps_of(p)), threads, copy_body, &f)
+    parallel_for(p.g * f.t.panels * p.kd * ceil_div(p.icg, WEIGHTS), 1, threads, prepare_body, &f)
+
+cdef void copy_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
+    """The weights as [g][o][c][tap]."""
+    cdef Prepare *f = <Prepare *>context
+    cdef const nd_problem *p = f.p
+    cdef const nd_weights *w = f.w
+    cdef ptrdiff_t i, j, row, size = f.k.size, rows = p.icg * p.kd * p.kh
+    cdef char *to = f.to + size * raw_weights(p, &f.t)
+    cdef bint whole = w.w == 1 and w.h == p.kw and w.d == p.kh * p.kw and w.c == taps_of(p)
+    for i in range(begin, end):
+        row = i // p.ocg * w.g + i % p.ocg * w.o
+        if whole:
+            f.k.copy(to + size * i * rows * p.kw, w.data + size * row, rows * p.kw, 1)
+            continue
+        for j in range(rows):
+            f.k.copy(to + size * (i * rows + j) * p.kw, w.data + size * (row + j // (p.kd * p.kh) * w.c + j // p.kh % p.kd * w.d
+                                                                         + j % p.kh * w.h), p.kw, w.w)
+
+cdef void prepare_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
+    """The points of a panel of output channels and some input channels."""
+    cdef Prepare *f = <Prepare *>context
+    cdef const nd_problem *p = f.p
+    cdef const nd_kernel_set *k = f.k
+    cdef const nd_weights *w = f.w
+    cdef ptrdiff_t parts = ceil_div(p.icg, WEIGHTS), taps = p.kh * p.kw, size = k.size, i, tap, c0, cb, v, d, g, cols
+    cdef char *gathered = f.workspace + worker * taps_bytes(p, k)
+    cdef const char *src
+    for i in range(begin, end):
+        c0 = i % parts * WEIGHTS
+        d, v, g = i // parts % p.kd, i // parts // p.kd % f.t.panels, i // parts // p.kd // f.t.panels
+        cb, cols = min(p.icg - c0, <ptrdiff_t>WEIGHTS), min(p.ocg - v * k.nr, k.nr)
+        src = w.data + size * (g * w.g + v * k.nr * w.o + c0 * w.c + d * w.d)
+        if cols < k.nr:
+            memset(gathered, 0, cb * taps * k.nr * size)
+        if w.w == 1 and w.h == p.kw and w.c == taps:
+            k.move(gathered, k.nr, src, cb * taps, cols, 1, w.o)
+        else:
+            for tap in range(taps):
+                k.move(gathered + size * tap * k.nr, taps * k.nr, src + size * (tap // p.kw * w.h + tap % p.kw * w.w), cb, cols,
+                       w.c, w.o)
+        k.winograd_weights(&f.t.v, f.to + size * (g * f.t.points * f.t.u_point + ((v * p.kd + d) * p.icg + c0) * k.nr),
+                           f.t.u_point, gathered, cb, k.nr)
+
+# ---------------------------------------------------------------------------------------- forward
+
+cdef struct Forward:
+    const nd_job *job
+    Tiling t
+    Block b              # common: the block
+    char *v
+    char *m
+    bint in_place, out_place     # channels are next to each other in x, in y
+
+cdef inline ptrdiff_t lines_of(const Tiling *t) noexcept nogil:
+    return 1 if t.common else t.rows
+
+cdef inline ptrdiff_t in_bytes(const nd_problem *p, const nd_kernel_set *k, const Tiling *t) noexcept nogil:
+    """Of gathered input: rows and columns that some rows of tiles see, 2*vl channels."""
+    return ceil_div((lines_of(t) * t.mh + t.v.points_h) * (t.columns * t.mw + t.v.points_w) * 2 * k.vl * k.size, 64) * 64
+
+cdef inline ptrdiff_t out_bytes(const nd_kernel_set *k, const Tiling *t) noexcept nogil:
+    """Of results of a row of tiles, a panel of channels."""
+    return ceil_div(t.mh * t.columns * t.mw * k.nr * k.size, 64) * 64
+
+cdef inline ptrdiff_t worker_bytes(const nd_problem *p, const nd_kernel_set *k, const Tiling *t) noexcept nogil:
+    return in_bytes(p, k, t) + out_bytes(k, t) + (0 if t.common else t.v_bytes + t.m_bytes)
+
+cdef void sizes(const nd_problem *p, const nd_kernel_set *k, nd_sizes *to) noexcept nogil:
+    cdef Tiling t = choose_tiling(p, k)
+    to.prepared = k.size * (raw_weights(p, &t) + p.g * p.ocg * p.icg * taps_of(p))
+    to.prepare_worker = taps_bytes(p, k)
+    to.shared = t.v_bytes + t.m_bytes if t.common else 0
+    to.worker = worker_bytes(p, k, &t)
+
+cdef void forward(const nd_job *job) noexcept nogil:
+    cdef const nd_problem *p = job.p
+    cdef Forward f
+    cdef ptrdiff_t i
+    f.job, f.t = job, choose_tiling(p, job.k)
+    f.in_place, f.out_place = job.x.c == 1, job.y.c == 1
+    if not f.t.common:
+        parallel_for(f.t.blocks * p.g, 1, job.threads, block_body, &f)
+        return
+    f.v = job.workspace
+    f.m = f.v + f.t.v_bytes
+    for i in range(f.t.blocks * p.g):
+        f.b = block_at(p, &f.t, i)
+        parallel_for(f.b.rows * ceil_div(p.icg, 2 * job.k.vl), 1, job.threads, input_body, &f)
+        parallel_for(f.t.points * f.t.panels, 1, job.threads, multiply_body, &f)
+        parallel_for(f.b.rows * f.t.panels, 1, job.threads, output_body, &f)
+
+cdef void block_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
+    cdef Forward *f = <Forward *>context
+    cdef const Tiling *t = &f.t
+    cdef char *scratch = f.job.workspace + worker * worker_bytes(f.job.p, f.job.k, t)
+    cdef char *v = scratch
+    cdef char *m = v + t.v_bytes
+    cdef char *edge = m + t.m_bytes
+    cdef ptrdiff_t i, s, point, v0, v1
+    cdef Block b
+    for i in range(begin, end):
+        b = block_at(f.job.p, t, i)
+        transform_rows(f, &b, 0, b.rows, 0, f.job.p.icg, v, edge)
+        for s in range(t.slices):
+            v0, v1 = split(t.panels, t.slices, s), split(t.panels, t.slices, s + 1)
+            for point in range(t.points):
+                multiply(f, &b, point, v0, v1, v0, v, m)
+            store_rows(f, &b, 0, b.rows, v0, v1, v0, m, edge)
+
+cdef void input_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
+    cdef Forward *f = <Forward *>context
+    cdef char *edge = f.m + f.t.m_bytes + worker * worker_bytes(f.job.p, f.job.k, &f.t)
+    cdef ptrdiff_t i, step = 2 * f.job.k.vl, parts = ceil_div(f.job.p.icg, step), c
+    for i in range(begin, end):
+        c = i % parts * step
+        transform_rows(f, &f.b, i // parts, i // parts + 1, c, min(c + step, f.job.p.icg), f.v, edge)
+
+cdef void multiply_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
+    cdef Forward *f = <Forward *>context
+    cdef ptrdiff_t i
+    for i in range(begin, end):
+        multiply(f, &f.b, i // f.t.panels, i % f.t.panels, i % f.t.panels + 1, 0, f.v, f.m)
+
+cdef void output_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
+    cdef Forward *f = <Forward *>context
+    cdef char *edge = f.m + f.t.m_bytes + worker * worker_bytes(f.job.p, f.job.k, &f.t)
+    cdef ptrdiff_t i
+    for i in range(begin, end):
+        store_rows(f, &f.b, i // f.t.panels, i // f.t.panels + 1, i % f.t.panels, i % f.t.panels + 1, 0, f.m, edge)
+
+# ------------------------------------------------------------------------------------------- steps
+
+cdef inline void set_clip(ptrdiff_t *clip, ptrdiff_t start, ptrdiff_t extent, ptrdiff_t points) noexcept nogil:
+    """The part of a tile's axis that lies in the array."""
+    clip[0] = min(max(-start, 0), points)
+    clip[1] = max(min(extent - start, points), clip[0])
+
+cdef void transform_rows(Forward *f, const Block *b, ptrdiff_t first, ptrdiff_t last, ptrdiff_t c0, ptrdiff_t c1, char *v,
+                         char *edge) noexcept nogil:
+    """V of rows first to last of a block's tiles, channels c0 to c1."""
+    cdef const nd_problem *p = f.job.p
+    cdef const Tiling *t = &f.t
+    cdef ptrdiff_t q, r, count, d, c, i, size = f.job.k.size
+    cdef char *to
+    cdef View view
+    for q in range(b.depth + (p.kd - 1) * p.dd):
+        d = b.plane * p.sd - p.pd + q
+        r = first
+        while r < last:
+            count = min(last - r, t.th - (b.line + r) % t.th)      # of the same image
+            to = v + size * (q * b.rows + r) * b.columns * t.icp
+            if 0 <= d < p.id:
+                view = view_of(p, t, &f.job.x, &f.job.y, b.g, (b.line + r) // t.th)
+                view.x += d * f.job.x.d
+                transform_lines(f, b, &view, (b.line + r) % t.th, count, c0, c1, to, edge)
+            else:
+                for i in range(t.points * count * b.columns):
+                    memset(to + size * (i % t.points * t.v_point + i // t.points * t.icp + c0), 0, (c1 - c0) * size)
+            r += count
+
+cdef void transform_lines(Forward *f, const Block *b, const View *view, ptrdiff_t line, ptrdiff_t count, ptrdiff_t c0,
+                          ptrdiff_t c1, char *to, char *edge) noexcept nogil:
+    """The same of neighbouring rows of an image, where their channels are, or gathered a few channels at a time."""
+    cdef const nd_kernel_set *k = f.job.k
+    cdef const Tiling *t = &f.t
+    cdef const nd_array *x = &f.job.x
+    cdef ptrdiff_t size = k.size, step = 2 * k.vl, part, h, w, low, high, width, c, i
+    cdef const char *src = x.data + size * view.x
+    if f.in_place:
+        transform_tiles(f, b, view, line, count, src + size * c0, view.x_h, view.x_w, c1 - c0, to + size * c0)
+        return
+    h, w = line * t.mh - view.ph, b.first * t.mw - view.pw
+    width = (b.columns - 1) * t.mw + t.v.points_w
+    low, high = max(w, 0), min(w + width, view.iw)
+    for part in range(ceil_div(c1 - c0, step)):
+        c = c0 + part * step
+        for i in range(max(h, 0), min(h + (count - 1) * t.mh + t.v.points_h, view.ih)):
+            if low < high:
+                k.move(edge + size * ((i - h) * width + low - w) * step, step, src + size * (i * view.x_h + low * view.x_w + c * x.c),
+                       high - low, min(step, c1 - c), view.x_w, x.c)
+        transform_tiles(f, b, view, line, count, edge - size * (h * width + w) * step, width * step, step, min(step, c1 - c),
+                        to + size * c)
+
+cdef void transform_tiles(Forward *f, const Block *b, const View *view, ptrdiff_t line, ptrdiff_t count, const char *x,
+                          ptrdiff_t x_h, ptrdiff_t x_w, ptrdiff_t channels, char *to) noexcept nogil:
+    cdef const nd_kernel_set *k = f.job.k
+    cdef const Tiling *t = &f.t
+    cdef ptrdiff_t i, j, h, w
+    cdef ptrdiff_t clip[4]
+    for i in range(count):
+        h = (line + i) * t.mh - view.ph
+        set_clip(clip, h, view.ih, t.v.points_h)
+        for j in range(b.columns):
+            w = (b.first + j) * t.mw - view.pw
+            set_clip(clip + 2, w, view.iw, t.v.points_w)
+            k.winograd_input(&t.v, to, t.v_point, x + k.size * (h * x_h + w * x_w), x_h, x_w, clip, channels)
+            to += k.size * t.icp
+
+cdef void multiply(Forward *f, const Block *b, ptrdiff_t point, ptrdiff_t v0, ptrdiff_t v1, ptrdiff_t origin, char *v,
+                   char *m) noexcept nogil:
+    """M = sum over depth and channels of V U at one point, panels v0 to v1 of output channels; M begins with panel `origin`."""
+    cdef const nd_problem *p = f.job.p
+    cdef const nd_kernel_set *k = f.job.k
+    cdef const Tiling *t = &f.t
+    cdef ptrdiff_t size = k.size, part, c, panel, o, i, j, run, cols, tiles = b.rows * b.columns, parts = ceil_div(tiles, k.mr)
+    cdef ptrdiff_t a_off[DEPTHS]
+    cdef ptrdiff_t b_off[DEPTHS]
+    cdef const char *u = <const char *>f.job.w + size * (b.g * t.points + point) * t.u_point
+    cdef nd_walk walk
+    v += size * point * t.v_point
+    m += size * point * t.m_point
+    walk.runs, walk.a_off, walk.b_off = p.kd, a_off, b_off
+    walk.a_row, walk.a_k, walk.b_k = t.icp, 1, k.nr
+    for run in range(p.kd):
+        a_off[run], b_off[run] = run * p.dd * tiles * t.icp, run * p.icg * k.nr
+    for part in range(ceil_div(p.icg, STEPS)):
+        c = part * STEPS
+        walk.len = min(p.icg - c, <ptrdiff_t>STEPS)
+        for panel in range(v0, v1):
+            # whole vectors: what is beyond the channels is never read
+            cols = ceil_div(min(p.ocg - panel * k.nr, k.nr), k.vl) * k.vl
+            for o in range(b.depth):
+                for j in range(parts):
+                    i = split(tiles, parts, j)
+                    k.gemm(&walk, split(tiles, parts, j + 1) - i, cols, v + size * ((o * tiles + i) * t.icp + c),
+                           u + size * (panel * p.kd * p.icg + c) * k.nr,
+                           m + size * ((o * tiles + i) * t.m_row + (panel - origin) * k.nr), t.m_row, 1,
+                           ND_ADD if c > 0 else ND_ZERO, NULL)
+
+cdef void store_rows(Forward *f, const Block *b, ptrdiff_t first, ptrdiff_t last, ptrdiff_t v0, ptrdiff_t v1, ptrdiff_t origin,
+                     const char *m, char *edge) noexcept nogil:
+    """Results of rows first to last of a block's tiles, panels v0 to v1."""
+    cdef const nd_problem *p = f.job.p
+    cdef const Tiling *t = &f.t
+    cdef ptrdiff_t panel, o, r
+    cdef View view
+    for o in range(b.depth):
+        for r in range(first, last):
+            view = view_of(p, t, &f.job.x, &f.job.y, b.g, (b.line + r) // t.th)
+            view.y += (b.plane + o) * f.job.y.d
+            for panel in range(v0, v1):
+                store_line(f, b, &view, (b.line + r) % t.th, b.plane + o, panel,
+                           m + f.job.k.size * ((o * b.rows + r) * b.columns * t.m_row + (panel - origin) * f.job.k.nr), edge)
+
+cdef void store_line(Forward *f, const Block *b, const View *view, ptrdiff_t line, ptrdiff_t plane, ptrdiff_t panel,
+                     const char *m, char *edge) noexcept nogil:
+    """One row of tiles and one panel: to y, or by way of [row][column][nr] to y."""
+    cdef const nd_problem *p = f.job.p
+    cdef const nd_kernel_set *k = f.job.k
+    cdef const Tiling *t = &f.t
+    cdef const nd_array *y = &f.job.y
+    cdef ptrdiff_t size = k.size, channels = min(p.ocg - panel * k.nr, k.nr), h = line * t.mh, w = b.first * t.mw
+    cdef ptrdiff_t rows = min(t.mh, view.oh - h), columns = min(b.columns * t.mw, view.ow - w), row, col, i, j
+    cdef const char *bias = <const char *>f.job.bias
+    cdef char *results = y.data + size * (view.y + panel * k.nr * y.c + h * view.y_h + w * view.y_w)
+    cdef char *to = results if f.out_place else edge
+    if bias != NULL:
+        bias += size * (b.g * p.ocg + panel * k.nr)
+    row, col = view.y_h, view.y_w
+    if not f.out_place:
+        row, col = b.columns * t.mw * k.nr, k.nr
+    if rows <= 0:
+        return
+    for j in range(ceil_div(columns, t.mw)):
+        if k.winograd_output(&t.v, to + size * j * t.mw * col, row, col, m + size * j * t.m_row, t.m_point, rows,
+                             min(t.mw, columns - j * t.mw), channels, bias):
+            compute_tile(f, b, view, line, b.first + j, plane, panel, to + size * j * t.mw * col, row, col)
+    if f.out_place:
+        return
+    for i in range(rows):
+        if view.y_w == 1:
+            k.move(results + size * i * view.y_h, y.c, edge + size * i * row, channels, columns, 1, col)
+        else:
+            for j in range(channels):
+                k.scatter(results + size * (i * view.y_h + j * y.c), view.y_w, edge + size * (i * row + j), col, columns)
+
+cdef void compute_tile(Forward *f, const Block *b, const View *view, ptrdiff_t line, ptrdiff_t column, ptrdiff_t plane,
+                       ptrdiff_t panel, char *to, ptrdiff_t row, ptrdiff_t col) noexcept nogil:
+    """The results of a tile by their definition."""
+    cdef const nd_problem *p = f.job.p
+    cdef const nd_kernel_set *k = f.job.k
+    cdef const Tiling *t = &f.t
+    cdef nd_array x = f.job.x
+    cdef ptrdiff_t at[3]
+    cdef ptrdiff_t i, j, c, o, size = k.size
+    cdef const char *w = <const char *>f.job.w + size * raw_weights(p, t)
+    x.data += size * (view.image * x.n + b.g * p.icg * x.c)
+    at[0] = plane
+    for c in range(min(p.ocg - panel * k.nr, k.nr)):
+        o = b.g * p.ocg + panel * k.nr + c
+        for i in range(min(t.mh, view.oh - line * t.mh)):
+            at[1] = view.at_h + (line * t.mh + i) * t.phases_h
+            for j in range(min(t.mw, view.ow - column * t.mw)):
+                at[2] = view.at_w + (column * t.mw + j) * t.phases_w
+                k.conv_points(p, &x, w + size * o * p.icg * taps_of(p), at, 1, to + size * (i * row + j * col + c), 1,
+                              NULL if f.job.bias == NULL else <const char *>f.job.bias + size * o)
+
+
+def obstacle(problem):
+    """Why not, or None."""
+    if problem.op == "weight_grad":
+        return None
+    kd, kh, kw = problem.k
+    sd, sh, sw = problem.stride
+    if kh not in (1, 3) or kw not in (1, 3) or (kh, kw) == (1, 1):
+        return "kernels of 3x3, 1x3 and 3x1 taps only"
+    if (kh > 1 and sh > 1) or (kw > 1 and sw > 1) or (problem.op == "input_grad" and (sd, sh, sw) != (1, 1, 1)):
+        return "stride 1 only"
+    if sh > 1 or sw > 1 or (kd > 1 and sd > 1):
+        return "stride 1 only"
+    if kd > DEPTHS:
+        return f"at most {DEPTHS} taps along the depth"
+    return None
+
+
+cdef nd_method table
+table.sizes = sizes
+table.prepare = prepare
+table.forward = forward
+table.weight_grad_bytes = gemm_weight_grad_bytes
+table.weight_grad = gemm_weight_grad
+
+METHOD = new_method("winograd", "minimal filtering F(4, 3), tile by tile", False,
+                    "relative L2 error <= 2e-6 (float32), 1e-14 (float64)", obstacle, &table)

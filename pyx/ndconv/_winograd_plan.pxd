@@ -1,0 +1,36 @@
+# Shared by the modules of the winograd method: how a problem is cut into tiles and blocks of tiles.
+from ndconv._c cimport nd_array, nd_kernel_set, nd_problem, nd_winograd
+
+cdef enum:
+    DEPTHS = 8               # most kernel taps along the depth: they are summed directly
+
+cdef struct Tiling:
+    nd_winograd v
+    ptrdiff_t points, mh, mw         # points of a tile, results of a tile
+    ptrdiff_t phases_h, phases_w     # a dilated problem is that many problems on every dh-th row, dw-th column
+    ptrdiff_t th, tw                 # tiles of a plane of the largest phase
+    ptrdiff_t lines                  # rows of tiles of all images and phases
+    ptrdiff_t icp, panels            # input channels in whole vectors; register tiles of output channels
+    bint common                      # one block, whose steps are dealt out to the threads; else blocks are
+    ptrdiff_t rows, parts, columns   # rows of tiles of a block; parts of such a row, tiles of a part
+    ptrdiff_t depth, planes          # output and input planes of a block
+    ptrdiff_t slice, slices          # panels of output channels whose products are held at once
+    ptrdiff_t tiles, blocks          # tiles of a block's plane; blocks of a group
+    ptrdiff_t u_point, v_point, m_point, m_row    # elements between points of U, V and M, and between tiles of M
+    ptrdiff_t v_bytes, m_bytes
+
+# Some tiles of one group: rows of tiles, a part of each, output planes.
+cdef struct Block:
+    ptrdiff_t g, line, rows, first, columns, plane, depth
+
+# One phase of an image and group: a stride-1 problem without dilation.
+cdef struct View:
+    ptrdiff_t ih, iw, oh, ow, ph, pw         # extents and padding
+    ptrdiff_t x, x_h, x_w, y, y_h, y_w       # where it begins, elements between its rows and columns
+    ptrdiff_t image, at_h, at_w              # its image, its first output row and column
+
+cdef ptrdiff_t odd_lines(ptrdiff_t count, const nd_kernel_set *k) noexcept nogil
+cdef Tiling choose_tiling(const nd_problem *p, const nd_kernel_set *k) noexcept nogil
+cdef Block block_at(const nd_problem *p, const Tiling *t, ptrdiff_t index) noexcept nogil
+cdef View view_of(const nd_problem *p, const Tiling *t, const nd_array *x, const nd_array *y, ptrdiff_t g,
+                  ptrdiff_t image) noexcept nogil

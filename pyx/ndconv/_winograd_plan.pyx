@@ -1,0 +1,95 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
+"""Tiles and blocks of the winograd method."""
+from ndconv._c cimport nd_array, nd_kernel_set, nd_problem
+from ndconv._pack cimport ceil_div
+
+cdef enum:
+    LINE = 64
+    CACHE_BYTES = 589824         # of V and M of a block: what L2 has left
+    TASKS = 12                   # blocks that a problem is cut into when it is large enough
+    LEAST = 14                   # tiles of a block: as often is a weight used when it has come from the last level of the cache
+    MOST = 48
+    DEPTH = 4                    # output planes of a block
+
+cdef ptrdiff_t odd_lines(ptrdiff_t count, const nd_kernel_set *k) noexcept nogil:
+    """`count` elements in an odd number of cache lines, so that points do not all fall on the same cache sets."""
+    return (ceil_div(count * k.size, LINE) | 1) * LINE // k.size
+
+cdef void set_block(Tiling *t, const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
+    """Blocks that L2 holds, of LEAST tiles and more; a single one where that would leave too few."""
+    cdef ptrdiff_t tiles, all = t.lines * t.tw * p.od
+    t.slice = min(t.panels, max(64 // k.nr, 1))
+    t.depth = 1 if p.kd == 1 else min(p.od, <ptrdiff_t>DEPTH)
+    t.planes = t.depth + (p.kd - 1) * p.dd
+    tiles = CACHE_BYTES // (t.points * k.size * (t.icp * t.planes + t.slice * k.nr * t.depth))
+    tiles = min(max(tiles, <ptrdiff_t>LEAST), <ptrdiff_t>MOST)
+    if t.depth == 1:
+        tiles = min(tiles, all // TASKS)
+    t.common = tiles < LEAST
+    if t.common:
+        t.rows, t.parts, t.depth, t.slice = t.lines, 1, p.od, t.panels
+    else:
+        t.parts = ceil_div(t.tw, tiles)
+        t.rows = ceil_div(t.lines, ceil_div(t.lines, max(tiles // t.tw, 1)))
+
+cdef Tiling choose_tiling(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
+    cdef Tiling t
+    t.v.points_h, t.v.points_w = 6 if p.kh == 3 else 1, 6 if p.kw == 3 else 1
+    t.points = t.v.points_h * t.v.points_w
+    t.mh, t.mw = t.v.points_h - p.kh + 1, t.v.points_w - p.kw + 1
+    t.phases_h, t.phases_w = p.dh if p.kh > 1 else 1, p.dw if p.kw > 1 else 1
+    t.th, t.tw = ceil_div(ceil_div(p.oh, t.phases_h), t.mh), ceil_div(ceil_div(p.ow, t.phases_w), t.mw)
+    t.lines = p.n * t.phases_h * t.phases_w * t.th
+    t.icp, t.panels = ceil_div(p.icg, k.vl) * k.vl, ceil_div(p.ocg, k.nr)
+    set_block(&t, p, k)
+    t.columns = ceil_div(t.tw, t.parts)
+    t.planes = t.depth + (p.kd - 1) * p.dd
+    t.slices = ceil_div(t.panels, t.slice)
+    t.tiles = t.rows * t.columns
+    t.blocks = ceil_div(t.lines, t.rows) * t.parts * ceil_div(p.od, t.depth)
+    t.u_point = odd_lines(t.panels * p.kd * p.icg * k.nr, k)
+    t.v_point = odd_lines(t.planes * t.tiles * t.icp, k)
+    t.m_row = t.slice * k.nr
+    t.m_point = odd_lines(t.depth * t.tiles * t.m_row, k)
+    t.v_bytes, t.m_bytes = t.points * t.v_point * k.size, t.points * t.m_point * k.size
+    return t
+
+cdef Block block_at(const nd_problem *p, const Tiling *t, ptrdiff_t index) noexcept nogil:
+    """Block `index` of all groups."""
+    cdef Block b
+    cdef ptrdiff_t depths = ceil_div(p.od, t.depth)
+    b.first = index % t.parts * t.columns
+    index //= t.parts
+    b.plane = index % depths * t.depth
+    index //= depths
+    b.line = index % ceil_div(t.lines, t.rows) * t.rows
+    b.g = index // ceil_div(t.lines, t.rows)
+    b.rows, b.columns = min(t.rows, t.lines - b.line), max(min(t.columns, t.tw - b.first), 0)
+    b.depth = min(t.depth, p.od - b.plane)
+    return b
+
+cdef inline void set_phase(ptrdiff_t phase, ptrdiff_t phases, ptrdiff_t i, ptrdiff_t o, ptrdiff_t pad, ptrdiff_t *extent_in,
+                           ptrdiff_t *extent_out, ptrdiff_t *before, ptrdiff_t *start) noexcept nogil:
+    """Outputs phase, phase + phases, ... see inputs start, start + phases, ...: their extents, and the padding before."""
+    cdef ptrdiff_t left = phase - pad
+    start[0] = (left % phases + phases) % phases
+    before[0] = (start[0] - left) // phases
+    extent_in[0] = ceil_div(max(i - start[0], 0), phases)
+    extent_out[0] = ceil_div(max(o - phase, 0), phases)
+
+cdef View view_of(const nd_problem *p, const Tiling *t, const nd_array *x, const nd_array *y, ptrdiff_t g,
+                  ptrdiff_t image) noexcept nogil:
+    """Phase image % phases of image image // phases."""
+    cdef View v
+    cdef ptrdiff_t start_h, start_w
+    v.at_w = image % t.phases_w
+    image //= t.phases_w
+    v.at_h = image % t.phases_h
+    image //= t.phases_h
+    v.image = image
+    set_phase(v.at_h, t.phases_h, p.ih, p.oh, p.ph, &v.ih, &v.oh, &v.ph, &start_h)
+    set_phase(v.at_w, t.phases_w, p.iw, p.ow, p.pw, &v.iw, &v.ow, &v.pw, &start_w)
+    v.x = image * x.n + g * p.icg * x.c + start_h * x.h + start_w * x.w
+    v.y = image * y.n + g * p.ocg * y.c + v.at_h * y.h + v.at_w * y.w
+    v.x_h, v.x_w, v.y_h, v.y_w = t.phases_h * x.h, t.phases_w * x.w, t.phases_h * y.h, t.phases_w * y.w
+    return v
