@@ -321,7 +321,7 @@ def explain(x_shape, w_shape, *, dtype=np.float32, stride=1, padding=0, dilation
     chosen).
 
     >>> [row.method for row in explain((1, 64, 56, 56), (64, 64, 3, 3), padding=1).rows if row.applicable]
-    ['direct', 'gemm', 'fft']
+    ['direct', 'gemm', 'winograd', 'fft']
     """
     options = check_options(method, accuracy, workspace_limit, threads)
     problem, _, _ = make_problem("forward", _check_shape(x_shape, "x_shape"), _check_shape(w_shape, "w_shape"),

@@ -18,7 +18,7 @@ DIRECT = dict(steps=0.7, calls=38, packed=0.45, gathered=1.3, across=0.5, rows=1
 GEMM = dict(steps=0.5, calls=77, packed=1.0, gathered=1.1, lines=4.3, across=3.2, stages=20000)
 DIRECT_GRAD = dict(steps=0.76, calls=1.6, packed=0.7, strided=0.3, weights=2.7, stages=16000)
 GEMM_GRAD = dict(steps=1.1, packed=0.75, lines=14, strided=0.6, weights=3.6, stages=20000)
-WINOGRAD = dict(steps=0.6, products=7, vectors=2, turned=0.5, weights=0.3, prepared=0.5, stages=16000)
+WINOGRAD = dict(steps=0.6, products=7, vectors=2, turned=0.5, weights=0.3, prepared=0.5, stages=50000)
 FFT = dict(forward=0.37, input_grad=0.5, transpose=0.5, weight_grad=0.77, elements=1.5, stages=30000)
 
 # The register tile of AVX2 in rows and vectors; other instruction sets have others, to much the same proportions.
