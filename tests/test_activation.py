@@ -1,15 +1,16 @@
 """The fused epilogue: y = activation(conv + bias + residual), in every method, layout and memory order."""
 import numpy as np
 import pytest
-from cases import ANY_RANK, DEEP, EMPTY, GEOMETRY, GROUPED, PARALLEL, SPECTRAL, to_layout
-from checks import EXACT_METHODS, attempt, bits, compute, data
+from cases import ANY_RANK, DEEP, EMPTY, GEOMETRY, GROUPED, PARALLEL, SPECTRAL, TILED, to_layout
+from checks import EXACT_METHODS, attempt, bits, case_for, compute, data
 
 import ndconv as nd
 from ndconv import reference
 from ndconv.activation import ACTIVATIONS
 
 CASES = (*GEOMETRY[:5], GEOMETRY[6], GEOMETRY[8], *GROUPED[:4], GROUPED[6], *ANY_RANK[:2], *ANY_RANK[5:7], *EMPTY,
-         DEEP[1], DEEP[2], DEEP[5], *SPECTRAL[:2], SPECTRAL[6], SPECTRAL[9], PARALLEL[0], PARALLEL[1], PARALLEL[3])
+         DEEP[1], DEEP[2], DEEP[5], *SPECTRAL[:2], SPECTRAL[6], SPECTRAL[9], TILED[0], TILED[4], TILED[11],
+         PARALLEL[0], PARALLEL[1], PARALLEL[3])
 EACH = (None, *(name for name in ACTIVATIONS if name != "clip"), ("leaky_relu", 0.25), ("clip", -1, 1.5))
 
 
@@ -49,7 +50,7 @@ def test_activation_of_the_sum(case, method, isa):
 @pytest.mark.parametrize("activation", EACH, ids=str)
 def test_not_finite(activation, method, dtype):
     """NaN stays NaN in its own windows, infinities give the limits, in the sums and in the residual."""
-    case = SPECTRAL[0]
+    case = case_for(method)
     x, w, b, residual = (a.copy() for a in shrunk(case, dtype))
     w[...] = np.abs(w) + 1
     for n, bad in enumerate((np.nan, np.inf, -np.inf)):
@@ -121,7 +122,7 @@ def test_plan_takes_both(case, method, dtype):
 
 def test_out_may_be_the_residual(method, dtype):
     """In whole, in part, and with x in the same memory too; other arguments stay as they are."""
-    case = SPECTRAL[0]
+    case = case_for(method)
     x, w, b, residual = shrunk(case, dtype)
     want = compute(case, (x, w, b, None), method=method, activation="relu", residual=residual)
     out = residual.copy()

@@ -4,7 +4,7 @@ from libc.string cimport memset
 
 from ndconv._c cimport (ND_ADD, ND_ZERO, nd_array, nd_job, nd_kernel_set, nd_method, nd_problem, nd_sizes, nd_walk, nd_weights)
 from ndconv._method cimport new_method
-from ndconv._pack cimport ceil_div, split, taps_of
+from ndconv._pack cimport Pixel, ceil_div, finish_pixels, split, taps_of
 from ndconv._runtime cimport parallel_for
 from ndconv._weight_grad cimport gemm_weight_grad, gemm_weight_grad_bytes
 from ndconv._winograd_plan cimport (DEPTHS, Block, Tiling, View, block_at, choose_tiling, view_of)
@@ -280,6 +280,21 @@ cdef void store_rows(Forward *f, const Block *b, ptrdiff_t first, ptrdiff_t last
             for panel in range(v0, v1):
                 store_line(f, b, &view, (b.line + r) % t.th, b.plane + o, panel,
                            m + f.job.k.size * ((o * b.rows + r) * b.columns * t.m_row + (panel - origin) * f.job.k.nr), edge)
+            finish_line(f, b, &view, (b.line + r) % t.th, b.plane + o, v0 * f.job.k.nr, min(v1 * f.job.k.nr, p.ocg))
+
+cdef void finish_line(Forward *f, const Block *b, const View *view, ptrdiff_t line, ptrdiff_t plane, ptrdiff_t c0,
+                      ptrdiff_t c1) noexcept nogil:
+    """Residual and activation on channels c0 to c1 of a row of tiles."""
+    cdef const Tiling *t = &f.t
+    cdef ptrdiff_t i, j, first = b.first * t.mw, count = min(b.columns * t.mw, view.ow - first)
+    cdef ptrdiff_t run = count if t.phases_w == 1 else 1       # neighbours in y
+    cdef Pixel at
+    at.n, at.d = view.image, plane
+    for i in range(min(t.mh, view.oh - line * t.mh)):
+        at.h = view.at_h + (line * t.mh + i) * t.phases_h
+        for j in range(count // max(run, 1)):
+            at.w = view.at_w + (first + j * run) * t.phases_w
+            finish_pixels(f.job, b.g * f.job.p.ocg + c0, c1 - c0, at, run)
 
 cdef void store_line(Forward *f, const Block *b, const View *view, ptrdiff_t line, ptrdiff_t plane, ptrdiff_t panel,
                      const char *m, char *edge) noexcept nogil:
