@@ -153,8 +153,9 @@ def test_plans_of_different_activations_are_not_the_same():
 
 @pytest.mark.parametrize("mode", ("reflect", "wrap", ("edge", "constant")), ids=str)
 def test_with_other_padding(mode, method, dtype):
-    x, w, b, residual = shrunk(SPECTRAL[0], dtype)
-    options = dict(padding=2, padding_mode=mode, padding_value=3, method=method)
+    case = case_for(method)
+    x, w, b, residual = shrunk(case, dtype)
+    options = case.options | dict(padding_mode=mode, padding_value=3, method=method)
     got = nd.conv(x, w, b, residual=residual, activation="silu", **options)
     before = nd.conv(x, w, b, **options).astype(np.float64) + residual
     assert_activated(got, before, "silu", method, mode)
