@@ -6,14 +6,20 @@
 
 extern const struct nd_kernels TABLE;
 
-/* One tile: two runs of three steps; packed or strided A; y by rows, two apart, or (mode 2) by columns. */
+/* One tile: two runs of three steps; packed or strided A; y by rows, two apart, or (mode 2) by columns; packed A and the six
+ * steps as a list (mode 3). */
 static void check_gemm(const struct nd_kernel_set *k, int dtype, ptrdiff_t m, ptrdiff_t n, int start, int mode)
 {
-    const int packed = mode == 1;
+    const int packed = mode == 1 || mode == 3;
     const ptrdiff_t len = 3, a_off[2] = {0, packed ? len * k->mr : 1}, b_off[2] = {0, len * k->nr + 5};
     const ptrdiff_t a_row = packed ? 1 : 11, a_k = packed ? k->mr : 2;
     const ptrdiff_t y_col = packed ? 1 : mode == 2 ? m + 2 : 2, y_row = mode == 2 ? 1 : n * y_col + 3;
     struct nd_walk walk = {2, len, a_off, b_off, a_row, a_k, k->nr};
+    ptrdiff_t places[6];
+    for (int i = 0; i < 6; i++)
+        places[i] = b_off[i / len] + i % len * k->nr;
+    if (mode == 3)
+        walk = (struct nd_walk){ND_LIST, 2 * len, a_off, places, a_row, a_k, 0};
     const ptrdiff_t whole = whole_vectors(n, k->vl);
     void *a = numbers(a_off[1] + (m - 1) * a_row + (len - 1) * a_k + 1, dtype);
     void *b = numbers(b_off[1] + (len - 1) * k->nr + whole, dtype);
@@ -130,7 +136,7 @@ int main(void)
         for (ptrdiff_t m = 1; m <= k->mr; m++)
             for (ptrdiff_t n = 1; n <= k->nr; n++)
                 for (int start = ND_ZERO; start <= ND_BIAS_COLUMN; start++)
-                    for (int mode = 0; mode < 3; mode++)
+                    for (int mode = 0; mode < 4; mode++)
                         check_gemm(k, dtype, m, n, start, mode);
         for (ptrdiff_t n = 1; n <= 3 * k->nr + 1; n++) {
             check_moves(k, dtype, n);

@@ -10,8 +10,10 @@
 #define ND_KERNELS_H
 #include "problem.h"
 
+enum { ND_LIST = -1 };
 /* How a tile walks k: `runs` runs of `len` steps. Step j of run r reads column a + a_off[r] + j*a_k of A
- * (its MR rows a_row apart) and row b + b_off[r] + j*b_k of B (contiguous vectors). Strides count elements. */
+ * (its MR rows a_row apart) and row b + b_off[r] + j*b_k of B (contiguous vectors). Strides count elements.
+ * With runs = ND_LIST, where A is packed (a_row = 1, a_k = MR), step j < len reads column a + j*a_k and row b + b_off[j]. */
 struct nd_walk {
     ptrdiff_t runs, len;
     const ptrdiff_t *a_off, *b_off;

@@ -4,7 +4,8 @@
  *       columns are MR apart), pixels read in place have a_row = the distance of neighbouring pixels.
  *   B   read as TILE_VECTORS unaligned vectors a step: packed panels, a scratch row, or weights.
  *   k   is walked in runs (include/kernels.h): one run for a packed panel, one a kernel tap for operands that
- *       stay where they are. That one tile serves direct and im2col convolution, all layouts, and gradients.
+ *       stay where they are; or, with packed A, by a list of the places of B's rows, one more load a step.
+ *       That one tile serves direct and im2col convolution, all layouts, and gradients.
  *
  * Budget: MR*TILE_VECTORS sums live in registers while A and B stream past once. For each k: TILE_VECTORS
  * loads, MR broadcasts, MR*TILE_VECTORS fused multiply-adds. On AVX2 (6 x 2): 8 loads for 6 FMA cycles at two a
@@ -17,6 +18,24 @@
 
 #define SUMS vec sum[TILE_ROWS][TILE_VECTORS]
 
+/* One step of k of an mc x vc-vector tile: A's rows are row apart, three of them row3. */
+static inline __attribute__((always_inline)) void NAME(tile_step)(const int mc, const int vc, const T *a,
+                                                                  ptrdiff_t row, ptrdiff_t row3, const T *b, SUMS)
+{
+    vec vb[TILE_VECTORS];
+#pragma GCC unroll 16
+    for (int v = 0; v < vc; v++)
+        vb[v] = NAME(load)(b + v * VL);
+#pragma GCC unroll 16
+    for (int i = 0; i < mc; i++) {
+        /* rows in threes, so that the addresses need two strides and a pointer each third row */
+        const T s = a[(i / 3) * row3 + (i % 3) * row];
+#pragma GCC unroll 16
+        for (int v = 0; v < vc; v++)
+            sum[i][v] += vb[v] * s;
+    }
+}
+
 /* The sums of an mc x vc-vector tile; mc, vc and packed are constants where this is inlined. */
 static inline __attribute__((always_inline)) void NAME(tile_sums)(
     const int mc, const int vc, const int packed, const struct nd_walk *walk, const T *a, const T *b, SUMS)
@@ -25,21 +44,12 @@ static inline __attribute__((always_inline)) void NAME(tile_sums)(
     const ptrdiff_t a_k = packed ? TILE_ROWS : walk->a_k, b_k = walk->b_k;
     for (ptrdiff_t run = 0; run < walk->runs; run++) {
         const T *pa = a + walk->a_off[run], *pb = b + walk->b_off[run];
-        for (ptrdiff_t j = walk->len; j > 0; j--, pa += a_k, pb += b_k) {
-            vec vb[TILE_VECTORS];
-#pragma GCC unroll 16
-            for (int v = 0; v < vc; v++)
-                vb[v] = NAME(load)(pb + v * VL);
-#pragma GCC unroll 16
-            for (int i = 0; i < mc; i++) {
-                /* rows in threes, so that the addresses need two strides and a pointer each third row */
-                const T s = packed ? pa[i] : pa[(i / 3) * row3 + (i % 3) * row];
-#pragma GCC unroll 16
-                for (int v = 0; v < vc; v++)
-                    sum[i][v] += vb[v] * s;
-            }
-        }
+        for (ptrdiff_t j = walk->len; j > 0; j--, pa += a_k, pb += b_k)
+            NAME(tile_step)(mc, vc, pa, row, row3, pb, sum);
     }
+    if (packed && walk->runs == ND_LIST)
+        for (ptrdiff_t j = 0; j < walk->len; j++, a += TILE_ROWS)
+            NAME(tile_step)(mc, vc, a, 1, 3, b + walk->b_off[j], sum);
 }
 
 static inline __attribute__((always_inline)) void NAME(tile_start)(

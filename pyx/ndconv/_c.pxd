@@ -24,6 +24,7 @@ cdef extern from "kernels.h" nogil:
     enum:
         ND_ZERO
         ND_ADD
+        ND_LIST
         ND_BIAS_ROW
         ND_BIAS_COLUMN
     enum:

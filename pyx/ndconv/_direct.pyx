@@ -2,31 +2,33 @@
 """direct: register-blocked convolution without im2col. The register tile (kernels/gemm.h) walks over the kernel taps and
 reads each operand where it is.
 
-A task is a block of output rows of one image, depth and group (and of output channels, when there are few rows):
+A task is a block of output rows of one image, depth and group; where rows are long or few, of a stretch of their columns, and
+of some of the output channels:
 
     for cb in blocks of input channels
         copy the padded input rows of cb to a slab, unless they can be read in place    (up to 256 KiB, L2)
         for ob in blocks of output channels                                             (weights up to 384 KiB, L2)
             for v in vector panels, for t in broadcast tiles
-                register tile over taps x channels
+                register tile over taps x channels, without the taps at which all of the tile sees padding
 
 Lanes hold pixels (NCHW memory). The slab is [channel][kd][phase row][phase column][row][column]: a stride is taken apart
 into phases while copying, so that the pixels of a vector are always neighbours. Rows follow each other at one pitch, and a
 tile runs across row ends as if the block were one long row; the few results between rows are dropped when storing (7 to 1 %
 of the work for 14 to 112 columns and 3 taps). Where that waste is larger than ending each row with a partial vector, as with
-large dilations, tiles end with the row.
+large dilations, tiles end with the row. With few channels the tile's steps are a list of places in the slab, since a run a
+tap would cost more than its steps.
 
 Lanes hold oc (NHWC memory). Weights are the vector operand, pixels the broadcast one: neighbouring pixels of a row are
 sw*x.w apart, the channels of a pixel x.c. Without padding nothing is copied at all.
 
 Bytes moved: the input once or twice, weights once a task, results once a channel block. Expected: the rate of the register
-tile, 85 to 90 % of the FMA peak, for 16 channels and more; few channels cost run overhead (one run a tap).
+tile, 90 to 95 % of the FMA peak, less what short sums cost.
 Sources: Georganas et al., Anatomy of High-Performance Deep Learning Convolutions on SIMD Architectures, SC 2018; Zhang et
 al., High Performance Zero-Memory Overhead Direct Convolutions, ICML 2018.
 """
 from libc.string cimport memset
 
-from ndconv._c cimport (ND_ADD, ND_BIAS_COLUMN, ND_BIAS_ROW, ND_ZERO, nd_array, nd_job, nd_kernel_set,
+from ndconv._c cimport (ND_ADD, ND_BIAS_COLUMN, ND_BIAS_ROW, ND_LIST, ND_ZERO, nd_array, nd_job, nd_kernel_set,
                         nd_method, nd_problem, nd_sizes, nd_walk, nd_weights)
 from ndconv._method cimport new_method
 from ndconv._pack cimport (Pixel, ceil_div, copy_clipped, finish_pixels, panel_count, panels_bytes, prepare_panels, split,
@@ -38,13 +40,16 @@ cdef enum:
     SLAB_BYTES = 262144      # of padded input rows in L2
     WEIGHT_BYTES = 393216    # of the weights that a slab meets before the next, also in L2
     STEPS = 768              # of k before results go back to memory
+    SHORT = 16               # channels of a block below which tiles walk over a list of steps, and over all of them
+    STRIP = 96               # columns that a strip has at least
     SMALL = 200000           # multiplications that one thread does alone
     TASKS = 12               # that a problem is cut into when it is large enough
 
 cdef struct Blocking:
     bint lanes_oc, by_row              # whether tiles end with the row
     ptrdiff_t taps, icb                # channels of a block
-    ptrdiff_t rows, blocks             # output rows of a task, tasks of a depth
+    ptrdiff_t rows, blocks             # output rows of a task, blocks of a depth
+    ptrdiff_t columns, strips          # output columns of a task, strips of a row
     ptrdiff_t height, taller           # output channels of a panel; the first `taller` panels have one more
     ptrdiff_t panels, splits, ob       # weight panels a group, parts they are dealt to, panels that meet a slab at a time
     ptrdiff_t fh, fw                   # phases of a stride (lanes hold pixels; 1 otherwise)
@@ -57,7 +62,7 @@ cdef ptrdiff_t rows_spanned(const nd_problem *p, ptrdiff_t rows) noexcept nogil:
     return p.kh if rows == 1 else (rows - 1) * p.sh + (p.kh - 1) * p.dh + 1
 
 cdef void set_slab(const nd_problem *p, const nd_kernel_set *k, Blocking *b) noexcept nogil:
-    cdef ptrdiff_t columns = (p.ow - 1) * p.sw + (p.kw - 1) * p.dw + 1
+    cdef ptrdiff_t columns = (b.columns - 1) * p.sw + (p.kw - 1) * p.dw + 1
     b.fh = 1 if b.lanes_oc or b.rows == 1 else p.sh
     b.fw = 1 if b.lanes_oc else p.sw
     b.slab_rows = ceil_div(rows_spanned(p, b.rows), b.fh)
@@ -84,18 +89,27 @@ cdef Blocking blocking(const nd_problem *p, const nd_kernel_set *k) noexcept nog
     b.rows = max(ceil_div(p.oh, ceil_div(TASKS, images)), min(p.oh, ceil_div(6 * k.nr, p.ow)))
     if images * p.ocg * p.icg * <double>b.taps * p.oh * p.ow < SMALL:
         b.rows = ceil_div(p.oh, 2)
+    b.columns = p.ow
     set_slab(p, k, &b)
-    while b.slab > SLAB_BYTES and b.rows > 1:
-        b.rows = (b.rows + 1) // 2
+    while b.slab > SLAB_BYTES and (b.rows > 1 or b.columns > STRIP):
+        if b.rows > 1:
+            b.rows = (b.rows + 1) // 2
+        else:
+            b.columns = (b.columns + 1) // 2
         set_slab(p, k, &b)
     b.blocks = ceil_div(p.oh, b.rows)
     b.rows = ceil_div(p.oh, b.blocks)
+    # strips: few rows are cut across
+    b.strips = max(ceil_div(p.ow, b.columns), min(ceil_div(TASKS, images * b.blocks), p.ow // STRIP))
+    b.columns = ceil_div(ceil_div(p.ow, b.strips), k.nr) * k.nr if b.strips > 1 else p.ow
+    b.strips = ceil_div(p.ow, b.columns)
     set_slab(p, k, &b)
-    flat = ((b.rows - 1) * b.slab_columns + p.ow + k.vl - 1) // k.vl
-    b.by_row = b.rows * ceil_div(p.ow, k.vl) <= flat
-    b.splits = min(ceil_div(TASKS, images * b.blocks), max(b.panels * width // 64, 1))
+    flat = ((b.rows - 1) * b.slab_columns + b.columns + k.vl - 1) // k.vl
+    b.by_row = b.rows * ceil_div(b.columns, k.vl) <= flat
+    b.splits = min(ceil_div(TASKS, images * b.blocks * b.strips), max(b.panels * width // 64, 1))
     b.ob = max(WEIGHT_BYTES // (b.icb * b.taps * width * k.size), 1)
-    b.offsets = ceil_div(2 * b.taps * <ptrdiff_t>sizeof(ptrdiff_t), 64) * 64
+    b.offsets = ceil_div(4 * max(b.taps, SHORT * b.taps if not b.lanes_oc and b.icb < SHORT else 0)
+                         * <ptrdiff_t>sizeof(ptrdiff_t), 64) * 64
     return b
 
 cdef void sizes(const nd_problem *p, const nd_kernel_set *k, nd_sizes *to) noexcept nogil:
@@ -117,34 +131,40 @@ cdef struct Forward:
 
 cdef struct Task:
     ptrdiff_t n, g, od, oh, rows      # the block of output rows
+    ptrdiff_t ow, columns             # and of their columns
     ptrdiff_t low, high               # weight panels
     char *slab
     char *tile                        # results of one tile, before they are taken apart
     ptrdiff_t *a_off
     ptrdiff_t *b_off
+    ptrdiff_t *a_live                 # room for the offsets of a part of the taps
+    ptrdiff_t *b_live
 
 cdef void forward(const nd_job *job) noexcept nogil:
     cdef Forward f
     cdef const nd_problem *p = job.p
     f.job, f.b = job, blocking(job.p, job.k)
-    parallel_for(p.n * p.g * p.od * f.b.blocks * f.b.splits, 1, job.threads, forward_body, &f)
+    parallel_for(p.n * p.g * p.od * f.b.blocks * f.b.strips * f.b.splits, 1, job.threads, forward_body, &f)
 
 cdef void forward_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
     cdef Forward *f = <Forward *>context
     cdef const nd_problem *p = f.job.p
     cdef Blocking *b = &f.b
     cdef Task t
-    cdef ptrdiff_t i, part
+    cdef ptrdiff_t i, part, at
     t.slab = f.job.workspace + worker * (b.slab + b.offsets + tile_bytes(f.job.k))
     t.a_off = <ptrdiff_t *>(t.slab + b.slab)
-    t.b_off = t.a_off + b.taps
+    t.b_off = t.a_off + b.offsets // (4 * <ptrdiff_t>sizeof(ptrdiff_t))
+    t.a_live = t.b_off + (t.b_off - t.a_off)
+    t.b_live = t.a_live + (t.b_off - t.a_off)
     t.tile = t.slab + b.slab + b.offsets
     for i in range(begin, end):
-        part, t.oh = i % b.splits, i // b.splits % b.blocks * b.rows
-        t.od = i // b.splits // b.blocks
+        part, at = i % b.splits, i // b.splits
+        t.ow, at = at % b.strips * b.columns, at // b.strips
+        t.oh, t.od = at % b.blocks * b.rows, at // b.blocks
         t.g, t.od = t.od // p.od, t.od % p.od
         t.n, t.g = t.g // p.g, t.g % p.g
-        t.rows = min(b.rows, p.oh - t.oh)
+        t.rows, t.columns = min(b.rows, p.oh - t.oh), min(b.columns, p.ow - t.ow)
         t.low, t.high = split(b.panels, b.splits, part), split(b.panels, b.splits, part + 1)
         if b.lanes_oc:
             convolve_lanes_oc(f, &t)
@@ -167,13 +187,49 @@ cdef inline void finish_rows(Forward *f, const Task *t) noexcept nogil:
 cdef inline int start_of(const Forward *f, ptrdiff_t c0, int bias) noexcept nogil:
     return ND_ADD if c0 > 0 else bias if f.job.bias != NULL else ND_ZERO
 
+cdef bint live_range(ptrdiff_t first, ptrdiff_t last, ptrdiff_t extent, ptrdiff_t dilation, ptrdiff_t *low,
+                     ptrdiff_t *high) noexcept nogil:
+    """Narrows low <= tap < high to those at which some of the places first..last, moved by tap*dilation, may lie in an array of
+    `extent` elements; returns whether that leaves any out."""
+    cdef ptrdiff_t taps = high[0]
+    if first >= 0 and last + (taps - 1) * dilation < extent:
+        return False
+    if last < 0:
+        low[0] = min(ceil_div(-last, dilation), taps)
+    high[0] = max(min(ceil_div(extent - first, dilation), taps), low[0]) if first < extent else low[0]
+    return low[0] > 0 or high[0] < taps
+
+cdef void live_walk(const Forward *f, const Task *t, const nd_walk *whole, ptrdiff_t row, ptrdiff_t column, ptrdiff_t columns,
+                    nd_walk *to) noexcept nogil:
+    """The walk of a tile of one row without the taps at which all of it sees padding. Runs are taps or rows of taps."""
+    cdef const nd_problem *p = f.job.p
+    cdef ptrdiff_t d = t.od * p.sd - p.pd, h = (t.oh + row) * p.sh - p.ph, w = (t.ow + column) * p.sw - p.pw, td, th, tw, run
+    cdef ptrdiff_t d0 = 0, h0 = 0, w0 = 0, d1 = p.kd, h1 = p.kh, w1 = p.kw, width = p.kw, skip = 0
+    cdef bint fewer = live_range(d, d, p.id, p.dd, &d0, &d1)
+    fewer |= live_range(h, h, p.ih, p.dh, &h0, &h1)
+    fewer |= live_range(w, w + (columns - 1) * p.sw, p.iw, p.dw, &w0, &w1)
+    to[0] = whole[0]
+    if not fewer:
+        return
+    if whole.runs < f.b.taps:
+        # a run is a row of taps: those of its middle
+        skip, to.len, width = w0 * (whole.len // p.kw), (w1 - w0) * (whole.len // p.kw), 1
+        w0, w1 = 0, 1
+    to.runs, to.a_off, to.b_off = 0, t.a_live, t.b_live
+    for td in range(d0, d1):
+        for th in range(h0, h1):
+            for tw in range(w0, w1):
+                run = (td * p.kh + th) * width + tw
+                t.a_live[to.runs], t.b_live[to.runs] = whole.a_off[run] + skip * whole.a_k, whole.b_off[run] + skip * whole.b_k
+                to.runs += 1
+
 # ------------------------------------------------------------------------------------------ lanes hold pixels
 
 cdef void convolve_lanes_pixels(Forward *f, Task *t) noexcept nogil:
     cdef const nd_problem *p = f.job.p
     cdef const nd_kernel_set *k = f.job.k
     cdef Blocking *b = &f.b
-    cdef ptrdiff_t c0 = 0, tap, td, th, tw, plane = b.slab_rows * b.slab_columns, row
+    cdef ptrdiff_t c0 = 0, c, tap, td, th, tw, plane = b.slab_rows * b.slab_columns, row
     cdef nd_walk walk
     walk.runs, walk.a_off, walk.b_off = b.taps, t.a_off, t.b_off
     walk.a_row, walk.a_k, walk.b_k = 1, k.mr, b.channel
@@ -187,11 +243,11 @@ cdef void convolve_lanes_pixels(Forward *f, Task *t) noexcept nogil:
         fill_slab(f, t, c0, walk.len)
         for tap in range(b.taps):
             t.a_off[tap] = tap * walk.len * k.mr
-        if p.icg == 1 and p.kw > 1 and b.fw == 1:
-            # one channel: a run is a row of taps, instead of a tap
-            walk.runs, walk.len, walk.b_k = p.kd * p.kh, p.kw, p.dw
-            for row in range(walk.runs):
-                t.a_off[row], t.b_off[row] = t.a_off[row * p.kw], t.b_off[row * p.kw]
+        if b.icb < SHORT:
+            for tap in range(b.taps):
+                for c in range(walk.len):
+                    t.b_live[tap * walk.len + c] = t.b_off[tap] + c * b.channel
+            walk.runs, walk.len, walk.b_off = ND_LIST, b.taps * walk.len, t.b_live
         multiply_slab(f, t, &walk, c0)
         c0 += b.icb
 
@@ -207,34 +263,36 @@ cdef void fill_slab(Forward *f, Task *t, ptrdiff_t c0, ptrdiff_t count) noexcept
         depth = t.od * p.sd + td * p.dd - p.pd
         for fh in range(b.fh):
             if 0 <= depth < p.id:
-                fill_rows(f, first + size * depth * x.d, t.oh * p.sh - p.ph + fh, p.dh if b.rows == 1 else b.fh, count, to)
+                fill_rows(f, t, first + size * depth * x.d, t.oh * p.sh - p.ph + fh, p.dh if b.rows == 1 else b.fh, count, to)
             else:
                 for c in range(count):
                     memset(to + size * c * b.channel, 0, plane)
             to += plane
 
-cdef void fill_rows(Forward *f, const char *x, ptrdiff_t top, ptrdiff_t step, ptrdiff_t channels, char *to) noexcept nogil:
+cdef void fill_rows(Forward *f, const Task *t, const char *x, ptrdiff_t top, ptrdiff_t step, ptrdiff_t channels,
+                    char *to) noexcept nogil:
     """Rows top, top + step, ... of one plane of so many channels, each taken apart into its phases."""
     cdef const nd_problem *p = f.job.p
     cdef const nd_kernel_set *k = f.job.k
     cdef const nd_array *a = &f.job.x
     cdef Blocking *b = &f.b
     cdef ptrdiff_t size = k.size, line = b.slab_columns * size, low, high, first, last, c, fw, r
+    cdef ptrdiff_t left = t.ow * p.sw - p.pw
     # rows and columns of the slab that lie in the array
     low = min(ceil_div(-top, step), b.slab_rows) if top < 0 else 0
     high = max(min(ceil_div(p.ih - top, step), b.slab_rows), low) if top < p.ih else low
-    first = min(max(p.pw, 0), b.slab_columns)
-    last = max(min(p.iw + p.pw, b.slab_columns), first)
+    first = min(max(-left, 0), b.slab_columns)
+    last = max(min(p.iw - left, b.slab_columns), first)
     for c in range(channels):
         for fw in range(b.fw):
             memset(to + fw * b.slab_rows * line, 0, low * line)
             memset(to + (fw * b.slab_rows + high) * line, 0, (b.slab_rows - high) * line)
             if b.fw == 1 and a.w == 1:
-                k.pad(to + low * line, b.slab_columns, x + size * ((top + low * step) * a.h - p.pw), high - low, step * a.h,
+                k.pad(to + low * line, b.slab_columns, x + size * ((top + low * step) * a.h + left), high - low, step * a.h,
                       first, last)
             else:
                 for r in range(low, high):
-                    copy_clipped(k, to + (fw * b.slab_rows + r) * line, x + size * (top + r * step) * a.h, a.w, p.iw, fw - p.pw,
+                    copy_clipped(k, to + (fw * b.slab_rows + r) * line, x + size * (top + r * step) * a.h, a.w, p.iw, fw + left,
                                  b.fw, b.slab_columns)
         to += size * b.channel
         x += size * a.c
@@ -250,7 +308,7 @@ cdef void multiply_slab(Forward *f, Task *t, const nd_walk *walk, ptrdiff_t c0) 
     cdef Blocking *b = &f.b
     cdef ptrdiff_t low = t.low, high, row, vectors
     cdef Columns columns
-    columns.length = p.ow if b.by_row else (t.rows - 1) * b.slab_columns + p.ow
+    columns.length = t.columns if b.by_row else (t.rows - 1) * b.slab_columns + t.columns
     vectors = ceil_div(columns.length, k.vl)
     columns.tiles = ceil_div(vectors, k.nr // k.vl)
     columns.least, columns.wider = vectors // columns.tiles, vectors % columns.tiles
@@ -260,7 +318,7 @@ cdef void multiply_slab(Forward *f, Task *t, const nd_walk *walk, ptrdiff_t c0) 
             multiply_columns(f, t, walk, c0, low, high, row, &columns)
         low = high
 
-cdef void multiply_columns(Forward *f, Task *t, const nd_walk *walk, ptrdiff_t c0, ptrdiff_t low, ptrdiff_t high,
+cdef void multiply_columns(Forward *f, Task *t, const nd_walk *whole, ptrdiff_t c0, ptrdiff_t low, ptrdiff_t high,
                            ptrdiff_t row, const Columns *columns) noexcept nogil:
     """Tiles over positions of the slab's long row, from the beginning of a row on, for weight panels low to high."""
     cdef const nd_problem *p = f.job.p
@@ -268,17 +326,21 @@ cdef void multiply_columns(Forward *f, Task *t, const nd_walk *walk, ptrdiff_t c
     cdef Blocking *b = &f.b
     cdef ptrdiff_t size = k.size, first = row * b.slab_columns, panel_bytes = size * p.icg * b.taps * k.mr
     cdef ptrdiff_t v, i = 0, cols, panel, o, m, column = 0
+    cdef nd_walk live = whole[0]
+    cdef const nd_walk *walk = &live
     cdef int start = start_of(f, c0, ND_BIAS_ROW)
     cdef const nd_array *y = &f.job.y
     cdef const char *panels = <const char *>f.job.w + t.g * b.panels * panel_bytes + size * c0 * b.taps * k.mr
-    cdef char *to = y.data + size * (t.n * y.n + t.od * y.d + t.g * p.ocg * y.c)
+    cdef char *to = y.data + size * (t.n * y.n + t.od * y.d + t.ow * y.w + t.g * p.ocg * y.c)
     cdef const char *bias = <const char *>f.job.bias + size * t.g * p.ocg
     for v in range(columns.tiles):
         cols = min((columns.least + (v < columns.wider)) * k.vl, columns.length - i)
+        if b.by_row and b.icb >= SHORT:
+            live_walk(f, t, whole, row, column, cols, &live)
         o = b.height * low + min(low, b.taller)
         for panel in range(low, high):
             m = b.height + (panel < b.taller)
-            if column + cols <= p.ow:
+            if column + cols <= t.columns:
                 k.gemm(walk, m, cols, panels + panel * panel_bytes, t.slab + size * (first + i),
                        to + size * (o * y.c + (t.oh + row) * y.h + column * y.w), y.c, y.w, start, bias + size * o)
             else:
@@ -300,7 +362,7 @@ cdef void store_across_rows(Forward *f, Task *t, char *to, ptrdiff_t m, ptrdiff_
     cdef ptrdiff_t i = 0, run, c
     cdef char *at
     while i < cols:
-        run = min(f.job.p.ow - column, cols - i)
+        run = min(t.columns - column, cols - i)
         if run > 0:
             at = to + k.size * ((t.oh + row) * y.h + column * y.w)
             for c in range(m):
@@ -314,10 +376,10 @@ cdef void store_across_rows(Forward *f, Task *t, char *to, ptrdiff_t m, ptrdiff_
 # ---------------------------------------------------------------------------------------------- lanes hold oc
 
 cdef bint in_place(const nd_problem *p, const Task *t) noexcept nogil:
-    """Whether no tap of the block of rows falls into the padding."""
-    cdef ptrdiff_t d = t.od * p.sd - p.pd, h = t.oh * p.sh - p.ph
+    """Whether no tap of the block falls into the padding."""
+    cdef ptrdiff_t d = t.od * p.sd - p.pd, h = t.oh * p.sh - p.ph, w = t.ow * p.sw - p.pw
     return (d >= 0 and d + (p.kd - 1) * p.dd < p.id and h >= 0 and h + (t.rows - 1) * p.sh + (p.kh - 1) * p.dh < p.ih
-            and p.pw <= 0 and (p.ow - 1) * p.sw + (p.kw - 1) * p.dw - p.pw < p.iw)
+            and w >= 0 and w + (t.columns - 1) * p.sw + (p.kw - 1) * p.dw < p.iw)
 
 cdef void convolve_lanes_oc(Forward *f, Task *t) noexcept nogil:
     cdef const nd_problem *p = f.job.p
@@ -333,7 +395,7 @@ cdef void convolve_lanes_oc(Forward *f, Task *t) noexcept nogil:
         count = min(b.icb, p.icg - c0)
         if here:
             a = x.data + size * (t.n * x.n + (t.g * p.icg + c0) * x.c + (t.od * p.sd - p.pd) * x.d
-                                 + (t.oh * p.sh - p.ph) * x.h - p.pw * x.w)
+                                 + (t.oh * p.sh - p.ph) * x.h + (t.ow * p.sw - p.pw) * x.w)
             depth, line, pixel, walk.a_k = p.dd * x.d, x.h, x.w, x.c
         else:
             fill_pixels(f, t, c0, count)
@@ -363,11 +425,11 @@ cdef void fill_pixels(Forward *f, Task *t, ptrdiff_t c0, ptrdiff_t count) noexce
     cdef const nd_kernel_set *k = f.job.k
     cdef const nd_array *x = &f.job.x
     cdef ptrdiff_t td, r, low, high, depth, row, size = k.size
-    cdef ptrdiff_t columns = f.b.slab_columns
+    cdef ptrdiff_t columns = f.b.slab_columns, left = t.ow * p.sw - p.pw
     cdef const char *src
     cdef char *to = t.slab
-    low = min(max(p.pw, 0), columns)
-    high = max(min(p.iw + p.pw, columns), low)
+    low = min(max(-left, 0), columns)
+    high = max(min(p.iw - left, columns), low)
     for td in range(p.kd):
         depth = t.od * p.sd + td * p.dd - p.pd
         for r in range(f.b.slab_rows):
@@ -377,21 +439,22 @@ cdef void fill_pixels(Forward *f, Task *t, ptrdiff_t c0, ptrdiff_t count) noexce
             else:
                 memset(to, 0, low * count * size)
                 memset(to + high * count * size, 0, (columns - high) * count * size)
-                src = x.data + size * (t.n * x.n + (t.g * p.icg + c0) * x.c + depth * x.d + row * x.h + (low - p.pw) * x.w)
+                src = x.data + size * (t.n * x.n + (t.g * p.icg + c0) * x.c + depth * x.d + row * x.h + (left + low) * x.w)
                 if x.c == 1 and x.w == count:
                     k.copy(to + low * count * size, src, (high - low) * count, 1)
                 else:
                     k.move(to + low * count * size, count, src, high - low, count, x.w, x.c)
             to += columns * count * size
 
-cdef void multiply_rows(Forward *f, Task *t, const nd_walk *walk, ptrdiff_t c0, ptrdiff_t low, ptrdiff_t high, const char *a,
+cdef void multiply_rows(Forward *f, Task *t, const nd_walk *whole, ptrdiff_t c0, ptrdiff_t low, ptrdiff_t high, const char *a,
                         ptrdiff_t row_step) noexcept nogil:
     """All tiles of a task for weight panels low to high: a tile is a few pixels of one row."""
     cdef const nd_problem *p = f.job.p
     cdef const nd_kernel_set *k = f.job.k
     cdef Blocking *b = &f.b
-    cdef ptrdiff_t size = k.size, v, row, i, w, o, tiles = ceil_div(p.ow, k.mr)
+    cdef ptrdiff_t size = k.size, v, row, i, w, m, o, tiles = ceil_div(t.columns, k.mr)
     cdef int start = start_of(f, c0, ND_BIAS_COLUMN)
+    cdef nd_walk walk = whole[0]
     cdef const nd_array *y = &f.job.y
     cdef const char *panel
     for v in range(low, high):
@@ -399,11 +462,13 @@ cdef void multiply_rows(Forward *f, Task *t, const nd_walk *walk, ptrdiff_t c0, 
         panel = <const char *>f.job.w + size * ((t.g * b.panels + v) * p.icg + c0) * b.taps * k.nr
         for row in range(t.rows):
             for i in range(tiles):
-                w = split(p.ow, tiles, i)
-                k.gemm(walk, split(p.ow, tiles, i + 1) - w, min(k.nr, p.ocg - v * k.nr),
-                       a + size * (row * row_step + w * walk.a_row), panel,
-                       y.data + size * (t.n * y.n + t.od * y.d + (t.oh + row) * y.h + w * y.w + o * y.c), y.w, y.c, start,
-                       <const char *>f.job.bias + size * o)
+                w = split(t.columns, tiles, i)
+                m = split(t.columns, tiles, i + 1) - w
+                if b.icb >= SHORT:
+                    live_walk(f, t, whole, row, w, m, &walk)
+                k.gemm(&walk, m, min(k.nr, p.ocg - v * k.nr), a + size * (row * row_step + w * walk.a_row), panel,
+                       y.data + size * (t.n * y.n + t.od * y.d + (t.oh + row) * y.h + (t.ow + w) * y.w + o * y.c), y.w, y.c,
+                       start, <const char *>f.job.bias + size * o)
 
 cdef nd_method table
 table.sizes = sizes
