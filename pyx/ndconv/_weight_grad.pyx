@@ -9,13 +9,14 @@ broadcast one, a few rows k at a time:
               tap the pixels whose window leaves the array are left out, so nothing is padded
 
     for a part of the pixels, group, block of k, block of oc      (one task)
-        for chunks of whole output rows                           (dY panel in L1)
+        for chunks of whole output rows, or stretches of one      (dY panel in L1)
             pack dY
             for tiles of k: register tile over the chunk, added to the part's sums
     add the parts in their order, and write dW wherever its strides say
 
 The chunks and the number of parts depend on the problem alone, so bits do not depend on threads. A small dW has up to 16
-parts; a large one has a single part and is dealt out itself.
+parts; a large one has a single part and is dealt out itself: by rows, of which gemm gathers each once, or by output channels,
+of which direct packs each once.
 """
 from ndconv._c cimport ND_ADD, ND_ZERO, nd_array, nd_job, nd_kernel_set, nd_problem, nd_walk, nd_weights
 from ndconv._pack cimport Pixel, ceil_div, gather_row, pixel_at, pixels_of, split, taps_of
@@ -29,7 +30,9 @@ cdef enum:
     TASKS = 12
 
 cdef struct Chunks:
-    ptrdiff_t k, lines, chunks           # rows of dW; output rows of all images, chunks of them
+    ptrdiff_t k                          # rows of dW
+    ptrdiff_t strips, width              # stretches of an output row, pixels of a stretch
+    ptrdiff_t lines, chunks              # stretches of all images, chunks of them
     ptrdiff_t pixels                     # of the longest chunk
     ptrdiff_t parts                      # partial sums
     ptrdiff_t krows, kparts              # rows of dW of a task, tasks over them
@@ -40,13 +43,17 @@ cdef Chunks chunking(const nd_problem *p, const nd_kernel_set *k, bint gathered)
     cdef Chunks c
     cdef ptrdiff_t tasks
     c.k = p.icg * taps_of(p)
-    c.lines = p.n * p.od * p.oh
+    c.strips = ceil_div(p.ow * k.nr * k.size, PANEL_BYTES)
+    c.width = ceil_div(p.ow, c.strips)
+    c.strips = ceil_div(p.ow, c.width)
+    c.lines = p.n * p.od * p.oh * c.strips
     c.chunks = ceil_div(c.lines, max(PANEL_BYTES // (k.nr * k.size * p.ow), 1))
-    c.pixels = ceil_div(c.lines, c.chunks) * p.ow
+    c.pixels = ceil_div(c.lines, c.chunks) * c.width
     c.panels = ceil_div(p.ocg, k.nr)
     c.parts = min(<ptrdiff_t>PARTS, c.chunks) if p.g * c.k * c.panels * k.nr * k.size <= SUMS_BYTES else 1
     tasks = ceil_div(TASKS, c.parts * p.g)
-    c.krows = min(c.k, max(ceil_div(ceil_div(c.k, tasks), k.mr) * k.mr, 8 * k.mr))
+    c.oparts = 1 if gathered else min(c.panels, tasks)
+    c.krows = min(c.k, max(ceil_div(ceil_div(c.k, ceil_div(tasks, c.oparts)), k.mr) * k.mr, 8 * k.mr))
     if gathered:
         c.krows = min(c.krows, max(BLOCK_BYTES // (c.pixels * k.size) // k.mr, 1) * k.mr)
     c.kparts = ceil_div(c.k, c.krows)
@@ -73,7 +80,8 @@ cdef struct WeightGrad:
 
 cdef struct Block:
     ptrdiff_t g, k0, rows, v0, v1   # group, rows of dW, oc panels
-    ptrdiff_t line, lines           # output rows of the chunk
+    ptrdiff_t line, lines           # stretches of the chunk
+    ptrdiff_t w, width              # their first column and columns
     char *x
     char *dy
     char *sums
@@ -110,6 +118,8 @@ cdef void sum_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) no
         for chunk in range(split(c.chunks, c.parts, part), split(c.chunks, c.parts, part + 1)):
             b.line = split(c.lines, c.chunks, chunk)
             b.lines = split(c.lines, c.chunks, chunk + 1) - b.line
+            b.w = b.line % c.strips * c.width
+            b.width = min(c.width, f.job.p.ow - b.w)
             if f.gathered:
                 add_gathered(f, &b)
             else:
@@ -124,18 +134,18 @@ cdef void pack_gradient(WeightGrad *f, Block *b, ptrdiff_t panel) noexcept nogil
     cdef ptrdiff_t i, channel = b.g * p.ocg + panel * k.nr
     cdef Pixel at
     for i in range(b.lines):
-        at = pixel_at(p, (b.line + i) * p.ow)
-        k.pack(b.dy + k.size * i * p.ow * k.nr, k.nr, dy.data + k.size * (at.n * dy.n + channel * dy.c + at.d * dy.d
-                                                                          + at.h * dy.h),
-               p.ow, min(k.nr, p.ocg - panel * k.nr), dy.w, dy.c)
+        at = pixel_at(p, (b.line + i) // f.c.strips * p.ow + b.w)
+        k.pack(b.dy + k.size * i * b.width * k.nr, k.nr, dy.data + k.size * (at.n * dy.n + channel * dy.c + at.d * dy.d
+                                                                             + at.h * dy.h + at.w * dy.w),
+               b.width, min(k.nr, p.ocg - panel * k.nr), dy.w, dy.c)
 
 cdef void add_gathered(WeightGrad *f, Block *b) noexcept nogil:
     cdef const nd_problem *p = f.job.p
     cdef const nd_kernel_set *k = f.job.k
     cdef ptrdiff_t size = k.size, row = f.c.panels * k.nr, i, v, t, tiles = ceil_div(b.rows, k.mr), zero_off = 0
-    cdef Pixel at = pixel_at(p, b.line * p.ow)
+    cdef Pixel at = pixel_at(p, b.line // f.c.strips * p.ow + b.w)
     cdef nd_walk walk
-    walk.runs, walk.len, walk.a_off, walk.b_off = 1, b.lines * p.ow, &zero_off, &zero_off
+    walk.runs, walk.len, walk.a_off, walk.b_off = 1, b.lines * b.width, &zero_off, &zero_off
     walk.a_row, walk.a_k, walk.b_k = walk.len, 1, k.nr
     for i in range(b.rows):
         gather_row(p, k, &f.job.x, b.g * p.icg + (b.k0 + i) % p.icg, (b.k0 + i) // p.icg, at, walk.len,
@@ -170,7 +180,7 @@ cdef void add_in_place(WeightGrad *f, Block *b) noexcept nogil:
             i += rows
 
 cdef void set_runs(WeightGrad *f, Block *b, nd_walk *walk, ptrdiff_t tap) noexcept nogil:
-    """One run for each output row of the chunk whose window has this tap in the array, over the pixels that have."""
+    """One run for each stretch of the chunk whose window has this tap in the array, over the pixels that have."""
     cdef const nd_problem *p = f.job.p
     cdef const nd_array *x = &f.job.x
     cdef ptrdiff_t *a_off = <ptrdiff_t *>walk.a_off
@@ -179,14 +189,15 @@ cdef void set_runs(WeightGrad *f, Block *b, nd_walk *walk, ptrdiff_t tap) noexce
     cdef ptrdiff_t low = 0 if left >= 0 else min(ceil_div(-left, p.sw), p.ow)
     cdef ptrdiff_t high = 0 if left >= p.iw else min((p.iw - 1 - left) // p.sw + 1, p.ow)
     cdef Pixel at
+    low, high = max(low, b.w), min(high, b.w + b.width)
     walk.runs, walk.len = 0, max(high - low, 0)
     for i in range(b.lines):
-        at = pixel_at(p, (b.line + i) * p.ow)
+        at = pixel_at(p, (b.line + i) // f.c.strips * p.ow)
         d = at.d * p.sd + tap // (p.kw * p.kh) * p.dd - p.pd
         h = at.h * p.sh + tap // p.kw % p.kh * p.dh - p.ph
         if 0 <= d < p.id and 0 <= h < p.ih:
             a_off[walk.runs] = at.n * x.n + d * x.d + h * x.h + (low * p.sw + left) * x.w
-            b_off[walk.runs] = (i * p.ow + low) * f.job.k.nr
+            b_off[walk.runs] = (i * b.width + low - b.w) * f.job.k.nr
             walk.runs += 1
 
 cdef void collect_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
