@@ -18,6 +18,8 @@ Lanes hold oc (NHWC memory; narrow images in any):
         for v in vector panels of weights               (48 KiB, L1 and L2)
             for t in tiles of pixels: register tile over kc steps
 
+Images of a few pixels each are one long image: the pixels of a tile may belong to several.
+
 Packing costs about half a cycle an element, and 2*oc operations on the element pay for it: 12 % of the time at 64 output
 channels, 3 % at 256. With few input channels the blocks are small and the calls cost more; direct is the method there.
 Expected 75 to 90 % of the FMA peak. Each output's sum runs over k in the same order whatever the blocking of pixels.
@@ -38,11 +40,13 @@ cdef enum:
     COMMON_BYTES = 8388608   # of packed pixels shared by all tasks
     TURNED_PIXELS = 64       # of a stretch of a row that is turned at a time
     TASKS = 12               # that a problem is cut into when it is large enough
+    FEW_PIXELS = 32          # of an image that is joined to the next
 
 cdef struct Blocking:
     bint lanes_oc
     ptrdiff_t k, kc, kblocks           # length of the sum, of its blocks, their number
     ptrdiff_t icb                      # k runs over blocks of icb channels, in a block over taps, then over its channels
+    ptrdiff_t images                   # n, or 1 when all images are joined to one
     ptrdiff_t pixels, pc, pblocks      # pixels of an image, of a task, tasks of an image
     ptrdiff_t height, taller           # lanes of pixels: output channels of a panel; the first `taller` panels have one more
     ptrdiff_t panels, splits           # weight panels a group, parts they are dealt to
@@ -62,7 +66,9 @@ cdef Blocking blocking(const nd_problem *p, const nd_kernel_set *k) noexcept nog
     if b.kc > limit:
         b.kc = ceil_div(b.k, ceil_div(b.k, limit))
     b.kblocks = ceil_div(b.k, b.kc)
-    b.pixels = pixels_of(p)
+    b.images, b.pixels = p.n, pixels_of(p)
+    if b.pixels <= FEW_PIXELS:
+        b.images, b.pixels = min(p.n, 1), p.n * b.pixels
     b.panels = panel_count(p, k)
     b.height, b.taller = p.ocg // b.panels, p.ocg % b.panels
     # pixels: as many as the block holds, but enough tasks; whole vector panels or tiles
@@ -72,18 +78,18 @@ cdef Blocking blocking(const nd_problem *p, const nd_kernel_set *k) noexcept nog
         # too few pixels to cut: the weights are streamed once, and tasks are output channels
         tasks = ceil_div(b.pixels, b.pc)
     else:
-        tasks = max(ceil_div(TASKS, p.n * p.g), ceil_div(b.pixels, b.pc))
+        tasks = max(ceil_div(TASKS, b.images * p.g), ceil_div(b.pixels, b.pc))
     b.pc = min(max(ceil_div(b.pixels, tasks), 4 * step), max(b.pixels, 1))
     b.pc = ceil_div(ceil_div(b.pixels, ceil_div(b.pixels, b.pc)), step) * step
     b.pblocks = ceil_div(b.pixels, b.pc)
     # few pixels: deal the output channels out too
-    b.splits = min(ceil_div(TASKS, p.n * p.g * b.pblocks), max(b.panels * (k.nr if b.lanes_oc else k.mr) // 32, 1))
+    b.splits = min(ceil_div(TASKS, b.images * p.g * b.pblocks), max(b.panels * (k.nr if b.lanes_oc else k.mr) // 32, 1))
     b.packed = ceil_div((b.pc if b.lanes_oc else k.nr) * b.kc * k.size, 64) * 64
     b.y = b.pc * ceil_div(b.panels, b.splits) * (k.nr if b.lanes_oc else k.mr) * k.size
     # parts that see the same pixels do not each pack them
     b.common = 0
-    if b.lanes_oc and b.splits > 1 and p.n * p.g * b.pixels * b.k * <double>k.size <= COMMON_BYTES:
-        b.common = ceil_div(p.n * p.g * b.pixels * b.k * k.size, 64) * 64
+    if b.lanes_oc and b.splits > 1 and b.images * p.g * b.pixels * b.k * <double>k.size <= COMMON_BYTES:
+        b.common = ceil_div(b.images * p.g * b.pixels * b.k * k.size, 64) * 64
     b.turned = 0
     if b.lanes_oc and not p.lanes_oc and (p.kw > 1 or p.sw > 1):
         columns = (min(p.ow, <ptrdiff_t>TURNED_PIXELS) - 1) * p.sw + (p.kw - 1) * p.dw + 1
@@ -110,25 +116,29 @@ cdef struct Forward:
     bint in_place           # lanes hold oc: the pixels of x are read where they are
     bint whole              # y's pixels are y.w apart in one run: tiles are stored straight to it
 
-cdef bint is_run(const nd_array *a, ptrdiff_t d, ptrdiff_t h, ptrdiff_t w) noexcept nogil:
-    """Whether the pixels of an image follow each other at one distance."""
-    return (h == 1 or a.h == w * a.w) and (d == 1 or a.d == h * w * a.w)
+cdef bint is_run(nd_array *a, ptrdiff_t d, ptrdiff_t h, ptrdiff_t w, bint joined) noexcept nogil:
+    """Whether the pixels of an image, or of all images when they are joined, follow each other at one distance: a.w."""
+    if joined and d * h * w == 1:
+        a.w = a.n
+        return True
+    return (h == 1 or a.h == w * a.w) and (d == 1 or a.d == h * w * a.w) and (not joined or a.n == d * h * w * a.w)
 
 cdef void forward(const nd_job *job) noexcept nogil:
     cdef Forward f
     cdef nd_problem *p = &f.p
     f.job, f.p, f.x, f.y = job, job.p[0], job.x, job.y
     f.b = blocking(job.p, job.k)
-    f.whole = is_run(&f.y, p.od, p.oh, p.ow)
+    cdef bint joined = f.b.images < p.n
+    f.whole = is_run(&f.y, p.od, p.oh, p.ow, joined)
     f.in_place = False
     if (taps_of(p) == 1 and p.sd == p.sh == p.sw == 1 and p.pd == p.ph == p.pw == 0 and p.id == p.od and p.ih == p.oh
-            and p.iw == p.ow and f.whole and is_run(&f.x, p.id, p.ih, p.iw)):
-        p.iw = p.ow = pixels_of(p)
+            and p.iw == p.ow and f.whole and is_run(&f.x, p.id, p.ih, p.iw, joined)):
+        p.iw = p.ow = f.b.pixels
         p.id = p.ih = p.od = p.oh = 1
         f.in_place = True
     elif f.b.common > 0:
-        parallel_for(p.n * p.g * f.b.pblocks * f.b.kblocks, 1, job.threads, pack_body, &f)
-    parallel_for(p.n * p.g * f.b.pblocks * f.b.splits, 1, job.threads, forward_body, &f)
+        parallel_for(f.b.images * p.g * f.b.pblocks * f.b.kblocks, 1, job.threads, pack_body, &f)
+    parallel_for(f.b.images * p.g * f.b.pblocks * f.b.splits, 1, job.threads, forward_body, &f)
 
 cdef inline char *common_block(const Forward *f, ptrdiff_t image, ptrdiff_t first, ptrdiff_t count, ptrdiff_t k0) noexcept nogil:
     """Packed pixels [count][kc] of a block of an image and group, from k0 on."""
