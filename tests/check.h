@@ -28,6 +28,7 @@ void check_fft(const struct nd_kernel_set *k, int dtype);
 void check_fft_rows(const struct nd_kernel_set *k, int dtype);
 void check_pool(const struct nd_kernel_set *k, int dtype);
 void check_pool_index(const struct nd_kernel_set *k, int dtype);
+void check_pool_weigh(const struct nd_kernel_set *k, int dtype);
 
 static inline double get(const void *p, ptrdiff_t i, int dtype)
 {

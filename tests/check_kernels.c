@@ -150,6 +150,7 @@ int main(void)
         check_fft_rows(k, dtype);
         check_pool(k, dtype);
         check_pool_index(k, dtype);
+        check_pool_weigh(k, dtype);
     }
     printf("%s: %d failures\n", TABLE.isa, count_failures());
     return count_failures() != 0;

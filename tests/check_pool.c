@@ -4,28 +4,28 @@
 
 enum { ROWS = 9 };
 
-/* The greatest of a and m, NaN above all, or their sum. */
-static double both(double m, double a, int most)
+/* The greatest or least of a and m, NaN above all, or their sum. */
+static double both(double m, double a, int op)
 {
-    if (!most)
+    if (op == ND_SUM)
         return m + a;
-    return m != m || a != a ? NAN : a > m ? a : m;
+    return m != m || a != a ? NAN : (op == ND_LEAST ? a < m : a > m) ? a : m;
 }
 
-static void check_combine(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, ptrdiff_t count, int most,
+static void check_combine(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, ptrdiff_t count, int op,
                           double divisor)
 {
     const void *rows[ROWS];
     void *to = numbers(n, dtype);
     for (ptrdiff_t r = 0; r < count; r++)
         rows[r] = sharp_numbers(n, dtype);
-    k->pool_combine(to, rows, count, n, most, divisor, n % 3);
+    k->pool_combine(to, rows, count, n, op, divisor, n % 3);
     for (ptrdiff_t i = 0; i < n; i++) {
         double e = get(rows[0], i, dtype);
         for (ptrdiff_t r = 1; r < count; r++)
-            e = both(e, get(rows[r], i, dtype), most);
+            e = both(e, get(rows[r], i, dtype), op);
         e = divisor ? rounded(e / divisor, dtype) : e;
-        expect(same(get(to, i, dtype), e), "pool_combine", dtype, count, n, most);
+        expect(same(get(to, i, dtype), e), "pool_combine", dtype, count, n, op);
     }
     release();
 }
@@ -49,7 +49,7 @@ static void check_split(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, p
     release();
 }
 
-static void check_taps(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, ptrdiff_t count, int most,
+static void check_taps(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, ptrdiff_t count, int op,
                        int divide)
 {
     const ptrdiff_t whole = whole_vectors(n, k->vl);
@@ -61,19 +61,19 @@ static void check_taps(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, pt
     void *y = numbers(n, dtype), *from = sharp_numbers(last + whole, dtype), *cells = numbers(whole, dtype);
     for (ptrdiff_t j = 0; j < whole; j++)
         put(cells, j, dtype, (double)(1 + below(9)));
-    k->pool_taps(y, from, taps, count, n, most, divide ? cells : NULL, 3);
+    k->pool_taps(y, from, taps, count, n, op, divide ? cells : NULL, 3);
     for (ptrdiff_t j = 0; j < n; j++) {
         double e = get(from, taps[0] + j, dtype);
         for (ptrdiff_t t = 1; t < count; t++)
-            e = both(e, get(from, taps[t] + j, dtype), most);
+            e = both(e, get(from, taps[t] + j, dtype), op);
         e = divide ? rounded(e / (get(cells, j, dtype) * 3), dtype) : e;
-        expect(same(get(y, j, dtype), e), "pool_taps", dtype, count, n, most * 2 + divide);
+        expect(same(get(y, j, dtype), e), "pool_taps", dtype, count, n, op * 2 + divide);
     }
     release();
 }
 
 static void check_window(const struct nd_kernel_set *k, int dtype, ptrdiff_t windows, ptrdiff_t taps,
-                         ptrdiff_t unit, int most)
+                         ptrdiff_t unit, int op)
 {
     const ptrdiff_t n = windows + (taps - 1) * unit;
     void *b = sharp_numbers(n + k->vl, dtype), *spare = sharp_numbers(n + k->vl, dtype),
@@ -83,13 +83,13 @@ static void check_window(const struct nd_kernel_set *k, int dtype, ptrdiff_t win
     /* what lies beyond is in no window */
     for (ptrdiff_t i = n; i < n + k->vl; i++)
         put(b, i, dtype, NAN);
-    const void *r = k->pool_window(b, spare, n, taps, unit, most);
-    expect(r == b || r == spare, "pool_window, place", dtype, taps, windows, most);
+    const void *r = k->pool_window(b, spare, n, taps, unit, op);
+    expect(r == b || r == spare, "pool_window, place", dtype, taps, windows, op);
     for (ptrdiff_t i = 0; i < windows; i++) {
         double e = get(was, i, dtype);
         for (ptrdiff_t t = 1; t < taps; t++)
-            e = both(e, get(was, i + t * unit, dtype), most);
-        expect(same(get(r, i, dtype), e), "pool_window", dtype, taps, windows, (int)unit * 2 + most);
+            e = both(e, get(was, i + t * unit, dtype), op);
+        expect(same(get(r, i, dtype), e), "pool_window", dtype, taps, windows, (int)unit * 3 + op);
     }
     release();
 }
@@ -126,42 +126,42 @@ static void check_fill(const struct nd_kernel_set *k, int dtype, ptrdiff_t n)
 }
 
 static void expect_top(const struct nd_kernel_set *k, int dtype, const void *from, ptrdiff_t n,
-                       ptrdiff_t step, int mode)
+                       ptrdiff_t step, int op)
 {
     ptrdiff_t at = -1, first = 0;
     for (ptrdiff_t i = 1; i < n; i++) {
         const double m = get(from, first * step, dtype), a = get(from, i * step, dtype);
-        if (a > m || (a != a && m == m))
+        if ((op == ND_LEAST ? a < m : a > m) || (a != a && m == m))
             first = i;
     }
     const double e = get(from, first * step, dtype);
-    expect(same(k->pool_top(from, n, step, &at), e) && at == first, "pool_top", dtype, step, n, mode);
-    expect(same(k->pool_top(from, n, step, NULL), e), "pool_top, no place", dtype, step, n, mode);
+    expect(same(k->pool_top(from, n, step, op, &at), e) && at == first, "pool_top", dtype, step, n, op);
+    expect(same(k->pool_top(from, n, step, op, NULL), e), "pool_top, no place", dtype, step, n, op);
 }
 
-/* Ties and NaN anywhere; then NaN at every single place, and the greatest there. */
-static void check_top(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, ptrdiff_t step)
+/* Ties and NaN anywhere; then NaN at every single place, and the greatest (least) there. */
+static void check_top(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, ptrdiff_t step, int op)
 {
     for (int i = 0; i < 4; i++)
-        expect_top(k, dtype, sharp_numbers((n - 1) * step + 1, dtype), n, step, 0);
+        expect_top(k, dtype, sharp_numbers((n - 1) * step + 1, dtype), n, step, op);
     void *from = numbers((n - 1) * step + 1, dtype);
     for (ptrdiff_t i = 0; i < n; i++) {
         const double was = get(from, i * step, dtype);
         put(from, i * step, dtype, NAN);
-        expect_top(k, dtype, from, n, step, 1);
-        put(from, i * step, dtype, 9);
-        expect_top(k, dtype, from, n, step, 2);
+        expect_top(k, dtype, from, n, step, op);
+        put(from, i * step, dtype, op == ND_LEAST ? -9 : 9);
+        expect_top(k, dtype, from, n, step, op);
         put(from, i * step, dtype, was);
     }
     release();
 }
 
 /* Two lines of windows of 3 x 3 in a buffer whose first `at` elements are padding of zeros. */
-static void check_rows(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, ptrdiff_t split, ptrdiff_t at, int most)
+static void check_rows(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, ptrdiff_t split, ptrdiff_t at, int op)
 {
     const ptrdiff_t phase = whole_vectors((at + n) / split + 3, k->vl) + k->vl, ow = (at + n - 3) / split + 1, step = n + 1;
     const ptrdiff_t taps[3] = {0, split == 2 ? phase : 1, split == 2 ? 1 : 2};
-    struct nd_pool_rows s = {3, n, at, split, phase, taps, 3, ow, step, ow + 2, most, NULL, 1};
+    struct nd_pool_rows s = {3, n, at, split, phase, taps, 3, ow, step, ow + 2, op, NULL, 1};
     if (at + n < 3)
         return;
     void *from = sharp_numbers(4 * step, dtype), *buffer = room(split * phase * k->size), *y = numbers(2 * ow + 2, dtype);
@@ -173,7 +173,7 @@ static void check_rows(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, pt
             const ptrdiff_t column = i % ow * split + t / 3 - at, row = i / ow + t % 3;
             const double a = column < 0 ? 0 : get(from, row * step + column, dtype);
             /* columns of sums first, as the kernel adds them: the zeros of padding count once a column */
-            e = t == 0 ? a : both(e, a, most);
+            e = t == 0 ? a : both(e, a, op);
         }
         expect(same(get(y, i / ow * (ow + 2) + i % ow, dtype), e), "pool_rows", dtype, split, n, (int)at);
     }
@@ -194,22 +194,24 @@ static void check_size(const struct nd_kernel_set *k, int dtype, ptrdiff_t n)
 {
     for (ptrdiff_t count = 1; count <= 5; count++)
         for (int again = 0; again < 3; again++) {
-            check_combine(k, dtype, n, count, 1, 0);
-            check_combine(k, dtype, n, count, 0, 3 * again);
-            check_taps(k, dtype, n, count, 1, 0);
-            check_taps(k, dtype, n, count, 0, again % 2);
+            check_combine(k, dtype, n, count, ND_GREATEST, 0);
+            check_combine(k, dtype, n, count, ND_LEAST, 0);
+            check_combine(k, dtype, n, count, ND_SUM, 3 * again);
+            check_taps(k, dtype, n, count, ND_GREATEST, 0);
+            check_taps(k, dtype, n, count, ND_LEAST, 0);
+            check_taps(k, dtype, n, count, ND_SUM, again % 2);
         }
     for (ptrdiff_t split = 1; split <= 4; split++)
         for (ptrdiff_t at = 0; at <= 3; at++)
             check_split(k, dtype, n, split, at);
     for (ptrdiff_t taps = 1; taps <= 17; taps++)
         for (ptrdiff_t unit = 1; unit <= 7; unit += 2)
-            for (int most = 0; most < 2; most++)
-                check_window(k, dtype, n, taps, unit, most);
+            for (int op = ND_SUM; op <= ND_LEAST; op++)
+                check_window(k, dtype, n, taps, unit, op);
     for (int mode = 0; mode < 12; mode++)
         check_store(k, dtype, n, 1 + mode % 2, 1 + mode / 2 % 2, mode / 4);
     check_fill(k, dtype, n);
-    for (int mode = 0; mode < 12; mode++)
+    for (int mode = 0; mode < 18; mode++)
         check_rows(k, dtype, n, 1 + mode % 2, mode / 2 % 3, mode / 6);
 }
 
@@ -218,8 +220,10 @@ void check_pool(const struct nd_kernel_set *k, int dtype)
     for (ptrdiff_t n = 1; n <= 5 * k->vl + 1; n++)
         check_size(k, dtype, n);
     for (ptrdiff_t n = 1; n <= 17 * k->vl + 1; n += n < 3 * k->vl || n % k->vl > 1 ? 1 : k->vl / 2) {
-        check_top(k, dtype, n, 1);
-        check_top(k, dtype, n, 3);
+        for (int op = ND_GREATEST; op <= ND_LEAST; op++) {
+            check_top(k, dtype, n, 1, op);
+            check_top(k, dtype, n, 3, op);
+        }
         check_sum(k, dtype, n, 1);
         check_sum(k, dtype, n, 3);
     }

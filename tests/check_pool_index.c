@@ -6,7 +6,10 @@
 
 enum { ROWS = 9 };
 
-static int greater(double a, double m) { return a > m || (a != a && m == m); }
+static int wins(double a, double m, int op)
+{
+    return (op == ND_LEAST ? a < m : a > m) || (a != a && m == m);
+}
 static int equals(double a, double b) { return same(a, b); }
 static int identical(double a, double b) { return a != a ? b != b : a == b && !signbit(a) == !signbit(b); }
 
@@ -27,7 +30,7 @@ static void put_at(void *at, ptrdiff_t i, ptrdiff_t size, ptrdiff_t v)
 static ptrdiff_t no_place(ptrdiff_t size) { return size == 4 ? INT32_MAX : (ptrdiff_t)INT64_MAX; }
 
 static void check_combine(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, ptrdiff_t count,
-                          ptrdiff_t step)
+                          ptrdiff_t step, int op)
 {
     const void *rows[ROWS];
     ptrdiff_t bases[ROWS];
@@ -36,11 +39,11 @@ static void check_combine(const struct nd_kernel_set *k, int dtype, ptrdiff_t n,
         rows[r] = sharp_numbers(n, dtype);
         bases[r] = below(100000);
     }
-    k->pool_combine_index(to, at, rows, bases, count, n, step);
+    k->pool_combine_index(to, at, rows, bases, count, n, step, op);
     for (ptrdiff_t i = 0; i < n; i++) {
         ptrdiff_t first = 0;
         for (ptrdiff_t r = 1; r < count; r++)
-            if (greater(get(rows[r], i, dtype), get(rows[first], i, dtype)))
+            if (wins(get(rows[r], i, dtype), get(rows[first], i, dtype), op))
                 first = r;
         expect(identical(get(to, i, dtype), get(rows[first], i, dtype)), "pool_combine_index", dtype, count,
                n, (int)step);
@@ -50,8 +53,8 @@ static void check_combine(const struct nd_kernel_set *k, int dtype, ptrdiff_t n,
     release();
 }
 
-/* Positions differ as those of a plane do, in no order; some are none, with the least of values. */
-static void check_taps(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, ptrdiff_t count)
+/* Positions differ as those of a plane do, in no order; some are none, with what never wins. */
+static void check_taps(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, ptrdiff_t count, int op)
 {
     const ptrdiff_t whole = whole_vectors(n, k->vl);
     ptrdiff_t taps[ROWS], last = 0;
@@ -65,17 +68,17 @@ static void check_taps(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, pt
     for (ptrdiff_t i = 0; i < last + whole; i++) {
         put_at(at, i, k->size, i * 7919 % 1009);
         if (below(8) == 0) {
-            put(from, i, dtype, -INFINITY);
+            put(from, i, dtype, op == ND_LEAST ? INFINITY : -INFINITY);
             put_at(at, i, k->size, no_place(k->size));
         }
     }
-    k->pool_taps_index(y, y_at, from, at, taps, count, n);
+    k->pool_taps_index(y, y_at, from, at, taps, count, n, op);
     for (ptrdiff_t j = 0; j < n; j++) {
         ptrdiff_t best = taps[0] + j;
         for (ptrdiff_t t = 1; t < count; t++) {
             const ptrdiff_t i = taps[t] + j;
             const double a = get(from, i, dtype), m = get(from, best, dtype);
-            if (greater(a, m) || (equals(a, m) && get_at(at, i, k->size) < get_at(at, best, k->size)))
+            if (wins(a, m, op) || (equals(a, m) && get_at(at, i, k->size) < get_at(at, best, k->size)))
                 best = i;
         }
         expect(identical(get(y, j, dtype), get(from, best, dtype)), "pool_taps_index", dtype, count, n, 0);
@@ -103,7 +106,7 @@ static void check_store(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, p
 }
 
 /* A box of taps whose last element is the last there is; `backwards`, it is the first. */
-static void check_point(const struct nd_kernel_set *k, int dtype, const ptrdiff_t *taps, int most,
+static void check_point(const struct nd_kernel_set *k, int dtype, const ptrdiff_t *taps, int op,
                         int backwards)
 {
     const ptrdiff_t sign = backwards ? -1 : 1, steps[3] = {31 * sign, 8 * sign, 2 * sign};
@@ -115,25 +118,26 @@ static void check_point(const struct nd_kernel_set *k, int dtype, const ptrdiff_
         for (ptrdiff_t b = 0; b < taps[1]; b++)
             for (ptrdiff_t c = 0; c < taps[2]; c++, next++) {
                 const double v = get(x, a * steps[0] + b * steps[1] + c * steps[2], dtype);
-                if (next > 0 && !most)
+                if (next > 0 && op == ND_SUM)
                     e += v;
-                else if (next > 0 && greater(v, e))
+                else if (next > 0 && wins(v, e, op))
                     e = v, first = next;
             }
-    expect(same(k->pool_point(x, taps, steps, most, &at), e), "pool_point", dtype, taps[2], next, most);
-    expect(!most || at == first, "pool_point, place", dtype, taps[2], next, most);
+    expect(same(k->pool_point(x, taps, steps, op, &at), e), "pool_point", dtype, taps[2], next, op);
+    expect(op == ND_SUM || at == first, "pool_point, place", dtype, taps[2], next, op);
     release();
 }
 
 /* Positions inside and just outside, the least and the greatest there are, and the same one again and again.
  */
 static void check_scatter(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, ptrdiff_t size,
-                          ptrdiff_t step)
+                          ptrdiff_t step, int how)
 {
     const ptrdiff_t cells = 5, cell = step, span = (cells - 1) * cell + 1,
                     least = size == 4 ? INT32_MIN : INT64_MIN;
     void *dx = numbers(span, dtype), *expected = room(span * k->size),
          *dy = numbers((n - 1) * step + 1, dtype);
+    int outside = 0;
     void *at = room(((n - 1) * (step + 1) + 1) * size);
     for (ptrdiff_t i = 0; i < span; i++)
         put(expected, i, dtype, get(dx, i, dtype));
@@ -141,10 +145,18 @@ static void check_scatter(const struct nd_kernel_set *k, int dtype, ptrdiff_t n,
         const ptrdiff_t v = below(cells + 4) - 2;
         const ptrdiff_t place = v == -2 ? least : v == cells + 1 ? no_place(size) : v;
         put_at(at, i * (step + 1), size, place);
-        if (place >= 0 && place < cells)
-            put(expected, place * cell, dtype, get(expected, place * cell, dtype) + get(dy, i * step, dtype));
+        outside |= place < -1 || place >= cells;
+        if (how != ND_TAKE && place >= 0 && place < cells)
+            put(expected, place * cell, dtype,
+                (how == ND_PUT ? 0 : get(expected, place * cell, dtype)) + get(dy, i * step, dtype));
     }
-    k->pool_scatter(dx, cells, cell, dy, step, at, size, step + 1, n);
+    expect(k->pool_scatter(dx, cells, cell, dy, step, at, size, step + 1, n, how) == outside, "pool_scatter, outside", dtype,
+           step, n, how);
+    for (ptrdiff_t i = 0; i < n && how == ND_TAKE; i++) {
+        const ptrdiff_t place = get_at(at, i * (step + 1), size);
+        expect(get(dy, i * step, dtype) == (place >= 0 && place < cells ? get(dx, place * cell, dtype) : 0), "pool_scatter, taken",
+               dtype, step, n, (int)size);
+    }
     for (ptrdiff_t i = 0; i < span; i++)
         expect(get(dx, i, dtype) == get(expected, i, dtype), "pool_scatter", dtype, step, n, (int)size);
     release();
@@ -155,17 +167,18 @@ void check_pool_index(const struct nd_kernel_set *k, int dtype)
     for (ptrdiff_t n = 1; n <= 3 * k->vl + 1; n++) {
         for (ptrdiff_t count = 1; count <= 5; count++)
             for (int again = 0; again < 6; again++) {
-                check_combine(k, dtype, n, count, again % 3);
-                check_taps(k, dtype, n, count);
+                check_combine(k, dtype, n, count, again % 3, ND_GREATEST + again / 3);
+                check_taps(k, dtype, n, count, ND_GREATEST + again / 3);
             }
         for (ptrdiff_t size = 4; size <= 8; size += 4)
             for (ptrdiff_t step = 1; step <= 3; step++) {
                 check_store(k, dtype, n, size, step);
-                check_scatter(k, dtype, n, size, step);
+                for (int how = ND_ADD_AT; how <= ND_TAKE; how++)
+                    check_scatter(k, dtype, n, size, step, how);
             }
     }
-    for (ptrdiff_t i = 0; i < 4 * 4 * 4 * 8; i++) {
+    for (ptrdiff_t i = 0; i < 4 * 4 * 4 * 12; i++) {
         const ptrdiff_t taps[3] = {1 + i % 4, 1 + i / 4 % 4, 1 + i / 16 % 4};
-        check_point(k, dtype, taps, (int)(i / 64 % 2), (int)(i / 128 % 2));
+        check_point(k, dtype, taps, (int)(i / 64 % 3), (int)(i / 192 % 2));
     }
 }

@@ -5,4 +5,6 @@
 #include "../pyx/simd/avx512.h"
 #undef VECTOR_MAX_F32
 #undef VECTOR_MAX_F64
+#undef VECTOR_MIN_F32
+#undef VECTOR_MIN_F64
 #include "../pyx/kernels/all_dtypes.h"

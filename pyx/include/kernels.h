@@ -46,6 +46,10 @@ struct nd_product {
 struct nd_winograd {
     int points_h, points_w;
 };
+/* How pooling combines elements. */
+enum nd_pool_op { ND_SUM, ND_GREATEST, ND_LEAST };
+/* What happens at the cells that indices name: dy is added, put there, or taken from there. */
+enum nd_at { ND_ADD_AT, ND_PUT, ND_TAKE };
 
 /* Rows of windows in memory whose rows are contiguous: each combines `count` rows of n elements to a buffer from element
  * `at` on (element e at e%split*phase + e/split, split 1 or 2), then `columns` taps of the buffer to ow results, over
@@ -54,7 +58,7 @@ struct nd_pool_rows {
     ptrdiff_t count, n, at, split, phase;
     const ptrdiff_t *taps;
     ptrdiff_t columns, ow, row_step, y_step;
-    int most;
+    int op;
     const void *cells;
     double row_cells;
 };
@@ -128,10 +132,10 @@ struct nd_kernel_set {
     /* and back: rows x cols results; returns whether any of the tile is not finite */
     int (*winograd_output)(const struct nd_winograd *v, void *to, ptrdiff_t row, ptrdiff_t col, const void *from,
                            ptrdiff_t from_point, ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t n, const void *bias);
-    /* Pooling, kernels/pool*.h. To combine is to take the greatest, NaN above all (most != 0), or to add.
+    /* Pooling, kernels/pool*.h. To combine is to take the greatest or the least, NaN above all, or to add: `op`.
      * to[i] = rows[r][i] combined over r < count, i < n, divided by `divisor` unless that is 0; the last row is prefetched
      * `ahead` elements ahead if that is not 0 */
-    void (*pool_combine)(void *to, const void *const *rows, ptrdiff_t count, ptrdiff_t n, int most, double divisor,
+    void (*pool_combine)(void *to, const void *const *rows, ptrdiff_t count, ptrdiff_t n, int op, double divisor,
                          ptrdiff_t ahead);
     /* `lines` rows of windows; rows are moved on */
     void (*pool_rows)(const struct nd_pool_rows *s, const void **rows, ptrdiff_t lines, void *buffer, void *y);
@@ -139,11 +143,11 @@ struct nd_kernel_set {
     void (*pool_split)(void *to, ptrdiff_t phase, ptrdiff_t split, ptrdiff_t at, const void *from, ptrdiff_t n);
     /* y[j] = from[taps[t] + j] combined over t < count, j < n, over cells[j]*rows unless cells is NULL; from and cells are
      * readable up to whole vectors */
-    void (*pool_taps)(void *y, const void *from, const ptrdiff_t *taps, ptrdiff_t count, ptrdiff_t n, int most,
+    void (*pool_taps)(void *y, const void *from, const ptrdiff_t *taps, ptrdiff_t count, ptrdiff_t n, int op,
                       const void *cells, double rows);
     /* r[i] = b[i + t*unit] combined over t < k, i <= n - 1 - (k-1)*unit; returns r, which is b or spare. Both are destroyed, and
      * accessible for a vector beyond n */
-    void *(*pool_window)(void *b, void *spare, ptrdiff_t n, ptrdiff_t k, ptrdiff_t unit, int most);
+    void *(*pool_window)(void *b, void *spare, ptrdiff_t n, ptrdiff_t k, ptrdiff_t unit, int op);
     /* to[j*to_step] = from[j*step] / (cells[j*cells_step] * rows), j < n */
     void (*pool_store)(void *to, ptrdiff_t to_step, const void *from, ptrdiff_t step, ptrdiff_t n, const void *cells,
                        ptrdiff_t cells_step, double rows);
@@ -151,25 +155,36 @@ struct nd_kernel_set {
     void (*pool_fill)(void *to, ptrdiff_t n, double value);
     /* the sum of from[i*step], i < n, in partial sums of a few elements in the dtype, of those in double */
     double (*pool_sum)(const void *from, ptrdiff_t n, ptrdiff_t step);
-    /* the greatest of from[i*step], i < n, and its first position if `at` is not NULL */
-    double (*pool_top)(const void *from, ptrdiff_t n, ptrdiff_t step, ptrdiff_t *at);
+    /* the greatest (least) of from[i*step], i < n, and its first position if `at` is not NULL; op is not ND_SUM here or below */
+    double (*pool_top)(const void *from, ptrdiff_t n, ptrdiff_t step, int op, ptrdiff_t *at);
     /* Positions are integers as wide as the dtype; the greatest integer stands for none.
      * to[i] = the greatest of rows[r][i], r < count, at[i] = bases[r] + i*step of the first such r, i < n */
     void (*pool_combine_index)(void *to, void *at, const void *const *rows, const ptrdiff_t *bases, ptrdiff_t count,
-                               ptrdiff_t n, ptrdiff_t step);
+                               ptrdiff_t n, ptrdiff_t step, int op);
     /* y[j], y_at[j] = the greatest from[taps[t] + j] and the least at[taps[t] + j] that has it, t < count, j < n;
      * from, at and y_at are accessible up to whole vectors */
     void (*pool_taps_index)(void *y, void *y_at, const void *from, const void *at, const ptrdiff_t *taps, ptrdiff_t count,
-                            ptrdiff_t n);
+                            ptrdiff_t n, int op);
     /* to[j*step], integers of `size` bytes, = at[j] or -1 for none, j < n */
     void (*pool_store_index)(void *to, ptrdiff_t size, ptrdiff_t step, const void *at, ptrdiff_t n);
     /* one window by its definition: the combination of x[offsets] with the strides and counts of a box of taps;
      * at receives the number, in the box's row-major order, of the first greatest */
-    double (*pool_point)(const void *x, const ptrdiff_t *taps, const ptrdiff_t *steps, int most, ptrdiff_t *at);
-    /* dx[at[i*at_step]*cell] += dy[i*dy_step], i < n, for positions 0 <= at < cells, integers of `size` bytes; returns whether
-     * there are others, -1 apart */
-    int (*pool_scatter)(void *dx, ptrdiff_t cells, ptrdiff_t cell, const void *dy, ptrdiff_t dy_step, const void *at,
-                        ptrdiff_t size, ptrdiff_t at_step, ptrdiff_t n);
+    double (*pool_point)(const void *x, const ptrdiff_t *taps, const ptrdiff_t *steps, int op, ptrdiff_t *at);
+    /* dx[at[i*at_step]*cell] += dy[i*dy_step], i < n, for positions 0 <= at < cells, integers of `size` bytes, or = either way
+     * (how: enum nd_at; nowhere is 0); returns whether there are other positions, -1 apart */
+    int (*pool_scatter)(void *dx, ptrdiff_t cells, ptrdiff_t cell, void *dy, ptrdiff_t dy_step, const void *at,
+                        ptrdiff_t size, ptrdiff_t at_step, ptrdiff_t n, int how);
+    /* to[i] = sum over r < count of weights[r] * rows[r][i], i < n, count > 0 */
+    void (*pool_weigh)(void *to, const void *const *rows, const double *weights, ptrdiff_t count, ptrdiff_t n);
+    /* to[o] = sum over t < count[o] of weights[o*width + t] * from[first[o] + t], o < n */
+    void (*pool_bins)(void *to, const void *from, ptrdiff_t n, const ptrdiff_t *first, const ptrdiff_t *count,
+                      const double *weights, ptrdiff_t width);
+    /* to[i] = |from[i]|^p, i < n; `to` may be from */
+    void (*pool_power)(void *to, const void *from, ptrdiff_t n, double p);
+    /* to[i*to_step] = a[i*a_step] * sign(b[i*b_step]) * |b[i*b_step]|^q, 0 where b is 0 and NaN where it is NaN, i < n;
+     * `to` may be a */
+    void (*pool_scale)(void *to, ptrdiff_t to_step, const void *a, ptrdiff_t a_step, const void *b, ptrdiff_t b_step,
+                       ptrdiff_t n, double q);
     /* multiply-adds on registers only; result takes one vector; returns the operations done */
     double (*peak)(ptrdiff_t steps, void *result);
 };

@@ -18,6 +18,7 @@
 #include "winograd.h"
 #include "pool.h"
 #include "pool_index.h"
+#include "pool_weigh.h"
 
 static const struct nd_kernel_set NAME(set) = {
     .size = sizeof(T),
@@ -62,6 +63,10 @@ static const struct nd_kernel_set NAME(set) = {
     .pool_store_index = NAME(pool_store_index),
     .pool_point = NAME(pool_point),
     .pool_scatter = NAME(pool_scatter),
+    .pool_weigh = NAME(pool_weigh),
+    .pool_bins = NAME(pool_bins),
+    .pool_power = NAME(pool_power),
+    .pool_scale = NAME(pool_scale),
     .peak = NAME(peak),
 };
 
@@ -73,6 +78,7 @@ static const struct nd_kernel_set NAME(set) = {
 #undef IT_MAX
 #undef VL
 #undef LANES
+#undef POOL_INLINE
 #undef NAME
 #undef ND_JOIN
 #undef ND_JOIN_

@@ -1,4 +1,4 @@
-/* pool: windows of elements combined by the greatest, NaN above all, or the sum.
+/* pool: windows of elements combined by the greatest or the least, NaN above all, or the sum.
  *
  * A window is separable: rows are combined element by element first (pool_combine), then shifted copies
  * of what that gives (pool_taps). Strides along a row are split into phases, so that neighbouring
@@ -13,8 +13,20 @@
 
 #define POOL_INLINE static inline __attribute__((always_inline))
 
-POOL_INLINE vec NAME(pool_both)(vec a, vec m, int most) { return most ? NAME(greater)(a, m) : m + a; }
-POOL_INLINE T NAME(pool_both_one)(T a, T m, int most) { return most ? (a > m || a != a ? a : m) : m + a; }
+POOL_INLINE vec NAME(pool_both)(vec a, vec m, int op)
+{
+    return op == ND_GREATEST ? NAME(greater)(a, m) : op == ND_LEAST ? NAME(lesser)(a, m) : m + a;
+}
+
+/* whether a takes the place of m, which came before it: it is greater (less), or the first NaN */
+POOL_INLINE int NAME(pool_wins)(T a, T m, int op)
+{
+    return (op == ND_LEAST ? a < m : a > m) || (a != a && m == m);
+}
+POOL_INLINE T NAME(pool_both_one)(T a, T m, int op)
+{
+    return op == ND_SUM ? m + a : NAME(pool_wins)(a, m, op) ? a : m;
+}
 
 /* n < VL lanes, in constant sizes */
 POOL_INLINE void NAME(pool_store_few)(T *to, vec v, ptrdiff_t n)
@@ -26,7 +38,7 @@ POOL_INLINE void NAME(pool_store_few)(T *to, vec v, ptrdiff_t n)
 
 /* m[v] = vector v of a combination from element i on, v < vectors */
 POOL_INLINE void NAME(pool_combine_at)(vec m[4], const void *const *rows, ptrdiff_t count, ptrdiff_t i,
-                                       int vectors, int most)
+                                       int vectors, int op)
 {
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; v++)
@@ -34,14 +46,14 @@ POOL_INLINE void NAME(pool_combine_at)(vec m[4], const void *const *rows, ptrdif
     for (ptrdiff_t r = 1; r < count; r++)
 #pragma GCC unroll 4
         for (int v = 0; v < vectors; v++)
-            m[v] = NAME(pool_both)(NAME(load)((const T *)rows[r] + i + v * VL), m[v], most);
+            m[v] = NAME(pool_both)(NAME(load)((const T *)rows[r] + i + v * VL), m[v], op);
 }
 
-POOL_INLINE T NAME(pool_combine_one)(const void *const *rows, ptrdiff_t count, ptrdiff_t i, int most)
+POOL_INLINE T NAME(pool_combine_one)(const void *const *rows, ptrdiff_t count, ptrdiff_t i, int op)
 {
     T m = ((const T *)rows[0])[i];
     for (ptrdiff_t r = 1; r < count; r++)
-        m = NAME(pool_both_one)(((const T *)rows[r])[i], m, most);
+        m = NAME(pool_both_one)(((const T *)rows[r])[i], m, op);
     return m;
 }
 
@@ -54,51 +66,53 @@ POOL_INLINE void NAME(pool_prefetch)(const void *row, ptrdiff_t i)
 }
 
 POOL_INLINE void NAME(pool_combine_as)(T *restrict to, const void *const *rows, ptrdiff_t count,
-                                       ptrdiff_t n, int most, T divisor, ptrdiff_t ahead)
+                                       ptrdiff_t n, int op, T divisor, ptrdiff_t ahead)
 {
     ptrdiff_t i = 0;
     vec m[4];
     for (; i + 4 * VL <= n; i += 4 * VL) {
         if (ahead)
             NAME(pool_prefetch)(rows[count - 1], i + ahead);
-        NAME(pool_combine_at)(m, rows, count, i, 4, most);
+        NAME(pool_combine_at)(m, rows, count, i, 4, op);
 #pragma GCC unroll 4
         for (int v = 0; v < 4; v++)
             NAME(store)(to + i + v * VL, divisor ? m[v] / NAME(broadcast)(divisor) : m[v]);
     }
     while (i < n && n >= VL) {
         i = i < n - VL ? i : n - VL; /* the last vector overlaps the one before */
-        NAME(pool_combine_at)(m, rows, count, i, 1, most);
+        NAME(pool_combine_at)(m, rows, count, i, 1, op);
         NAME(store)(to + i, divisor ? m[0] / NAME(broadcast)(divisor) : m[0]);
         i += VL;
     }
     for (; i < n; i++) {
-        T one = NAME(pool_combine_one)(rows, count, i, most);
+        T one = NAME(pool_combine_one)(rows, count, i, op);
         to[i] = divisor ? one / divisor : one;
     }
 }
 
-static void NAME(pool_combine)(void *to, const void *const *rows, ptrdiff_t count, ptrdiff_t n, int most,
+static void NAME(pool_combine)(void *to, const void *const *rows, ptrdiff_t count, ptrdiff_t n, int op,
                                double divisor, ptrdiff_t ahead)
 {
-    if (most && count == 3)
-        NAME(pool_combine_as)(to, rows, 3, n, 1, 0, ahead);
-    else if (most)
-        NAME(pool_combine_as)(to, rows, count, n, 1, 0, ahead);
+    if (op == ND_GREATEST && count == 3)
+        NAME(pool_combine_as)(to, rows, 3, n, ND_GREATEST, 0, ahead);
+    else if (op == ND_GREATEST)
+        NAME(pool_combine_as)(to, rows, count, n, ND_GREATEST, 0, ahead);
+    else if (op == ND_LEAST)
+        NAME(pool_combine_as)(to, rows, count, n, ND_LEAST, 0, ahead);
     else
-        NAME(pool_combine_as)(to, rows, count, n, 0, (T)divisor, ahead);
+        NAME(pool_combine_as)(to, rows, count, n, ND_SUM, (T)divisor, ahead);
 }
 
 /* The same, its even elements to one row and its odd ones to another. */
 POOL_INLINE void NAME(pool_combine_pairs_as)(T *restrict even, T *restrict odd, const void *const *rows,
-                                             ptrdiff_t count, ptrdiff_t n, int most, ptrdiff_t ahead)
+                                             ptrdiff_t count, ptrdiff_t n, int op, ptrdiff_t ahead)
 {
     ptrdiff_t i = 0;
     vec m[4];
     for (; i + 4 * VL <= n; i += 4 * VL) {
         if (ahead)
             NAME(pool_prefetch)(rows[count - 1], i + ahead);
-        NAME(pool_combine_at)(m, rows, count, i, 4, most);
+        NAME(pool_combine_at)(m, rows, count, i, 4, op);
         NAME(store)(even + i / 2, NAME(evens)(m[0], m[1]));
         NAME(store)(odd + i / 2, NAME(odds)(m[0], m[1]));
         NAME(store)(even + i / 2 + VL, NAME(evens)(m[2], m[3]));
@@ -106,26 +120,32 @@ POOL_INLINE void NAME(pool_combine_pairs_as)(T *restrict even, T *restrict odd, 
     }
     while (i < n && n >= 2 * VL) {
         i = i < n - 2 * VL ? i : n - 2 * VL;
-        NAME(pool_combine_at)(m, rows, count, i, 2, most);
+        NAME(pool_combine_at)(m, rows, count, i, 2, op);
         NAME(store)((i % 2 ? odd : even) + i / 2, NAME(evens)(m[0], m[1]));
         NAME(store)(i % 2 ? even + i / 2 + 1 : odd + i / 2, NAME(odds)(m[0], m[1]));
         i += 2 * VL;
     }
     for (; i < n; i++)
-        (i % 2 ? odd : even)[i / 2] = NAME(pool_combine_one)(rows, count, i, most);
+        (i % 2 ? odd : even)[i / 2] = NAME(pool_combine_one)(rows, count, i, op);
 }
 
 static void NAME(pool_combine_pairs)(T *even, T *odd, const void *const *rows, ptrdiff_t count,
-                                     ptrdiff_t n, int most, ptrdiff_t ahead)
+                                     ptrdiff_t n, int op, ptrdiff_t ahead)
 {
-    if (most && count == 2)
-        NAME(pool_combine_pairs_as)(even, odd, rows, 2, n, 1, ahead);
-    else if (most && count == 3)
-        NAME(pool_combine_pairs_as)(even, odd, rows, 3, n, 1, ahead);
-    else if (most)
-        NAME(pool_combine_pairs_as)(even, odd, rows, count, n, 1, ahead);
+    if (op == ND_GREATEST && count == 2)
+        NAME(pool_combine_pairs_as)(even, odd, rows, 2, n, ND_GREATEST, ahead);
+    else if (op == ND_GREATEST && count == 3)
+        NAME(pool_combine_pairs_as)(even, odd, rows, 3, n, ND_GREATEST, ahead);
+    else if (op == ND_GREATEST)
+        NAME(pool_combine_pairs_as)(even, odd, rows, count, n, ND_GREATEST, ahead);
+    else if (op == ND_LEAST)
+        NAME(pool_combine_pairs_as)(even, odd, rows, count, n, ND_LEAST, ahead);
+    else if (count == 2)
+        NAME(pool_combine_pairs_as)(even, odd, rows, 2, n, ND_SUM, ahead);
+    else if (count == 3)
+        NAME(pool_combine_pairs_as)(even, odd, rows, 3, n, ND_SUM, ahead);
     else
-        NAME(pool_combine_pairs_as)(even, odd, rows, count, n, 0, ahead);
+        NAME(pool_combine_pairs_as)(even, odd, rows, count, n, ND_SUM, ahead);
 }
 
 static void NAME(pool_split)(void *to_, ptrdiff_t phase, ptrdiff_t split, ptrdiff_t at, const void *from_,
@@ -155,37 +175,39 @@ static void NAME(pool_split)(void *to_, ptrdiff_t phase, ptrdiff_t split, ptrdif
 }
 
 POOL_INLINE vec NAME(pool_taps_at)(const T *from, const ptrdiff_t *taps, ptrdiff_t count, ptrdiff_t j,
-                                   int most, const T *cells, T rows)
+                                   int op, const T *cells, T rows)
 {
     vec m = NAME(load)(from + taps[0] + j);
     for (ptrdiff_t t = 1; t < count; t++)
-        m = NAME(pool_both)(NAME(load)(from + taps[t] + j), m, most);
+        m = NAME(pool_both)(NAME(load)(from + taps[t] + j), m, op);
     return cells ? m / (NAME(load)(cells + j) * NAME(broadcast)(rows)) : m;
 }
 
 POOL_INLINE void NAME(pool_taps_as)(T *y, const T *from, const ptrdiff_t *taps, ptrdiff_t count,
-                                    ptrdiff_t n, int most, const T *cells, T rows)
+                                    ptrdiff_t n, int op, const T *cells, T rows)
 {
     ptrdiff_t j = 0;
     for (; j + VL <= n; j += VL)
-        NAME(store)(y + j, NAME(pool_taps_at)(from, taps, count, j, most, cells, rows));
+        NAME(store)(y + j, NAME(pool_taps_at)(from, taps, count, j, op, cells, rows));
     if (j < n && n >= VL)
-        NAME(store)(y + n - VL, NAME(pool_taps_at)(from, taps, count, n - VL, most, cells, rows));
+        NAME(store)(y + n - VL, NAME(pool_taps_at)(from, taps, count, n - VL, op, cells, rows));
     else if (j < n)
-        NAME(pool_store_few)(y, NAME(pool_taps_at)(from, taps, count, 0, most, cells, rows), n);
+        NAME(pool_store_few)(y, NAME(pool_taps_at)(from, taps, count, 0, op, cells, rows), n);
 }
 
 static void NAME(pool_taps)(void *y, const void *from, const ptrdiff_t *taps, ptrdiff_t count, ptrdiff_t n,
-                            int most, const void *cells, double rows)
+                            int op, const void *cells, double rows)
 {
-    if (most && count == 2)
-        NAME(pool_taps_as)(y, from, taps, 2, n, 1, NULL, 0);
-    else if (most && count == 3)
-        NAME(pool_taps_as)(y, from, taps, 3, n, 1, NULL, 0);
-    else if (most)
-        NAME(pool_taps_as)(y, from, taps, count, n, 1, NULL, 0);
+    if (op == ND_GREATEST && count == 2)
+        NAME(pool_taps_as)(y, from, taps, 2, n, ND_GREATEST, NULL, 0);
+    else if (op == ND_GREATEST && count == 3)
+        NAME(pool_taps_as)(y, from, taps, 3, n, ND_GREATEST, NULL, 0);
+    else if (op == ND_GREATEST)
+        NAME(pool_taps_as)(y, from, taps, count, n, ND_GREATEST, NULL, 0);
+    else if (op == ND_LEAST)
+        NAME(pool_taps_as)(y, from, taps, count, n, ND_LEAST, NULL, 0);
     else
-        NAME(pool_taps_as)(y, from, taps, count, n, 0, cells, (T)rows);
+        NAME(pool_taps_as)(y, from, taps, count, n, ND_SUM, cells, (T)rows);
 }
 
 static void NAME(pool_rows)(const struct nd_pool_rows *s, const void **rows, ptrdiff_t lines,
@@ -196,49 +218,49 @@ static void NAME(pool_rows)(const struct nd_pool_rows *s, const void **rows, ptr
     T *odd = buffer + (s->at + 1) % s->split * s->phase + (s->at + 1) / s->split;
     for (ptrdiff_t l = 0; l < lines; l++, y += s->y_step) {
         if (s->split == 2)
-            NAME(pool_combine_pairs)(even, odd, rows, s->count, s->n, s->most, s->row_step);
+            NAME(pool_combine_pairs)(even, odd, rows, s->count, s->n, s->op, s->row_step);
         else
-            NAME(pool_combine)(even, rows, s->count, s->n, s->most, 0, s->row_step);
-        NAME(pool_taps)(y, buffer, s->taps, s->columns, s->ow, s->most, s->cells, s->row_cells);
+            NAME(pool_combine)(even, rows, s->count, s->n, s->op, 0, s->row_step);
+        NAME(pool_taps)(y, buffer, s->taps, s->columns, s->ow, s->op, s->cells, s->row_cells);
         for (ptrdiff_t r = 0; r < s->count; r++)
             rows[r] = (const T *)rows[r] + s->row_step;
     }
 }
 
 /* to[i] = a[i + t*unit] combined over t < k, i < n, by whole vectors; `to` may be `a` */
-POOL_INLINE void NAME(pool_neighbours)(T *to, const T *a, ptrdiff_t n, ptrdiff_t k, ptrdiff_t unit, int most)
+POOL_INLINE void NAME(pool_neighbours)(T *to, const T *a, ptrdiff_t n, ptrdiff_t k, ptrdiff_t unit, int op)
 {
     for (ptrdiff_t i = 0; i < n; i += VL) {
         vec m = NAME(load)(a + i);
         for (ptrdiff_t t = 1; t < k; t++)
-            m = NAME(pool_both)(NAME(load)(a + i + t * unit), m, most);
+            m = NAME(pool_both)(NAME(load)(a + i + t * unit), m, op);
         NAME(store)(to + i, m);
     }
 }
 
 /* to[i] = a[i] and b[i] combined, i < n, by whole vectors; `to` may be a */
-POOL_INLINE void NAME(pool_pairs)(T *to, const T *a, const T *b, ptrdiff_t n, int most)
+POOL_INLINE void NAME(pool_pairs)(T *to, const T *a, const T *b, ptrdiff_t n, int op)
 {
     for (ptrdiff_t i = 0; i < n; i += VL)
-        NAME(store)(to + i, NAME(pool_both)(NAME(load)(b + i), NAME(load)(a + i), most));
+        NAME(store)(to + i, NAME(pool_both)(NAME(load)(b + i), NAME(load)(a + i), op));
 }
 
 /* Windows of k = 2^p + rest: windows of 2, 4, ... 2^p by doubling; two of 2^p that overlap make the
  * greatest of k; sums of the sizes in k's binary digits make the sum of k. */
-POOL_INLINE void *NAME(pool_window_as)(T *b, T *spare, ptrdiff_t n, ptrdiff_t k, ptrdiff_t unit, int most)
+POOL_INLINE void *NAME(pool_window_as)(T *b, T *spare, ptrdiff_t n, ptrdiff_t k, ptrdiff_t unit, int op)
 {
     const ptrdiff_t last = n - (k - 1) * unit;
     ptrdiff_t done = 0; /* of the sum */
     for (ptrdiff_t m = 1;; m *= 2) {
         const int final = 2 * m > k;
-        if (most && final) {
+        if (op && final) {
             if (m < k)
-                NAME(pool_pairs)(b, b, b + (k - m) * unit, last, 1);
+                NAME(pool_pairs)(b, b, b + (k - m) * unit, last, op);
             return b;
         }
-        if (!most && (k & m)) {
+        if (!op && (k & m)) {
             if (done)
-                NAME(pool_pairs)(spare, spare, b + done * unit, last, 0);
+                NAME(pool_pairs)(spare, spare, b + done * unit, last, ND_SUM);
             else if (final)
                 return b;
             else
@@ -247,27 +269,29 @@ POOL_INLINE void *NAME(pool_window_as)(T *b, T *spare, ptrdiff_t n, ptrdiff_t k,
             if (final)
                 return spare;
         }
-        NAME(pool_pairs)(b, b, b + m * unit, n - (2 * m - 1) * unit, most);
+        NAME(pool_pairs)(b, b, b + m * unit, n - (2 * m - 1) * unit, op);
     }
 }
 
-static void *NAME(pool_window)(void *b, void *spare, ptrdiff_t n, ptrdiff_t k, ptrdiff_t unit, int most)
+static void *NAME(pool_window)(void *b, void *spare, ptrdiff_t n, ptrdiff_t k, ptrdiff_t unit, int op)
 {
     const ptrdiff_t last = n - (k - 1) * unit;
     if (k == 1)
         return b;
-    if (most && k == 2)
-        NAME(pool_neighbours)(b, b, last, 2, unit, 1);
-    else if (most && k == 3)
-        NAME(pool_neighbours)(b, b, last, 3, unit, 1);
-    else if (most)
-        return NAME(pool_window_as)(b, spare, n, k, unit, 1);
+    if (op == ND_GREATEST && k == 2)
+        NAME(pool_neighbours)(b, b, last, 2, unit, ND_GREATEST);
+    else if (op == ND_GREATEST && k == 3)
+        NAME(pool_neighbours)(b, b, last, 3, unit, ND_GREATEST);
+    else if (op == ND_GREATEST)
+        return NAME(pool_window_as)(b, spare, n, k, unit, ND_GREATEST);
+    else if (op == ND_LEAST)
+        return NAME(pool_window_as)(b, spare, n, k, unit, ND_LEAST);
     else if (k == 2)
-        NAME(pool_neighbours)(b, b, last, 2, unit, 0);
+        NAME(pool_neighbours)(b, b, last, 2, unit, ND_SUM);
     else if (k == 3)
-        NAME(pool_neighbours)(b, b, last, 3, unit, 0);
+        NAME(pool_neighbours)(b, b, last, 3, unit, ND_SUM);
     else
-        return NAME(pool_window_as)(b, spare, n, k, unit, 0);
+        return NAME(pool_window_as)(b, spare, n, k, unit, ND_SUM);
     return b;
 }
 
@@ -319,7 +343,7 @@ static double NAME(pool_sum)(const void *from_, ptrdiff_t n, ptrdiff_t step)
 }
 
 /* The greatest in eight independent vectors, then the first place that has it. */
-static double NAME(pool_top)(const void *from_, ptrdiff_t n, ptrdiff_t step, ptrdiff_t *at)
+POOL_INLINE double NAME(pool_top_as)(const void *from_, ptrdiff_t n, ptrdiff_t step, int op, ptrdiff_t *at)
 {
     const T *from = from_;
     T m = from[0];
@@ -332,13 +356,13 @@ static double NAME(pool_top)(const void *from_, ptrdiff_t n, ptrdiff_t step, ptr
         for (i = 8 * VL; i + 8 * VL <= n; i += 8 * VL)
 #pragma GCC unroll 8
             for (int v = 0; v < 8; v++)
-                part[v] = NAME(greater)(NAME(load)(from + i + v * VL), part[v]);
+                part[v] = NAME(pool_both)(NAME(load)(from + i + v * VL), part[v], op);
         for (int v = 0; v < 8; v++)
             for (int l = 0; l < VL; l++)
-                m = NAME(pool_both_one)(part[v][l], m, 1);
+                m = NAME(pool_both_one)(part[v][l], m, op);
     }
     for (; i < n; i++)
-        m = NAME(pool_both_one)(from[i * step], m, 1);
+        m = NAME(pool_both_one)(from[i * step], m, op);
     if (at)
         for (i = 0; i < n; i++)
             if (from[i * step] == m || from[i * step] != from[i * step]) {
@@ -346,4 +370,10 @@ static double NAME(pool_top)(const void *from_, ptrdiff_t n, ptrdiff_t step, ptr
                 break;
             }
     return m;
+}
+
+static double NAME(pool_top)(const void *from, ptrdiff_t n, ptrdiff_t step, int op, ptrdiff_t *at)
+{
+    return op == ND_LEAST ? NAME(pool_top_as)(from, n, step, ND_LEAST, at)
+                          : NAME(pool_top_as)(from, n, step, ND_GREATEST, at);
 }

@@ -1,4 +1,4 @@
-/* pool_index: the greatest of a window and where it lies: vectors of positions beside the vectors of
+/* pool_index: the greatest (or least) of a window and where it lies: vectors of positions beside the vectors of
  * values, compared and selected together. The first in row-major order wins a tie, the first NaN wins
  * everything.
  *
@@ -6,14 +6,20 @@
  * wins a tie. Registers: value, position, and the two masks. Bytes moved: those of kernels/pool.h
  * twice. Bound by the selections, about ten operations a vector and row of the window. */
 
+/* where a takes the place of m, which came before it */
+POOL_INLINE ivec NAME(pool_take)(vec a, vec m, int op)
+{
+    return (op == ND_LEAST ? (ivec)(a < m) : (ivec)(a > m)) | ((ivec)(a != a) & (ivec)(m == m));
+}
+
 POOL_INLINE void NAME(pool_combine_index_at)(T *to, IT *at, const void *const *rows, const ptrdiff_t *bases,
-                                             ptrdiff_t count, ptrdiff_t i, ivec ramp)
+                                             ptrdiff_t count, ptrdiff_t i, ivec ramp, int op)
 {
     vec m = NAME(load)((const T *)rows[0] + i);
     ivec base = (ivec){0} + (IT)bases[0];
     for (ptrdiff_t r = 1; r < count; r++) {
         vec a = NAME(load)((const T *)rows[r] + i);
-        ivec take = (ivec)(a > m) | ((ivec)(a != a) & (ivec)(m == m));
+        ivec take = NAME(pool_take)(a, m, op);
         m = NAME(select)(take, a, m);
         base = NAME(select_index)(take, (ivec){0} + (IT)bases[r], base);
     }
@@ -21,8 +27,9 @@ POOL_INLINE void NAME(pool_combine_index_at)(T *to, IT *at, const void *const *r
     NAME(store_index)(at + i, base + ramp);
 }
 
-static void NAME(pool_combine_index)(void *to_, void *at_, const void *const *rows, const ptrdiff_t *bases,
-                                     ptrdiff_t count, ptrdiff_t n, ptrdiff_t step)
+POOL_INLINE void NAME(pool_combine_index_as)(void *to_, void *at_, const void *const *rows,
+                                             const ptrdiff_t *bases, ptrdiff_t count, ptrdiff_t n,
+                                             ptrdiff_t step, int op)
 {
     T *restrict to = to_;
     IT *restrict at = at_;
@@ -31,9 +38,9 @@ static void NAME(pool_combine_index)(void *to_, void *at_, const void *const *ro
         lanes[l] = l;
     ptrdiff_t i = 0;
     for (; i + VL <= n; i += VL)
-        NAME(pool_combine_index_at)(to, at, rows, bases, count, i, (lanes + (IT)i) * (IT)step);
+        NAME(pool_combine_index_at)(to, at, rows, bases, count, i, (lanes + (IT)i) * (IT)step, op);
     if (i < n && n >= VL) {
-        NAME(pool_combine_index_at)(to, at, rows, bases, count, n - VL, (lanes + (IT)(n - VL)) * (IT)step);
+        NAME(pool_combine_index_at)(to, at, rows, bases, count, n - VL, (lanes + (IT)(n - VL)) * (IT)step, op);
         return;
     }
     for (; i < n; i++) {
@@ -41,7 +48,7 @@ static void NAME(pool_combine_index)(void *to_, void *at_, const void *const *ro
         ptrdiff_t base = bases[0];
         for (ptrdiff_t r = 1; r < count; r++) {
             T a = ((const T *)rows[r])[i];
-            if (a > m || (a != a && m == m))
+            if (NAME(pool_wins)(a, m, op))
                 m = a, base = bases[r];
         }
         to[i] = m;
@@ -49,8 +56,17 @@ static void NAME(pool_combine_index)(void *to_, void *at_, const void *const *ro
     }
 }
 
-static void NAME(pool_taps_index)(void *y_, void *y_at_, const void *from_, const void *at_,
-                                  const ptrdiff_t *taps, ptrdiff_t count, ptrdiff_t n)
+static void NAME(pool_combine_index)(void *to, void *at, const void *const *rows, const ptrdiff_t *bases,
+                                     ptrdiff_t count, ptrdiff_t n, ptrdiff_t step, int op)
+{
+    if (op == ND_LEAST)
+        NAME(pool_combine_index_as)(to, at, rows, bases, count, n, step, ND_LEAST);
+    else
+        NAME(pool_combine_index_as)(to, at, rows, bases, count, n, step, ND_GREATEST);
+}
+
+POOL_INLINE void NAME(pool_taps_index_as)(void *y_, void *y_at_, const void *from_, const void *at_,
+                                          const ptrdiff_t *taps, ptrdiff_t count, ptrdiff_t n, int op)
 {
     T *y = y_;
     IT *y_at = y_at_;
@@ -65,7 +81,8 @@ static void NAME(pool_taps_index)(void *y_, void *y_at_, const void *from_, cons
             vec a = NAME(load)(from + taps[t] + j);
             ivec ia = NAME(load_index)(at + taps[t] + j);
             ivec before = (ivec)(ia < i), nan = (ivec)(a != a);
-            ivec take = (ivec)(a > m) | ((ivec)(a == m) & before) | (nan & ((ivec)(m == m) | before));
+            ivec wins = op == ND_LEAST ? (ivec)(a < m) : (ivec)(a > m);
+            ivec take = wins | ((ivec)(a == m) & before) | (nan & ((ivec)(m == m) | before));
             m = NAME(select)(take, a, m);
             i = NAME(select_index)(take, ia, i);
         }
@@ -75,6 +92,15 @@ static void NAME(pool_taps_index)(void *y_, void *y_at_, const void *from_, cons
         else
             NAME(store)(y + j, m);
     }
+}
+
+static void NAME(pool_taps_index)(void *y, void *y_at, const void *from, const void *at, const ptrdiff_t *taps,
+                                  ptrdiff_t count, ptrdiff_t n, int op)
+{
+    if (op == ND_LEAST)
+        NAME(pool_taps_index_as)(y, y_at, from, at, taps, count, n, ND_LEAST);
+    else
+        NAME(pool_taps_index_as)(y, y_at, from, at, taps, count, n, ND_GREATEST);
 }
 
 static void NAME(pool_store_index)(void *to, ptrdiff_t size, ptrdiff_t step, const void *at_, ptrdiff_t n)
@@ -93,39 +119,49 @@ static void NAME(pool_store_index)(void *to, ptrdiff_t size, ptrdiff_t step, con
 
 /* x[a*steps[0] + b*steps[1] + c*steps[2]] combined over a < taps[0], b < taps[1], c < taps[2], of which
  * none is 0 */
-static double NAME(pool_point)(const void *x_, const ptrdiff_t *taps, const ptrdiff_t *steps, int most,
+static double NAME(pool_point)(const void *x_, const ptrdiff_t *taps, const ptrdiff_t *steps, int op,
                                ptrdiff_t *at)
 {
     const T *x = x_;
-    T m = most ? -(T)__builtin_inf() : 0;
+    T m = op == ND_SUM ? 0 : op == ND_LEAST ? (T)__builtin_inf() : -(T)__builtin_inf();
     ptrdiff_t place = -1, next = 0;
     for (ptrdiff_t a = 0; a < taps[0]; a++)
         for (ptrdiff_t b = 0; b < taps[1]; b++)
             for (ptrdiff_t c = 0; c < taps[2]; c++, next++) {
                 T v = x[a * steps[0] + b * steps[1] + c * steps[2]];
-                if (!most)
+                if (op == ND_SUM)
                     m += v;
-                else if (place < 0 || v > m || (v != v && m == m))
+                else if (place < 0 || NAME(pool_wins)(v, m, op))
                     m = v, place = next;
             }
     *at = place;
     return m;
 }
 
-static int NAME(pool_scatter)(void *dx_, ptrdiff_t cells, ptrdiff_t cell, const void *dy_, ptrdiff_t dy_step,
-                              const void *at, ptrdiff_t size, ptrdiff_t at_step, ptrdiff_t n)
+POOL_INLINE int NAME(pool_scatter_as)(T *restrict dx, ptrdiff_t cells, ptrdiff_t cell, T *restrict dy,
+                                      ptrdiff_t dy_step, const void *at, ptrdiff_t size, ptrdiff_t at_step,
+                                      ptrdiff_t n, int how)
 {
-    T *restrict dx = dx_;
-    const T *restrict dy = dy_;
     int outside = 0;
     for (ptrdiff_t i = 0; i < n; i++) {
         const int64_t place = size == 4 ? ((const int32_t *)at)[i * at_step]
                                         : ((const int64_t *)at)[i * at_step];
-        if (place >= 0 && place < cells)
+        const int inside = place >= 0 && place < cells;
+        if (how == ND_TAKE)
+            dy[i * dy_step] = inside ? dx[place * cell] : 0;
+        else if (inside && how == ND_PUT)
+            dx[place * cell] = dy[i * dy_step];
+        else if (inside)
             dx[place * cell] += dy[i * dy_step];
-        else
-            outside |= place != -1;
+        outside |= !inside && place != -1;
     }
     return outside;
 }
-#undef POOL_INLINE
+
+static int NAME(pool_scatter)(void *dx, ptrdiff_t cells, ptrdiff_t cell, void *dy, ptrdiff_t dy_step, const void *at,
+                              ptrdiff_t size, ptrdiff_t at_step, ptrdiff_t n, int how)
+{
+    return how == ND_ADD_AT ? NAME(pool_scatter_as)(dx, cells, cell, dy, dy_step, at, size, at_step, n, ND_ADD_AT)
+         : how == ND_PUT ? NAME(pool_scatter_as)(dx, cells, cell, dy, dy_step, at, size, at_step, n, ND_PUT)
+                         : NAME(pool_scatter_as)(dx, cells, cell, dy, dy_step, at, size, at_step, n, ND_TAKE);
+}

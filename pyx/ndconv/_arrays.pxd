@@ -16,3 +16,5 @@ cdef bint may_overlap(const Py_buffer *a, const Py_buffer *b) noexcept nogil
 # `out` as the user gave it, checked, its buffer open in b
 cdef int open_output(object out, tuple shape, str dtype, Py_buffer *b) except -1
 cdef object dtype_of(str name)
+# A new array whose memory keeps channels together if that of x does
+cdef object array_like(tuple shape, dtype, const nd_array *x, bint batched, bint channels_last, make)

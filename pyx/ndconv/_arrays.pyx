@@ -102,3 +102,23 @@ cdef int open_output(object out, tuple shape, str dtype, Py_buffer *b) except -1
         raise ValueError("out is not aligned to its dtype; pass an array made by np.empty")
     PyObject_GetBuffer(out, b, PyBUF_STRIDES | PyBUF_WRITABLE)
     return 0
+
+
+cdef object array_like(tuple shape, dtype, const nd_array *x, bint batched, bint channels_last, make):
+    cdef Py_ssize_t lead = 1 if batched else 0, last = len(shape) - 1
+    if (x.c == 1) == (x.w == 1) or (x.c == 1) == channels_last:
+        return make(shape, dtype)
+    if channels_last:
+        return np.moveaxis(make(shape[:lead] + shape[last:] + shape[lead:last], dtype), lead, -1)
+    return np.moveaxis(make(shape[:lead] + shape[lead + 1:] + shape[lead:lead + 1], dtype), -1, lead)
+
+
+def new_like(tuple shape, dtype, like, int rank, bint batched, bint channels_last, zeros=False):
+    """A new array of shape and dtype in memory of the order of `like`'s, an array of as many axes."""
+    cdef Py_buffer b
+    cdef Axes axes = axes_of(rank, batched, channels_last)
+    cdef nd_array a
+    PyObject_GetBuffer(like, &b, PyBUF_STRIDES)
+    a = array_of(&b, &axes)
+    PyBuffer_Release(&b)
+    return array_like(shape, dtype, &a, batched, channels_last, np.zeros if zeros else np.empty)

@@ -44,11 +44,13 @@ cdef extern from "kernels.h" nogil:
         int add
     struct nd_winograd:
         int points_h, points_w
+    enum:
+        ND_SUM, ND_GREATEST, ND_LEAST, ND_ADD_AT, ND_PUT, ND_TAKE
     struct nd_pool_rows:
         ptrdiff_t count, n, at, split, phase
         const ptrdiff_t *taps
         ptrdiff_t columns, ow, row_step, y_step
-        int most
+        int op
         const void *cells
         double row_cells
     struct nd_kernel_set:
@@ -96,29 +98,36 @@ cdef extern from "kernels.h" nogil:
         int (*winograd_output)(const nd_winograd *v, void *to, ptrdiff_t row, ptrdiff_t col, const void *src,
                                ptrdiff_t from_point, ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t n,
                                const void *bias) noexcept nogil
-        void (*pool_combine)(void *to, const void *const *rows, ptrdiff_t count, ptrdiff_t n, int most,
+        void (*pool_combine)(void *to, const void *const *rows, ptrdiff_t count, ptrdiff_t n, int op,
                              double divisor, ptrdiff_t ahead) noexcept nogil
         void (*pool_rows)(const nd_pool_rows *s, const void **rows, ptrdiff_t lines, void *buffer,
                           void *y) noexcept nogil
         void (*pool_split)(void *to, ptrdiff_t phase, ptrdiff_t split, ptrdiff_t at, const void *src,
                            ptrdiff_t n) noexcept nogil
-        void (*pool_taps)(void *y, const void *src, const ptrdiff_t *taps, ptrdiff_t count, ptrdiff_t n, int most,
+        void (*pool_taps)(void *y, const void *src, const ptrdiff_t *taps, ptrdiff_t count, ptrdiff_t n, int op,
                           const void *cells, double rows) noexcept nogil
-        void *(*pool_window)(void *b, void *spare, ptrdiff_t n, ptrdiff_t k, ptrdiff_t unit, int most) noexcept nogil
+        void *(*pool_window)(void *b, void *spare, ptrdiff_t n, ptrdiff_t k, ptrdiff_t unit, int op) noexcept nogil
         void (*pool_store)(void *to, ptrdiff_t to_step, const void *src, ptrdiff_t step, ptrdiff_t n, const void *cells,
                            ptrdiff_t cells_step, double rows) noexcept nogil
         void (*pool_fill)(void *to, ptrdiff_t n, double value) noexcept nogil
         double (*pool_sum)(const void *src, ptrdiff_t n, ptrdiff_t step) noexcept nogil
-        double (*pool_top)(const void *src, ptrdiff_t n, ptrdiff_t step, ptrdiff_t *at) noexcept nogil
+        double (*pool_top)(const void *src, ptrdiff_t n, ptrdiff_t step, int op, ptrdiff_t *at) noexcept nogil
         void (*pool_combine_index)(void *to, void *at, const void *const *rows, const ptrdiff_t *bases, ptrdiff_t count,
-                                   ptrdiff_t n, ptrdiff_t step) noexcept nogil
+                                   ptrdiff_t n, ptrdiff_t step, int op) noexcept nogil
         void (*pool_taps_index)(void *y, void *y_at, const void *src, const void *at, const ptrdiff_t *taps,
-                                ptrdiff_t count, ptrdiff_t n) noexcept nogil
+                                ptrdiff_t count, ptrdiff_t n, int op) noexcept nogil
         void (*pool_store_index)(void *to, ptrdiff_t size, ptrdiff_t step, const void *at, ptrdiff_t n) noexcept nogil
-        double (*pool_point)(const void *x, const ptrdiff_t *taps, const ptrdiff_t *steps, int most,
+        double (*pool_point)(const void *x, const ptrdiff_t *taps, const ptrdiff_t *steps, int op,
                              ptrdiff_t *at) noexcept nogil
-        int (*pool_scatter)(void *dx, ptrdiff_t cells, ptrdiff_t cell, const void *dy, ptrdiff_t dy_step, const void *at,
-                            ptrdiff_t size, ptrdiff_t at_step, ptrdiff_t n) noexcept nogil
+        int (*pool_scatter)(void *dx, ptrdiff_t cells, ptrdiff_t cell, void *dy, ptrdiff_t dy_step, const void *at,
+                            ptrdiff_t size, ptrdiff_t at_step, ptrdiff_t n, int how) noexcept nogil
+        void (*pool_weigh)(void *to, const void *const *rows, const double *weights, ptrdiff_t count,
+                           ptrdiff_t n) noexcept nogil
+        void (*pool_bins)(void *to, const void *src, ptrdiff_t n, const ptrdiff_t *first, const ptrdiff_t *count,
+                          const double *weights, ptrdiff_t width) noexcept nogil
+        void (*pool_power)(void *to, const void *src, ptrdiff_t n, double p) noexcept nogil
+        void (*pool_scale)(void *to, ptrdiff_t to_step, const void *a, ptrdiff_t a_step, const void *b, ptrdiff_t b_step,
+                           ptrdiff_t n, double q) noexcept nogil
         double (*peak)(ptrdiff_t steps, void *result) noexcept nogil
     struct nd_kernels:
         const char *isa

@@ -5,7 +5,7 @@ from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memset
 
 from ndconv._arrays cimport Axes, array_of, axes_of, open_input
-from ndconv._c cimport ND_F32, ND_F64, nd_array, nd_kernel_set
+from ndconv._c cimport ND_ADD_AT, ND_F32, ND_F64, ND_GREATEST, ND_LEAST, ND_PUT, ND_SUM, ND_TAKE, nd_array, nd_kernel_set
 from ndconv._runtime cimport current_kernels, default_threads, parallel_for
 
 import numpy as np
@@ -18,11 +18,13 @@ cdef struct Planes:
     const nd_kernel_set *k
     nd_array x, at
     ptrdiff_t n, c, d, h, w      # extents of x
-    int most
+    int op                       # enum nd_pool_op
     double *values               # [n][c]
     ptrdiff_t *places            # [n][c] or NULL
     ptrdiff_t at_size, cells     # bytes of an index, and what it has to be below
     nd_array dx
+    double power                 # that scale_by_power raises x to
+    int how                      # enum nd_at
     int32_t *bad                 # [workers]: whether an index is out of range
 
 cdef ptrdiff_t blocks(const Planes *f) noexcept nogil:
@@ -43,12 +45,13 @@ cdef bint is_one_row(const Planes *f, const nd_array *a) noexcept nogil:
 
 
 cdef void top_of(const Planes *f, ptrdiff_t n, ptrdiff_t c) noexcept nogil:
-    """The greatest of a plane, the first NaN before all."""
+    """The greatest or least of a plane, the first NaN before all."""
     cdef ptrdiff_t row, at = 0, place = -1
     cdef double top, value = 0
     for row in range(f.d * f.h):
-        top = f.k.pool_top(f.x.data + f.k.size * row_offset(f, &f.x, n, c, row), f.w, f.x.w, &at if f.places != NULL else NULL)
-        if place < 0 or top > value or (top != top and value == value):
+        top = f.k.pool_top(f.x.data + f.k.size * row_offset(f, &f.x, n, c, row), f.w, f.x.w, f.op,
+                           &at if f.places != NULL else NULL)
+        if place < 0 or (top < value if f.op == ND_LEAST else top > value) or (top != top and value == value):
             value, place = top, row * f.w + at
     f.values[n * f.c + c] = value
     if f.places != NULL:
@@ -62,7 +65,7 @@ cdef void global_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end)
         n, c0 = task // blocks(f), task % blocks(f) * CHANNELS
         count = min(<ptrdiff_t>CHANNELS, f.c - c0)
         sums = f.values + n * f.c + c0
-        if f.most:
+        if f.op != ND_SUM:
             for c in range(c0, c0 + count):
                 top_of(f, n, c)
             continue
@@ -74,8 +77,8 @@ cdef void global_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end)
                     sums[c] += f.k.pool_sum(f.x.data + f.k.size * row_offset(f, &f.x, n, c0 + c, row), f.w, f.x.w)
 
 
-def global_values(x, str dtype, int rank, bint batched, bint channels_last, bint most, bint index, threads):
-    """([n, c] sums or greatest values in float64, [n, c] indices or None) of whole planes."""
+def global_values(x, str dtype, int rank, bint batched, bint channels_last, str kind, bint index, threads):
+    """([n, c] sums, greatest or least values in float64, [n, c] indices or None) of whole planes."""
     cdef Py_buffer b
     cdef Planes f
     cdef Axes axes = axes_of(rank, batched, channels_last)
@@ -86,7 +89,8 @@ def global_values(x, str dtype, int rank, bint batched, bint channels_last, bint
     try:
         memset(&f, 0, sizeof(Planes))
         f.k = current_kernels().set[ND_F32 if dtype == "float32" else ND_F64]
-        f.x, f.most = array_of(&b, &axes), most
+        f.x = array_of(&b, &axes)
+        f.op = ND_GREATEST if kind == "max" else ND_LEAST if kind == "min" else ND_SUM
         set_extents(&f, &b, &axes)
         if is_one_row(&f, &f.x):
             f.w, f.h, f.d = f.w * f.h * f.d, 1, 1
@@ -116,15 +120,17 @@ cdef void scatter_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end
                 f.bad[worker] |= f.k.pool_scatter(f.dx.data + f.k.size * (n * f.dx.n + c * f.dx.c), f.cells, f.dx.w,
                                                   f.x.data + f.k.size * row_offset(f, &f.x, n, c, row), f.x.w,
                                                   f.at.data + f.at_size * row_offset(f, &f.at, n, c, row), f.at_size,
-                                                  f.at.w, f.w)
+                                                  f.at.w, f.w, f.how)
 
 
-def scatter(dy, indices, str dtype, int rank, bint batched, bint channels_last, dx, threads):
-    """Adds each dy to dx, zeros in contiguous memory, where its index says; False if one is out of range (-1 apart)."""
+def scatter(dy, indices, str dtype, int rank, bint batched, bint channels_last, dx, threads, str how="add"):
+    """Adds each dy to dx, contiguous memory, where its index says, or puts it there, or takes it from there into dy, which is
+    then a contiguous array. False if an index is out of range (-1 apart)."""
     cdef Py_buffer yb, ab, xb
     cdef Planes f
     cdef Axes axes = axes_of(rank, batched, channels_last)
     cdef int count = 1 if dy.size < SMALL else threads or default_threads()
+    cdef dict ways = {"add": ND_ADD_AT, "put": ND_PUT, "take": ND_TAKE}
     cdef int32_t[::1] bad = np.zeros(count, np.int32)
     memset(&ab, 0, sizeof(Py_buffer))
     memset(&xb, 0, sizeof(Py_buffer))
@@ -135,7 +141,7 @@ def scatter(dy, indices, str dtype, int rank, bint batched, bint channels_last, 
         PyObject_GetBuffer(dx, &xb, PyBUF_STRIDES | PyBUF_WRITABLE)
         f.k = current_kernels().set[ND_F32 if dtype == "float32" else ND_F64]
         f.x, f.at, f.dx = array_of(&yb, &axes), array_of(&ab, &axes), array_of(&xb, &axes)
-        f.at_size, f.bad = ab.itemsize, &bad[0]
+        f.at_size, f.bad, f.how = ab.itemsize, &bad[0], ways[how]
         set_extents(&f, &xb, &axes)
         f.cells = f.d * f.h * f.w
         set_extents(&f, &yb, &axes)
@@ -156,3 +162,43 @@ cdef bint any_of(const Planes *f, int count) noexcept nogil:
         if f.bad[i]:
             return True
     return False
+
+
+cdef void scale_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
+    cdef const Planes *f = <const Planes *>context
+    cdef ptrdiff_t task, n, c, i, size = f.k.size
+    cdef bint channels = f.dx.w != 1  # rows of channels, not of pixels
+    cdef ptrdiff_t rows = f.w if channels else f.c
+    for task in range(begin, end):
+        n, c = task // f.h // f.d, task % (f.h * f.d)
+        for i in range(rows):
+            if channels:
+                f.k.pool_scale(f.dx.data + size * (row_offset(f, &f.dx, n, 0, c) + i * f.dx.w), f.dx.c,
+                               f.dx.data + size * (row_offset(f, &f.dx, n, 0, c) + i * f.dx.w), f.dx.c,
+                               f.x.data + size * (row_offset(f, &f.x, n, 0, c) + i * f.x.w), f.x.c, f.c, f.power)
+            else:
+                f.k.pool_scale(f.dx.data + size * row_offset(f, &f.dx, n, i, c), 1,
+                               f.dx.data + size * row_offset(f, &f.dx, n, i, c), 1,
+                               f.x.data + size * row_offset(f, &f.x, n, i, c), f.x.w, f.w, f.power)
+
+
+def scale_by_power(a, b, double q, str dtype, int rank, bint batched, bint channels_last, threads):
+    """a *= sign(b) * |b|**q in place, 0 where b is 0 and NaN where it is NaN; a is contiguous, b of its shape."""
+    cdef Py_buffer ab, bb
+    cdef Planes f
+    cdef Axes axes = axes_of(rank, batched, channels_last)
+    cdef int count = 1 if a.size < SMALL else threads or default_threads()
+    memset(&ab, 0, sizeof(Py_buffer))
+    b = open_input(b, "x", dtype, &bb)
+    try:
+        memset(&f, 0, sizeof(Planes))
+        PyObject_GetBuffer(a, &ab, PyBUF_STRIDES | PyBUF_WRITABLE)
+        f.k = current_kernels().set[ND_F32 if dtype == "float32" else ND_F64]
+        f.x, f.dx, f.power = array_of(&bb, &axes), array_of(&ab, &axes), q
+        set_extents(&f, &ab, &axes)
+        if a.size:
+            with nogil:
+                parallel_for(f.n * f.d * f.h, 1, count, scale_body, &f)
+    finally:
+        PyBuffer_Release(&ab)
+        PyBuffer_Release(&bb)

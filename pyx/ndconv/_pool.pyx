@@ -5,17 +5,18 @@ Four ways to walk the windows, by memory and window:
 
   rows      elements of a row neighbours in memory (NCHW): the rows of a window combined, then the columns
   channels  channels neighbours in memory (NHWC): the cells of a window combined, a vector of channels at once
-  blocks    large windows of any memory: _window.pyx
+  blocks    large windows and powers, of any memory: _window.pyx
   points    everything else: one window at a time
 
 Tasks depend on the problem alone, so results do not depend on the number of threads.
 """
 from cpython.buffer cimport PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from libc.math cimport INFINITY
 from libc.stdint cimport INT32_MAX, int32_t, int64_t
 from libc.string cimport memset
 
-from ndconv._arrays cimport Axes, array_of, axes_of, has_shape, may_overlap, open_input, open_output
-from ndconv._c cimport ND_F32, ND_F64, nd_array, nd_body, nd_kernel_set, nd_problem
+from ndconv._arrays cimport Axes, array_like, array_of, axes_of, has_shape, may_overlap, open_input, open_output
+from ndconv._c cimport ND_F32, ND_F64, ND_GREATEST, ND_LEAST, ND_SUM, nd_array, nd_body, nd_kernel_set, nd_problem
 from ndconv._rows cimport no_place, plan_rows
 from ndconv._runtime cimport current_kernels, default_threads, parallel_for, scratch_give, scratch_take
 from ndconv._window cimport (GRAIN, TABLE, Pool, Way, blocks_body, blocks_tasks, blocks_work, choose_blocks, clip,
@@ -85,9 +86,9 @@ cdef void channels_row(const Pool *f, const Cells *r, ptrdiff_t n, ptrdiff_t c, 
             if f.divide:
                 k.pool_store(out, 1, out, 1, cb, <char *>f.cells + size * ow, 0, cells)
         elif f.at_size:
-            k.pool_combine_index(out, r.places, r.cells, r.bases, count, cb, 0)
+            k.pool_combine_index(out, r.places, r.cells, r.bases, count, cb, 0, f.op)
         else:
-            k.pool_combine(out, r.cells, count, cb, f.most, divisor, 0)
+            k.pool_combine(out, r.cells, count, cb, f.op, divisor, 0)
         if out != y:
             k.scatter(y, f.y.c, out, 1, cb)
         if f.at_size:
@@ -148,7 +149,7 @@ cdef void point(const Pool *f, ptrdiff_t n, ptrdiff_t c, ptrdiff_t od, ptrdiff_t
     h = oh * p.sh - p.ph + h * p.dh
     w = ow * p.sw - p.pw + w * p.dw
     value = f.k.pool_point(f.x.data + f.k.size * (n * f.x.n + c * f.x.c + d * f.x.d + h * f.x.h + w * f.x.w), taps, steps,
-                           f.most, &at)
+                           f.op, &at)
     if f.divide:
         value /= row_cells(f, od, oh) * cells_at(f, ow)
     f.k.pool_fill(f.y.data + f.k.size * (n * f.y.n + c * f.y.c + od * f.y.d + oh * f.y.h + ow * f.y.w), 1, value)
@@ -268,15 +269,10 @@ cdef class Pooling:
 
     cdef object like(self, tuple shape, dtype, const nd_array *x, make=_empty):
         """A new array whose memory keeps channels together if that of x does."""
-        cdef Py_ssize_t lead = 1 if self.batched else 0, last = len(shape) - 1
-        if (x.c == 1) == (x.w == 1) or (x.c == 1) == self.channels_last:
-            return make(shape, dtype)
-        if self.channels_last:
-            return np.moveaxis(make(shape[:lead] + shape[last:] + shape[lead:last], dtype), lead, -1)
-        return np.moveaxis(make(shape[:lead] + shape[lead + 1:] + shape[lead:lead + 1], dtype), -1, lead)
+        return array_like(shape, dtype, x, self.batched, self.channels_last, make)
 
-    def forward(self, x, str dtype, bint most, out=None, index_dtype=None, threads=None):
-        """(values, indices or None): the greatest of every window if `most`, else the average."""
+    def forward(self, x, str dtype, str kind, out=None, index_dtype=None, threads=None, double p=2):
+        """(values, indices or None) of every window: kind "max", "min", "avg", or "lp" with its p."""
         cdef Py_buffer xb, yb, ab
         cdef Pool f = self.geometry(dtype)
         cdef bint overlap = False
@@ -297,14 +293,18 @@ cdef class Pooling:
                 y = self.like(self.out_shape, dtype, &f.x)
                 PyObject_GetBuffer(y, &yb, PyBUF_STRIDES | PyBUF_WRITABLE)
             f.y = array_of(&yb, &self.axes)
-            f.most, f.divide = most, not most
+            f.op = ND_GREATEST if kind == "max" or p == INFINITY else ND_LEAST if kind == "min" else ND_SUM
+            f.divide, f.power = kind == "avg", 0 if kind != "lp" else 1 if p == INFINITY else p
             if index_dtype is not None:
                 indices = self.like(self.out_shape, index_dtype, &f.x)
                 PyObject_GetBuffer(indices, &ab, PyBUF_STRIDES | PyBUF_WRITABLE)
                 f.at = array_of(&ab, &self.axes)
                 f.at_size = ab.itemsize
             if y.size:
-                way = choose(&f)
+                if f.power == 0:
+                    way = choose(&f)
+                elif not plan_blocks(&f, &way):
+                    raise MemoryError("no memory for windows that reach that far")
                 run(&f, &way, threads)
         finally:
             PyBuffer_Release(&xb)

@@ -72,11 +72,11 @@ cdef void index_row(const Pool *f, const Rows *r, ptrdiff_t count, ptrdiff_t col
     cdef char *to = r.row if split else r.buffer + k.size * at
     cdef char *places = r.row_places if split else r.places + k.size * at
     if count:
-        k.pool_combine_index(to, places, r.cells, r.bases, count, n, 1)
+        k.pool_combine_index(to, places, r.cells, r.bases, count, n, 1, f.op)
         if split:
             k.pool_split(r.buffer, f.phase, f.split, at, to, n)
             k.pool_split(r.places, f.phase, f.split, at, places, n)
-    k.pool_taps_index(y, r.out_places, r.buffer, r.places, r.taps, f.p.kw, f.p.ow)
+    k.pool_taps_index(y, r.out_places, r.buffer, r.places, r.taps, f.p.kw, f.p.ow, f.op)
     k.pool_store_index(indices, f.at_size, f.at.w, r.out_places, f.p.ow)
 
 cdef void value_rows(const Pool *f, const Rows *r, nd_pool_rows *s, ptrdiff_t lines, char *y) noexcept nogil:
@@ -86,9 +86,9 @@ cdef void value_rows(const Pool *f, const Rows *r, nd_pool_rows *s, ptrdiff_t li
         k.pool_rows(s, r.cells, lines, r.buffer, y)
         return
     if s.count:
-        k.pool_combine(r.row, r.cells, s.count, s.n, f.most, 0, s.row_step)
+        k.pool_combine(r.row, r.cells, s.count, s.n, f.op, 0, s.row_step)
         k.pool_split(r.buffer, f.phase, f.split, s.at, r.row, s.n)
-    k.pool_taps(y, r.buffer, r.taps, f.p.kw, f.p.ow, f.most, s.cells, s.row_cells)
+    k.pool_taps(y, r.buffer, r.taps, f.p.kw, f.p.ow, f.op, s.cells, s.row_cells)
 
 cdef ptrdiff_t whole_windows(const Pool *f, ptrdiff_t oh) noexcept nogil:
     """How many rows of windows from oh on, at least 1, have the same rows of x further down."""
@@ -113,7 +113,7 @@ cdef void rows_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) n
         r.taps[t] = t * p.dw % f.split * f.phase + t * p.dw // f.split
     s.n = least(p.iw, (p.ow - 1) * p.sw + (p.kw - 1) * p.dw + 1 - p.pw) - column
     s.at, s.split, s.phase, s.taps, s.columns, s.ow = column + p.pw, f.split, f.phase, r.taps, p.kw, p.ow
-    s.row_step, s.y_step, s.most = p.sh * f.x.h, f.y.h, f.most
+    s.row_step, s.y_step, s.op = p.sh * f.x.h, f.y.h, f.op
     s.cells, s.row_cells = f.cells if f.divide else NULL, 1
     clear(f, &r, all)
     for task in range(begin, end):

@@ -8,7 +8,7 @@ The gradient of an average is the same sum of windows with the axes mirrored, ov
 """
 from libc.math cimport INFINITY
 
-from ndconv._c cimport nd_kernel_set, nd_problem
+from ndconv._c cimport ND_LEAST, ND_SUM, nd_kernel_set, nd_problem
 
 cdef enum:
     BLOCK_BYTES = 1 << 18      # of a block: a quarter of a usual second-level cache; sums use two
@@ -39,7 +39,7 @@ cdef void set_cells(const Pool *f, void *cells) noexcept nogil:
 
 cdef void empty_value(const Pool *f, void *to, ptrdiff_t n) noexcept nogil:
     """What a window is combined from: nothing."""
-    f.k.pool_fill(to, n, -INFINITY if f.most else 0)
+    f.k.pool_fill(to, n, 0 if f.op == ND_SUM or f.power else INFINITY if f.op == ND_LEAST else -INFINITY)
 
 
 cdef double log_steps(ptrdiff_t k) noexcept nogil:
@@ -203,19 +203,21 @@ cdef void store_block(const Pool *f, const Block *t, char *b, char *spare) noexc
     cdef const nd_problem *p = &f.p
     cdef const nd_kernel_set *k = f.k
     cdef ptrdiff_t size = k.size, z, r, at
-    cdef bint divide = f.divide and not f.backward
+    cdef bint divide = f.divide and not f.backward, root = f.power != 0 and f.power != 1
     cdef char *row
     cdef char *y
     for z in range(t.nd - 1, -1, -1):
         y = f.y.data + size * (t.n * f.y.n + t.c * f.y.c + (t.d + z) * f.y.d + t.h * f.y.h)
-        if spare == NULL and not divide and ((t.cb == 1 and f.y.w == 1) or (f.y.w == t.cb and f.y.c == 1 and p.sw == 1)):
+        if spare == NULL and not divide and not root and ((t.cb == 1 and f.y.w == 1) or (f.y.w == t.cb and f.y.c == 1 and p.sw == 1)):
             k.move(y, f.y.h, b + size * z * t.high * t.line, t.nh, p.ow * t.cb, t.line, p.sw)
             continue
         for r in range(t.nh - 1, -1, -1):  # what a row writes beyond its end is no longer needed
             at = size * (z * p.sd * t.high + r * p.sh) * t.line
             row = b + at
             if spare != NULL:
-                row = <char *>k.pool_window(row, spare + at, t.line, p.kw, p.dw * t.cb, f.most)
+                row = <char *>k.pool_window(row, spare + at, t.line, p.kw, p.dw * t.cb, f.op)
+            if root:
+                k.pool_power(row, row, ((p.ow - 1) * p.sw + 1) * t.cb, 1 / f.power)
             store_row(f, y + size * r * f.y.h, row, t.cb, row_cells(f, t.d + z, t.h + r) if divide else 0)
 
 cdef void blocks_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
@@ -232,6 +234,8 @@ cdef void blocks_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end)
         b, spare = first, first + f.slice // 2
         fill_block(f, &t, b)
         n = t.deep * t.high * t.line
+        if f.power:
+            f.k.pool_power(b, b, n, f.power)
         combine_axis(f, &b, &spare, n, p.kd, p.dd * t.high * t.line)
         n -= (p.kd - 1) * p.dd * t.high * t.line
         combine_axis(f, &b, &spare, n, p.kh, p.dh * t.line)
@@ -241,7 +245,7 @@ cdef void blocks_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end)
         store_block(f, &t, b, NULL if flat else spare)
 
 cdef void combine_axis(const Pool *f, char **b, char **spare, ptrdiff_t n, ptrdiff_t taps, ptrdiff_t unit) noexcept nogil:
-    cdef char *r = <char *>f.k.pool_window(b[0], spare[0], n, taps, unit, f.most)
+    cdef char *r = <char *>f.k.pool_window(b[0], spare[0], n, taps, unit, f.op)
     if r != b[0]:
         spare[0] = b[0]
         b[0] = r

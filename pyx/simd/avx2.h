@@ -4,3 +4,5 @@
 #define TILE_VECTORS 2
 #define VECTOR_MAX_F32(a, m) _mm256_max_ps(a, m)
 #define VECTOR_MAX_F64(a, m) _mm256_max_pd(a, m)
+#define VECTOR_MIN_F32(a, m) _mm256_min_ps(a, m)
+#define VECTOR_MIN_F64(a, m) _mm256_min_pd(a, m)

@@ -5,3 +5,5 @@
 #define TILE_VECTORS 2
 #define VECTOR_MAX_F32(a, m) _mm512_max_ps(a, m)
 #define VECTOR_MAX_F64(a, m) _mm512_max_pd(a, m)
+#define VECTOR_MIN_F32(a, m) _mm512_min_ps(a, m)
+#define VECTOR_MIN_F64(a, m) _mm512_min_pd(a, m)

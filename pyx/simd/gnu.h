@@ -119,6 +119,22 @@ static inline vec NAME(greater)(vec a, vec m)
 }
 #undef VECTOR_MAX
 
+/* The lesser of a and m; NaN where either is. VECTOR_MIN likewise. */
+#if TSIZE == 4 && defined(VECTOR_MIN_F32)
+#define VECTOR_MIN VECTOR_MIN_F32
+#elif TSIZE == 8 && defined(VECTOR_MIN_F64)
+#define VECTOR_MIN VECTOR_MIN_F64
+#endif
+static inline vec NAME(lesser)(vec a, vec m)
+{
+#ifdef VECTOR_MIN
+    return (vec)((ivec)VECTOR_MIN(a, m) | (ivec)(a != a));
+#else
+    return NAME(select)((ivec)(a < m) | (ivec)(a != a), a, m);
+#endif
+}
+#undef VECTOR_MIN
+
 /* LANES rows of LANES elements become columns. Interleaving row i with row i + LANES/2 for all i moves every
  * element's index (row and column bits as one number) one bit to the left; after log2(LANES) rounds rows and
  * columns have changed places. */

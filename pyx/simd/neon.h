@@ -4,3 +4,5 @@
 #define TILE_VECTORS 3
 #define VECTOR_MAX_F32(a, m) vmaxq_f32(a, m)
 #define VECTOR_MAX_F64(a, m) vmaxq_f64(a, m)
+#define VECTOR_MIN_F32(a, m) vminq_f32(a, m)
+#define VECTOR_MIN_F64(a, m) vminq_f64(a, m)

@@ -1,1 +1,6 @@
-# Shared by compiled modules through their .pxd; nothing for Python.
+from typing import Any
+
+import numpy as np
+
+def new_like(shape: tuple[int, ...], dtype: Any, like: np.ndarray, rank: int, batched: bool, channels_last: bool,
+             zeros: bool = ...) -> np.ndarray: ...

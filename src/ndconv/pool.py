@@ -4,7 +4,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from ndconv._planes import global_values, scatter
+from ndconv._planes import scatter
 from ndconv._pool import Pooling
 from ndconv._runtime import check_threads
 from ndconv.conv import _as_tuple, _check_shape
@@ -13,7 +13,6 @@ from ndconv.problem import LIMIT, RANKS, as_three, channels_axis, check_int, che
 
 CACHED_GEOMETRIES = 256
 INDEX_DTYPES = ("int64", "int32")
-KINDS = ("max", "avg")
 _HASHABLE = (int, str, bool, type(None))
 
 _dtype_names = {np.dtype(name): name for name in ("float32", "float64")}
@@ -61,13 +60,31 @@ def max_pool(x, size, *, stride=None, padding=0, dilation=1, ceil_mode=False, re
     array([[[[1, 2],
              [4, 7]]]])
     """
+    return _extreme_pool("max", x, size, stride, padding, dilation, ceil_mode, return_indices, index_dtype, layout, out, threads)
+
+
+def min_pool(x, size, *, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False, index_dtype=np.int64,
+             layout=None, out=None, threads=None):
+    """The least value of every window: -max_pool(-x), without the two negations.
+
+    ``y[n, c, i] = min over t < size of x[n, c, i*stride + t*dilation - padding]``. NaN wins over everything; a window without
+    any cell gives +inf. Arguments, indices (of the first least cell, or of the first NaN) and errors are those of `max_pool`,
+    and `max_pool_backward` is the gradient.
+
+    >>> min_pool(np.array([[[1.0, 2.0, 5.0, 0.0]]]), 2, return_indices=True)
+    (array([[[1., 0.]]]), array([[[0, 3]]]))
+    """
+    return _extreme_pool("min", x, size, stride, padding, dilation, ceil_mode, return_indices, index_dtype, layout, out, threads)
+
+
+def _extreme_pool(kind, x, size, stride, padding, dilation, ceil_mode, return_indices, index_dtype, layout, out, threads):
     x, dtype = _array(x, "x")
     geometry = _geometry(x.shape, size, stride, padding, dilation, ceil_mode, layout)
     if threads is not None:
         threads = check_threads(threads, "threads")
     if not return_indices:
-        return geometry.forward(x, dtype, True, out, None, threads)[0]
-    return geometry.forward(x, dtype, True, out, _index_dtype(index_dtype), threads)
+        return geometry.forward(x, dtype, kind, out, None, threads)[0]
+    return geometry.forward(x, dtype, kind, out, _index_dtype(index_dtype), threads)
 
 
 def avg_pool(x, size, *, stride=None, padding=0, dilation=1, ceil_mode=False, count_include_pad=True, divisor=None, layout=None,
@@ -88,12 +105,12 @@ def avg_pool(x, size, *, stride=None, padding=0, dilation=1, ceil_mode=False, co
     geometry = _geometry(x.shape, size, stride, padding, dilation, ceil_mode, layout, count_include_pad, divisor)
     if threads is not None:
         threads = check_threads(threads, "threads")
-    return geometry.forward(x, dtype, False, out, None, threads)[0]
+    return geometry.forward(x, dtype, "avg", out, None, threads)[0]
 
 
 def max_pool_backward(dy, indices, x_shape, size, *, stride=None, padding=0, dilation=1, ceil_mode=False, layout=None,
                       threads=None):
-    """Gradient of `max_pool` with respect to its input: each dy added where its index says.
+    """Gradient of `max_pool` or `min_pool` with respect to its input: each dy added where its index says.
 
     dy, indices : arrays of the forward result's shape, indices as `max_pool` returns them; x_shape : shape of the forward
     input. The other arguments are those of `max_pool`, with the values of the forward call. ValueError for an index outside
@@ -112,9 +129,7 @@ def max_pool_backward(dy, indices, x_shape, size, *, stride=None, padding=0, dil
         threads = check_threads(threads, "threads")
     dx = geometry.zeros(dtype, dy)
     if not scatter(dy, indices, dtype, geometry.rank, geometry.batched, geometry.channels_last, dx, threads):
-        cells = math.prod(geometry.in_shape[1:-1] if geometry.channels_last else geometry.in_shape[-geometry.rank:])
-        worst = indices.min() if indices.min() < -1 else indices.max()
-        raise ValueError(f"indices must lie in planes of {cells} cells, from 0 to {cells - 1}; got {worst}")
+        raise _outside(indices, _extents(geometry.in_shape, geometry.rank, geometry.channels_last))
     return dx
 
 
@@ -135,53 +150,6 @@ def avg_pool_backward(dy, x_shape, size, *, stride=None, padding=0, dilation=1, 
     if threads is not None:
         threads = check_threads(threads, "threads")
     return geometry.average_backward(dy, dtype, threads)
-
-
-def global_pool(x, kind, *, layout=None, threads=None):
-    """The greatest value or the mean of every whole plane; the spatial axes stay, with extent 1.
-
-    x : array, shape (n, c, *spatial), or (c, *spatial) where `layout` says so; kind : "max" or "avg"
-
-    >>> global_pool(np.array([[[1.0, 2.0, 6.0]]]), "avg")
-    array([[[3.]]])
-    """
-    x, dtype, geometry = _global_geometry(x, kind, layout)
-    if threads is not None:
-        threads = check_threads(threads, "threads")
-    if kind == "max" and x.strides[-1 if geometry.channels_last else -geometry.rank - 1] == x.itemsize:
-        return geometry.forward(x, dtype, True, None, None, threads)[0]  # a window as large as the plane
-    values, _ = global_values(x, dtype, geometry.rank, geometry.batched, geometry.channels_last, kind == "max", False, threads)
-    if kind == "avg":
-        values /= math.prod(_extents(geometry))
-    return values.astype(dtype).reshape(geometry.out_shape)
-
-
-def global_pool_backward(dy, x, kind, *, layout=None, threads=None):
-    """Gradient of `global_pool` with respect to its input.
-
-    dy : array of the forward result's shape; x : the forward input. "max" gives dy to the first greatest cell of each plane,
-    "avg" an equal share to every cell.
-
-    >>> x = np.array([[[1.0, 6.0, 2.0]]])
-    >>> global_pool_backward(np.array([[[3.0]]]), x, "max"), global_pool_backward(np.array([[[3.0]]]), x, "avg")
-    (array([[[0., 3., 0.]]]), array([[[1., 1., 1.]]]))
-    """
-    x, dtype, geometry = _global_geometry(x, kind, layout)
-    dy, dy_dtype = _array(dy, "dy")
-    if dy_dtype != dtype:
-        raise TypeError(f"dy must be {dtype} as x is; got {dy_dtype}")
-    _check_like_result(dy, geometry, "dy")
-    if threads is not None:
-        threads = check_threads(threads, "threads")
-    if kind == "avg":
-        dx = np.empty_like(x, dtype, subok=False)
-        dx[...] = dy / dy.dtype.type(math.prod(_extents(geometry)))
-        return dx
-    axes = geometry.rank, geometry.batched, geometry.channels_last
-    _, indices = global_values(x, dtype, *axes, True, True, threads)
-    dx = geometry.zeros(dtype, x)
-    scatter(dy, indices.astype(np.int64, copy=False).reshape(dy.shape), dtype, *axes, dx, threads)
-    return dx
 
 
 def _array(a, name):
@@ -212,25 +180,20 @@ def _indices(indices):
     return np.require(indices, dtype, ["A"])
 
 
+def _outside(indices, extents):
+    """The error for indices that lie outside the planes."""
+    cells, worst = math.prod(extents), indices.min() if indices.min() < -1 else indices.max()
+    return ValueError(f"indices must lie in planes of {cells} cells, from 0 to {cells - 1}; got {worst}")
+
+
+def _extents(shape, rank, channels_last):
+    """The spatial extents in a shape."""
+    return (shape[:-1] if channels_last else shape)[-rank:]
+
+
 def _check_like_result(a, geometry, name):
     if a.shape != geometry.out_shape:
         raise ValueError(f"{name} must have the shape of the forward result, {geometry.out_shape}; got {a.shape}")
-
-
-def _extents(geometry):
-    shape = geometry.in_shape
-    return (shape[:-1] if geometry.channels_last else shape)[-geometry.rank:]
-
-
-def _global_geometry(x, kind, layout):
-    x, dtype = _array(x, "x")
-    if not isinstance(kind, str) or kind not in KINDS:
-        raise ValueError(f"kind must be {' or '.join(map(repr, KINDS))}; got {kind!r}")
-    rank, _, last = _axes(x.shape, None, layout, "x")
-    extents = (x.shape[:-1] if last else x.shape)[-rank:]
-    if 0 in extents:
-        raise ValueError(f"x must have at least one cell in each plane; got shape {x.shape}")
-    return x, dtype, _geometry(x.shape, extents, None, 0, 1, False, layout)
 
 
 def _geometry(x_shape, size, stride, padding, dilation, ceil_mode, layout, count_include_pad=True, divisor=None, name="x"):
@@ -269,13 +232,14 @@ def _remembered(x_shape, name, size, stride, padding, dilation, ceil_mode, layou
     return Pooling(rank, batched, last, tuple(x_shape), out_shape, n, c, *three, (not count_include_pad, divisor or 0))
 
 
-def _axes(x_shape, size, layout, name):
-    """(rank, batched, channels_last) of an array: size says how many axes are spatial, or the layout, or all but two are."""
+def _axes(x_shape, size, layout, name, option="size"):
+    """(rank, batched, channels_last) of an array: size (the argument `option`), or layout, says how many
+    axes are spatial, or all but two are."""
     rank = len(x_shape) - 2
     if isinstance(size, tuple):
         rank = len(size)
         if rank not in RANKS:
-            raise ValueError(f"size must be an int or 1 to 3 ints, one per spatial axis; got {size!r}")
+            raise ValueError(f"{option} must be an int or 1 to 3 ints, one per spatial axis; got {size!r}")
     elif isinstance(layout, str) and len(layout) == len(x_shape) + 1 and len(layout) - 2 in RANKS:
         rank = len(layout) - 2
     if rank not in RANKS or len(x_shape) not in (rank + 1, rank + 2):

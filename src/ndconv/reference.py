@@ -199,18 +199,65 @@ def avg_pool_backward(dy, x_shape, size, *, stride=None, pads=None, dilation=1, 
     return _layout(dx, layout)
 
 
-def global_pool(x, kind, *, layout=None):
-    """The "max" or "avg" of every whole plane; the spatial axes stay with extent 1.
+def lp_pool(x, size, *, p=2, stride=None, pads=None, dilation=1, ceil_mode=False, layout=None):
+    """(sum of |x|**p)**(1/p) over every window's real cells, or the greatest |x| where p is inf; 0 without any.
+
+    >>> lp_pool([[[3.0, -4.0]]], 2)
+    array([[[5.]]])
+    """
+    x = np.abs(_channels_first(x, layout))
+    total = np.array(0.0)
+    for cells, real, _ in _windows(x.shape[2:], size, stride, pads, dilation, ceil_mode):
+        value = np.where(real, x[(..., *cells)], 0.0)
+        total = np.maximum(total, value) if p == math.inf else total + value**p
+    return _layout(total if p == math.inf else total ** (1 / p), layout)
+
+
+def weighted_pool(x, weights, *, stride=None, pads=None, dilation=1, ceil_mode=False, count_include_pad=True, layout=None):
+    """The sum of weight times cell over every window's real cells, over the weights that count.
+
+    >>> weighted_pool([[[1.0, 5.0]]], [1.0, 3.0])
+    array([[[4.]]])
+    """
+    x, weights = _channels_first(x, layout), np.asarray(weights, np.float64)
+    total, counted = 0.0, 0.0
+    windows = _windows(x.shape[2:], weights.shape, stride, pads, dilation, ceil_mode)
+    for (cells, real, within), weight in zip(windows, weights.flat, strict=True):
+        total = total + weight * np.where(real, x[(..., *cells)], 0.0)
+        counted = counted + weight * (within if count_include_pad else real)
+    return _layout(total / counted, layout)
+
+
+def adaptive_pool(x, output_size, kind, *, p=2, layout=None):
+    """The "max", "min", "avg" or "lp" of bins from floor(o*I/O) to ceil((o + 1)*I/O) - 1 along every axis.
+
+    >>> adaptive_pool([[[1.0, 2.0, 4.0]]], 2, "avg")
+    array([[[1.5, 3. ]]])
+    """
+    x = _channels_first(x, layout)
+    size = _per_axis(output_size, x.ndim - 2)
+    y = np.empty((*x.shape[:2], *size))
+    combine = {"max": np.max, "min": np.min, "avg": np.mean}.get(kind)
+    if kind == "lp":
+        def combine(cells, axis):
+            return np.max(np.abs(cells), axis) if p == math.inf else np.sum(np.abs(cells)**p, axis) ** (1 / p)
+    for at in np.ndindex(*size):
+        bins = [slice(o * i // n, -(-(o + 1) * i // n)) for o, i, n in zip(at, x.shape[2:], size, strict=True)]
+        y[(..., *at)] = combine(x[(..., *bins)], tuple(range(2, x.ndim)))
+    return _layout(y, layout)
+
+
+def global_pool(x, kind, *, p=2, layout=None):
+    """The "max", "min", "avg" or "lp" of every whole plane; the spatial axes stay with extent 1.
 
     >>> global_pool([[[1.0, 2.0, 6.0]]], "avg")
     array([[[3.]]])
     """
-    extent = _channels_first(x, layout).shape[2:]
-    return max_pool(x, extent, layout=layout)[0] if kind == "max" else avg_pool(x, extent, layout=layout)
+    return adaptive_pool(x, 1, kind, p=p, layout=layout)
 
 
 def global_pool_backward(dy, x, kind, *, layout=None):
-    """The gradient by x of sum(dy * global_pool(x, kind)).
+    """The gradient by x of sum(dy * global_pool(x, kind)) for the kinds "max" and "avg".
 
     >>> global_pool_backward([[[3.0]]], [[[1.0, 2.0, 6.0]]], "max")
     array([[[0., 0., 3.]]])
@@ -219,6 +266,29 @@ def global_pool_backward(dy, x, kind, *, layout=None):
     if kind == "max":
         return max_pool_backward(dy, max_pool(x, extent, layout=layout)[1], np.shape(x), layout=layout)
     return avg_pool_backward(dy, np.shape(x), extent, layout=layout)
+
+
+def upsample(x, size, *, scale=None, mode="nearest", align_corners=False, layout=None):
+    """x at `size` positions an axis, one axis after another: the nearest cell, or between the cells on either side.
+
+    >>> upsample([[[1.0, 3.0]]], 4, mode="linear")
+    array([[[1. , 1.5, 2.5, 3. ]]])
+    """
+    x = _channels_first(x, layout)
+    rank = x.ndim - 2
+    for axis, (n, s) in enumerate(zip(_per_axis(size, rank), _per_axis(scale, rank), strict=True), 2):
+        i, o = x.shape[axis], np.arange(n)
+        step = i / n if s is None else 1 / s
+        if mode == "nearest":
+            at = np.minimum(np.floor(o * i / n if s is None else o / s), i - 1)
+        elif align_corners:
+            at = o * (i - 1) / max(n - 1, 1)
+        else:
+            at = np.clip((o + 0.5) * step - 0.5, 0, i - 1)
+        low = np.floor(at).astype(int)
+        far = (at - low).reshape([-1 if a == axis else 1 for a in range(x.ndim)])
+        x = (1 - far) * np.take(x, low, axis) + far * np.take(x, np.minimum(low + 1, i - 1), axis)
+    return _layout(x, layout)
 
 
 def _channels_first(a, layout, dtype=np.float64):
