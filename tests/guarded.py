@@ -106,7 +106,7 @@ def guard(journal, place, what, call, inputs, out=None):
     got = call(*(rooms[i].put(a, place) if i in rooms else None for i, a in enumerate(arrays)))
     for result, expected in zip(got, want, strict=True) if isinstance(want, tuple) else ((got, want),):
         # strides choose the order of sums; what lies outside the arrays is NaN
-        assert np.allclose(result, expected, 1e-6, 1e-6, equal_nan=True), "another result than with arrays that have room around them"
+        assert np.allclose(result, expected, 1e-6, 1e-6, equal_nan=True), "another result than with room around the arrays"
     if out is not None:
         rooms[len(inputs)].restore(out)
     for room in rooms.values():
