@@ -34,6 +34,12 @@ struct nd_method {
     void (*prepare)(const struct nd_problem *, const struct nd_kernel_set *, const struct nd_weights *, void *to,
                     char *workspace, int threads);
     void (*forward)(const struct nd_job *);
+    /* A transposed problem with strides as a whole: y[.., i*s + t*d - p] += x[.., i] * w[.., t], where w is [g, o, c, taps] as
+     * ever. NULL, or sizes that prepare 0 bytes: it is run as the forward problems of its phases (src/ndconv/stages.py). */
+    void (*transpose_sizes)(const struct nd_problem *, const struct nd_kernel_set *, struct nd_sizes *);
+    void (*transpose_prepare)(const struct nd_problem *, const struct nd_kernel_set *, const struct nd_weights *, void *to,
+                              char *workspace, int threads);
+    void (*transpose)(const struct nd_job *);
     /* bytes of workspace of a weight gradient on that many threads, and the gradient */
     size_t (*weight_grad_bytes)(const struct nd_problem *, const struct nd_kernel_set *, int threads);
     void (*weight_grad)(const struct nd_job *);

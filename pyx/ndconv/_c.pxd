@@ -153,6 +153,10 @@ cdef extern from "method.h" nogil:
         void (*prepare)(const nd_problem *p, const nd_kernel_set *k, const nd_weights *w, void *to, char *workspace,
                         int threads) noexcept nogil
         void (*forward)(const nd_job *job) noexcept nogil
+        void (*transpose_sizes)(const nd_problem *p, const nd_kernel_set *k, nd_sizes *to) noexcept nogil
+        void (*transpose_prepare)(const nd_problem *p, const nd_kernel_set *k, const nd_weights *w, void *to, char *workspace,
+                                  int threads) noexcept nogil
+        void (*transpose)(const nd_job *job) noexcept nogil
         size_t (*weight_grad_bytes)(const nd_problem *p, const nd_kernel_set *k, int threads) noexcept nogil
         void (*weight_grad)(const nd_job *job) noexcept nogil
 

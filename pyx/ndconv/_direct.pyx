@@ -33,6 +33,7 @@ from ndconv._c cimport (ND_ADD, ND_BIAS_COLUMN, ND_BIAS_ROW, ND_LIST, ND_ZERO, n
 from ndconv._method cimport new_method
 from ndconv._pack cimport (Pixel, ceil_div, copy_clipped, finish_pixels, panel_count, panels_bytes, prepare_panels, split,
                            taps_of, use_lanes_oc)
+from ndconv._phases cimport transpose_forward, transpose_prepare, transpose_sizes
 from ndconv._runtime cimport parallel_for
 from ndconv._weight_grad cimport direct_weight_grad, direct_weight_grad_bytes
 
@@ -474,6 +475,9 @@ cdef nd_method table
 table.sizes = sizes
 table.prepare = prepare
 table.forward = forward
+table.transpose_sizes = transpose_sizes
+table.transpose_prepare = transpose_prepare
+table.transpose = transpose_forward
 table.weight_grad_bytes = direct_weight_grad_bytes
 table.weight_grad = direct_weight_grad
 

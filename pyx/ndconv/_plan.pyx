@@ -56,7 +56,7 @@ cdef class Core:
     cdef readonly tuple in_shape, w_shape, out_shape
     cdef tuple memory_shape, memory_axes
     cdef str source
-    cdef bint empty, fill
+    cdef bint empty, fill, joined
     cdef nd_problem whole        # all of the result, as a stage has it
     cdef list owners
     cdef object bias
@@ -95,11 +95,37 @@ cdef class Core:
                 method.c.sizes(&s.p, self.k, &s.size)
                 s.size.prepared = (s.size.prepared + 63) & ~<size_t>63
         self.whole = whole_geometry(problem)
+        self.join_phases(problem)
         self.owners = []
         self._set_shapes(problem, batched, channels_last)
 
     def __dealloc__(self):
         free(self.stages)
+
+    cdef join_phases(self, problem):
+        """One stage for all phases of a stride, if the method has a way to do them together."""
+        cdef Stage *s = &self.stages[0]
+        cdef nd_sizes size
+        cdef int i
+        self.joined = False
+        if not problem.reversed or max(problem.stride) == 1 or self.method.c.transpose == NULL or 0 in (
+                problem.n, problem.ic, problem.oc, *problem.x):
+            return
+        self.method.c.transpose_sizes(&self.whole, self.k, &size)
+        if size.prepared == 0:
+            return
+        self.joined, self.fill, self.count = True, False, 1
+        s.p, s.size, s.transposed = self.whole, size, True
+        s.size.prepared = (size.prepared + 63) & ~<size_t>63
+        for i in range(3):
+            s.y_phase[i], s.y_step[i] = 0, 1
+            s.w_start[i], s.w_step[i] = (problem.k[i] - 1, -1) if problem.flip else (0, 1)
+
+    cdef void prepare_stage(self, const Stage *s, const nd_weights *w, void *to, char *workspace, int threads) noexcept nogil:
+        if self.joined:
+            self.method.c.transpose_prepare(&s.p, self.k, w, to, workspace, threads)
+        else:
+            self.method.c.prepare(&s.p, self.k, w, to, workspace, threads)
 
     def _set_shapes(self, problem, batched, channels_last):
         def shape(channels, spatial):
@@ -193,7 +219,7 @@ cdef class Core:
                 self.owners.append(block)
                 view = self.weights_of(&b, s)
                 with nogil:
-                    self.method.c.prepare(&s.p, self.k, &view, s.prepared, work, threads)
+                    self.prepare_stage(s, &view, s.prepared, work, threads)
             PyBuffer_Release(&b)
         finally:
             scratch_give(work)
@@ -294,11 +320,14 @@ cdef class Core:
                 job.w = s.prepared
                 if wb != NULL:
                     view = self.weights_of(wb, s)
-                    self.method.c.prepare(&s.p, self.k, &view, block, job.workspace, job.threads)
+                    self.prepare_stage(s, &view, block, job.workspace, job.threads)
                     job.w = block
                 job.y = phase_of(&y, s, self.k.size)
                 job.residual = phase_of(&residual, s, self.k.size)
-                self.method.c.forward(job)
+                if self.joined:
+                    self.method.c.transpose(job)
+                else:
+                    self.method.c.forward(job)
             scratch_give(block)
         return 0
 
@@ -333,10 +362,11 @@ cdef nd_problem stage_geometry(problem, stage):
 
 
 cdef nd_problem whole_geometry(problem):
-    """The C problem of a result with all its phases: of use for its extents only."""
+    """The C problem with all phases of its result; a transposed one if it leads back to the forward input."""
     cdef nd_problem p = forward_geometry(problem)
     if problem.reversed:
-        p.ocg = p.icg
+        p.icg, p.ocg = p.ocg, p.icg
+        p.id, p.ih, p.iw = problem.y
         p.od, p.oh, p.ow = problem.x
     return p
 

@@ -1,0 +1,351 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
+"""Transposed convolution and the gradient by the input of a strided one, all phases of the strides in one pass.
+
+    y[n, o, i*s + t*d - p] += x[n, c, i] * w[o, c, t]
+
+The results j = s*q + r of one remainder r of each axis, a phase, see the taps t with (r + p - t*d) % s == 0, and such a tap reads
+x at q + (r + p - t*d)/s: a stride-1 convolution with a part of the kernel (src/ndconv/stages.py). Here the phases share one
+copy of x and one of the weights, and a row of y is put together from its phases before it is stored:
+
+    for blocks of images and rows                        (copies up to 4 MiB)
+        copy x to [depth][row][column][channel], zeros around it; NHWC memory that needs no zeros is read where it is
+        for tasks, which are blocks of rows and of output channels
+            for v in panels of nr output channels
+                for phases of depth and row
+                    for phases of a row, rows, tiles of pixels:
+                        register tile over taps x channels, to every s-th pixel       (kernels/gemm.h; weights: L2)
+                    NCHW memory: turn the block of whole rows to [channel][pixel] and store it
+
+Vectors hold output channels, whatever memory holds: a phase's pixels are never next to each other in y, but its channels can
+be. A pixel of the copy and its channels are the broadcast operand. Weights are [panel][tap][channel][nr].
+
+Bytes moved: x once to the copy and then from L2 or L3 for every panel, weights once a task, y once. Expected: the rate of
+the register tile; the copy costs half a cycle an element of x, turning as much an element of y.
+"""
+from libc.string cimport memset
+
+from ndconv._c cimport (ND_BIAS_COLUMN, ND_ZERO, nd_array, nd_job, nd_kernel_set, nd_problem, nd_sizes, nd_walk, nd_weights)
+from ndconv._pack cimport Pixel, ceil_div, finish_pixels, split, taps_of
+from ndconv._runtime cimport parallel_for
+
+cdef enum:
+    COPY_BYTES = 4194304     # of x that are copied at a time
+    ROWS_BYTES = 32768       # of results that are turned at a time
+    TASKS = 12               # that a block is cut into when it is large enough
+
+# One axis: its phases' reads lie from q + low to q + high.
+cdef struct Axis:
+    ptrdiff_t s, d, p, k, x, y
+    ptrdiff_t phases, most       # remainders, and q of the first of them
+    ptrdiff_t step, reach        # taps of a phase are `step` apart, and what they read `reach` apart
+    ptrdiff_t low, high
+
+# One phase of one axis: taps first, first + step, ... read x at q + offset, q + offset - reach, ...; q < positions.
+cdef struct Phase:
+    ptrdiff_t r, first, count, offset, positions
+
+cdef struct Plan:
+    Axis axis[3]
+    ptrdiff_t extent[3]          # of the copy of a whole image
+    ptrdiff_t panels, parts, rows
+    ptrdiff_t images, lines      # that are copied at a time: images of a group, rows of q
+    bint turned                  # y keeps pixels together: rows go through scratch
+    size_t copy, scratch, offsets
+
+cdef struct Block:
+    const nd_job *job
+    Plan b
+    bint in_place                # x is read where it is, not from a copy
+    nd_array step                # distances of what is read
+    ptrdiff_t image, images, line, lines
+    char *worker                 # scratch of the workers
+
+cdef ptrdiff_t gcd(ptrdiff_t a, ptrdiff_t b) noexcept nogil:
+    while b:
+        a, b = b, a % b
+    return a
+
+cdef Phase phase_of(const Axis *a, ptrdiff_t r) noexcept nogil:
+    cdef Phase f
+    cdef ptrdiff_t t = 0
+    f.r, f.first, f.count, f.offset = r, 0, 0, 0
+    f.positions = ceil_div(a.y - r, a.s)
+    while t < min(a.step, a.k):
+        if (r + a.p - t * a.d) % a.s == 0:
+            f.first, f.count, f.offset = t, ceil_div(a.k - t, a.step), (r + a.p - t * a.d) // a.s
+            return f
+        t += 1
+    return f
+
+cdef Axis axis_of(ptrdiff_t s, ptrdiff_t d, ptrdiff_t p, ptrdiff_t k, ptrdiff_t x, ptrdiff_t y) noexcept nogil:
+    cdef Axis a
+    cdef Phase f
+    cdef ptrdiff_t r
+    a.s, a.d, a.p, a.k, a.x, a.y = s, d, p, k, x, y
+    a.step = s // gcd(d, s)
+    a.reach = a.step * d // s
+    a.phases, a.most = min(s, y), ceil_div(y, s)
+    a.low, a.high = 0, 0
+    for r in range(a.phases):
+        f = phase_of(&a, r)
+        if f.count > 0:
+            a.low, a.high = min(a.low, f.offset - (f.count - 1) * a.reach), max(a.high, f.offset)
+    return a
+
+cdef Plan plan_of(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
+    cdef Plan b
+    cdef ptrdiff_t axis, line_bytes, blocks, blocks_wanted
+    b.axis[0] = axis_of(p.sd, p.dd, p.pd, p.kd, p.id, p.od)
+    b.axis[1] = axis_of(p.sh, p.dh, p.ph, p.kh, p.ih, p.oh)
+    b.axis[2] = axis_of(p.sw, p.dw, p.pw, p.kw, p.iw, p.ow)
+    for axis in range(3):
+        b.extent[axis] = b.axis[axis].most + b.axis[axis].high - b.axis[axis].low
+    b.turned = not p.lanes_oc
+    b.panels = ceil_div(p.ocg, k.nr)
+    line_bytes = b.extent[0] * b.extent[2] * p.icg * k.size
+    b.images = max(min(COPY_BYTES // (line_bytes * b.extent[1]), p.n * p.g), 1)
+    b.lines = max(min(COPY_BYTES // line_bytes - (b.extent[1] - b.axis[1].most), b.axis[1].most), 1)
+    b.lines = ceil_div(b.axis[1].most, ceil_div(b.axis[1].most, b.lines))
+    b.copy = b.images * line_bytes * min(b.lines + b.extent[1] - b.axis[1].most, b.extent[1])
+    # tasks: output channels where the weights are more than x, else rows; what is missing is cut the other way
+    blocks = b.images * b.axis[0].most
+    if p.ocg * taps_of(p) > b.extent[0] * b.extent[1] * b.extent[2] * b.images:
+        b.parts = b.panels if b.panels <= 2 * TASKS else TASKS
+        blocks_wanted = ceil_div(TASKS, blocks * b.parts)
+    else:
+        b.parts = 1
+        blocks_wanted = ceil_div(TASKS, blocks)
+    b.rows = ceil_div(b.lines, min(blocks_wanted, b.lines))
+    if b.turned:
+        b.rows = max(min(b.rows, ROWS_BYTES // (p.ow * k.nr * k.size)), 1)
+    b.parts = max(b.parts, min(b.panels, ceil_div(TASKS, blocks * ceil_div(b.lines, b.rows))))
+    b.scratch = ceil_div(b.rows * p.ow * k.nr * k.size, 64) * 64 if b.turned else 0
+    b.offsets = ceil_div(2 * taps_of(p) * <ptrdiff_t>sizeof(ptrdiff_t), 64) * 64
+    return b
+
+cdef void transpose_sizes(const nd_problem *p, const nd_kernel_set *k, nd_sizes *to) noexcept nogil:
+    """Left to forward problems, with 0 bytes prepared: few channels, which leave vectors empty, and copies without bounds."""
+    cdef Plan b
+    memset(to, 0, sizeof(nd_sizes))
+    if p.ocg < k.vl or p.icg < 4:
+        return
+    b = plan_of(p, k)
+    if b.copy > 8 * COPY_BYTES:
+        return
+    to.prepared = p.g * b.panels * taps_of(p) * p.icg * k.nr * k.size
+    to.shared = (b.copy + 63) & ~<size_t>63
+    to.worker = b.scratch + b.offsets
+
+# ------------------------------------------------------------------------------------------------ weights
+
+cdef struct Prepare:
+    const nd_problem *p
+    const nd_kernel_set *k
+    const nd_weights *w
+    char *to
+
+cdef void prepare_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
+    """Panels [tap][channel][nr]. Taps that follow each other in memory are turned together, a channel at a time."""
+    cdef Prepare *f = <Prepare *>context
+    cdef const nd_problem *p = f.p
+    cdef const nd_kernel_set *k = f.k
+    cdef const nd_weights *w = f.w
+    cdef ptrdiff_t i, c, tap, cols, first, size = k.size, taps = taps_of(p), panels = ceil_div(p.ocg, k.nr)
+    cdef ptrdiff_t panel = taps * p.icg * k.nr * size
+    cdef bint flat = w.w == 1 and (p.kh == 1 or w.h == p.kw) and (p.kd == 1 or w.d == p.kh * p.kw)
+    cdef const char *src
+    cdef char *to
+    for i in range(begin, end):
+        first = i % panels * k.nr
+        cols = min(k.nr, p.ocg - first)
+        src, to = w.data + size * (i // panels * w.g + first * w.o), f.to + i * panel
+        if flat:
+            if cols < k.nr:
+                memset(to, 0, panel)
+            for c in range(p.icg):
+                k.move(to + size * c * k.nr, p.icg * k.nr, src + size * c * w.c, taps, cols, 1, w.o)
+        else:
+            for tap in range(taps):
+                k.pack(to + size * tap * p.icg * k.nr, k.nr,
+                       src + size * (tap // (p.kw * p.kh) * w.d + tap // p.kw % p.kh * w.h + tap % p.kw * w.w), p.icg, cols, w.c,
+                       w.o)
+
+cdef void transpose_prepare(const nd_problem *p, const nd_kernel_set *k, const nd_weights *w, void *to, char *workspace,
+                            int threads) noexcept nogil:
+    cdef Prepare f
+    f.p, f.k, f.w, f.to = p, k, w, <char *>to
+    parallel_for(p.g * ceil_div(p.ocg, k.nr), ceil_div(16384, p.icg * taps_of(p) * k.nr), threads, prepare_body, &f)
+
+# ------------------------------------------------------------------------------------------------ copies of x
+
+cdef bint readable_in_place(const nd_job *job, const Plan *b) noexcept nogil:
+    cdef ptrdiff_t axis
+    cdef bint inside = job.x.c == 1
+    for axis in range(3):
+        inside = inside and b.axis[axis].low >= 0 and b.axis[axis].most + b.axis[axis].high <= b.axis[axis].x
+    return inside
+
+cdef void copy_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
+    """Rows of the copy: [image][depth][row], each [column][channel]."""
+    cdef Block *f = <Block *>context
+    cdef const nd_problem *p = f.job.p
+    cdef const nd_kernel_set *k = f.job.k
+    cdef const nd_array *x = &f.job.x
+    cdef const Axis *a = f.b.axis
+    cdef ptrdiff_t i, image, d, h, low, high, size = k.size, columns = f.b.extent[2]
+    cdef ptrdiff_t rows = f.lines + f.b.extent[1] - a[1].most
+    cdef const char *src
+    cdef char *to
+    low = min(-a[2].low, columns)
+    high = max(min(p.iw - a[2].low, columns), low)
+    for i in range(begin, end):
+        image = f.image + i // (rows * f.b.extent[0])
+        d, h = i // rows % f.b.extent[0] + a[0].low, f.line + i % rows + a[1].low
+        to = <char *>f.job.workspace + size * i * columns * p.icg
+        if not (0 <= d < p.id and 0 <= h < p.ih):
+            memset(to, 0, columns * p.icg * size)
+            continue
+        memset(to, 0, low * p.icg * size)
+        memset(to + high * p.icg * size, 0, (columns - high) * p.icg * size)
+        src = x.data + size * (image // p.g * x.n + image % p.g * p.icg * x.c + d * x.d + h * x.h + (low + a[2].low) * x.w)
+        k.move(to + low * p.icg * size, p.icg, src, high - low, p.icg, x.w, x.c)
+
+# ------------------------------------------------------------------------------------------------ forward
+
+cdef void transpose_forward(const nd_job *job) noexcept nogil:
+    cdef Block f
+    cdef const nd_problem *p = job.p
+    cdef ptrdiff_t rows, halo
+    f.job, f.b = job, plan_of(job.p, job.k)
+    f.worker = job.workspace + ((f.b.copy + 63) & ~<size_t>63)
+    f.in_place = readable_in_place(job, &f.b)
+    halo = f.b.extent[1] - f.b.axis[1].most
+    f.image = 0
+    while f.image < p.n * p.g:
+        f.images = min(f.b.images, p.n * p.g - f.image)
+        f.line = 0
+        while f.line < f.b.axis[1].most:
+            f.lines = min(f.b.lines, f.b.axis[1].most - f.line)
+            rows = f.lines + halo
+            if f.in_place:
+                f.step = job.x
+            else:
+                f.step.w = p.icg
+                f.step.h = f.b.extent[2] * p.icg
+                f.step.d = rows * f.step.h
+                f.step.n = f.b.extent[0] * f.step.d
+                parallel_for(f.images * f.b.extent[0] * rows, ceil_div(16384, f.step.h), job.threads, copy_body, &f)
+            parallel_for(f.images * f.b.axis[0].most * ceil_div(f.lines, f.b.rows) * f.b.parts, 1, job.threads, rows_body, &f)
+            f.line += f.b.lines
+        f.image += f.b.images
+
+cdef void rows_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
+    cdef Block *f = <Block *>context
+    cdef ptrdiff_t i, part, blocks = ceil_div(f.lines, f.b.rows), first, count, depth
+    for i in range(begin, end):
+        part, first = i % f.b.parts, i // f.b.parts % blocks * f.b.rows
+        depth = i // f.b.parts // blocks
+        count = min(f.b.rows, f.lines - first)
+        compute_rows(f, depth // f.b.axis[0].most, depth % f.b.axis[0].most, first, count, part,
+                     f.worker + worker * (f.b.scratch + f.b.offsets))
+
+cdef void compute_rows(Block *f, ptrdiff_t image, ptrdiff_t qd, ptrdiff_t first, ptrdiff_t count, ptrdiff_t part,
+                       char *scratch) noexcept nogil:
+    """All results of q rows first <= q < first + count of the block, and of the panels of a part."""
+    cdef const Axis *a = f.b.axis
+    cdef ptrdiff_t v, rd, rh
+    cdef Phase d, h
+    for v in range(split(f.b.panels, f.b.parts, part), split(f.b.panels, f.b.parts, part + 1)):
+        for rd in range(a[0].phases):
+            d = phase_of(&a[0], rd)
+            for rh in range(a[1].phases):
+                h = phase_of(&a[1], rh)
+                if qd < d.positions and f.line + first < h.positions:
+                    compute_phase(f, image, qd, first, min(count, h.positions - f.line - first), v, &d, &h, scratch)
+
+cdef void compute_phase(Block *f, ptrdiff_t image, ptrdiff_t qd, ptrdiff_t first, ptrdiff_t count, ptrdiff_t v, const Phase *d,
+                        const Phase *h, char *scratch) noexcept nogil:
+    """Whole rows of y of one phase of depth and row, for one panel of output channels."""
+    cdef const nd_problem *p = f.job.p
+    cdef const nd_kernel_set *k = f.job.k
+    cdef const nd_array *y = &f.job.y
+    cdef const Axis *a = f.b.axis
+    cdef ptrdiff_t size = k.size, n = (f.image + image) // p.g, g = (f.image + image) % p.g, channel = g * p.ocg + v * k.nr
+    cdef ptrdiff_t cols = min(k.nr, p.ocg - v * k.nr), q, row, c, rw, y_row, y_w, y_c
+    cdef nd_walk walk
+    cdef Phase w
+    cdef Pixel at
+    cdef char *to
+    cdef char *rows = scratch + f.b.offsets
+    cdef char *result = y.data + size * (n * y.n + channel * y.c + (a[0].s * qd + d.r) * y.d)
+    cdef const char *panel = <const char *>f.job.w + size * (g * f.b.panels + v) * taps_of(p) * p.icg * k.nr
+    walk.a_off, walk.b_off = <ptrdiff_t *>scratch, <ptrdiff_t *>scratch + taps_of(p)
+    walk.len, walk.a_k, walk.b_k = p.icg, 1, k.nr
+    walk.a_row = f.step.w
+    at.n, at.d, at.w = n, a[0].s * qd + d.r, 0
+    if f.b.turned:
+        to, y_row, y_w, y_c = rows, p.ow * k.nr, k.nr, 1
+    else:
+        row = a[1].s * (f.line + first) + h.r
+        to, y_row, y_w, y_c = result + size * row * y.h, a[1].s * y.h, y.w, y.c
+    for rw in range(a[2].phases):
+        w = phase_of(&a[2], rw)
+        walk.runs = list_taps(f, d, h, &w, <ptrdiff_t *>scratch)
+        for q in range(count):
+            compute_row(f, &walk, image, qd, first + q, w.positions, to + size * (q * y_row + w.r * y_w), a[2].s * y_w, y_c, cols,
+                        panel, <const char *>f.job.bias + size * channel)
+    for q in range(count):
+        row = a[1].s * (f.line + first + q) + h.r
+        at.h = row
+        if f.b.turned:
+            store_row(k, result + size * row * y.h, y, rows + size * q * y_row, cols, p.ow)
+        finish_pixels(f.job, channel, cols, at, p.ow)
+
+cdef ptrdiff_t list_taps(const Block *f, const Phase *d, const Phase *h, const Phase *w, ptrdiff_t *a_off) noexcept nogil:
+    """Where each tap of a phase reads the copy, from the q of a row on, and where its weights are; returns their number."""
+    cdef const nd_problem *p = f.job.p
+    cdef const Axis *a = f.b.axis
+    cdef ptrdiff_t *b_off = a_off + taps_of(p)
+    cdef ptrdiff_t i, j, l, n = 0
+    for i in range(d.count):
+        for j in range(h.count):
+            for l in range(w.count):
+                a_off[n] = ((d.offset - i * a[0].reach - a[0].low) * f.step.d + (h.offset - j * a[1].reach - a[1].low) * f.step.h
+                            + (w.offset - l * a[2].reach - a[2].low) * f.step.w)
+                b_off[n] = (((d.first + i * a[0].step) * p.kh + h.first + j * a[1].step) * p.kw + w.first + l * a[2].step) \
+                    * p.icg * f.job.k.nr
+                n += 1
+    return n
+
+cdef inline const char *source(const Block *f, ptrdiff_t image, ptrdiff_t qd, ptrdiff_t q) noexcept nogil:
+    """The first element that is read for a row: that of the lowest read of each axis."""
+    cdef const nd_problem *p = f.job.p
+    cdef const nd_array *x = &f.job.x
+    cdef const Axis *a = f.b.axis
+    if not f.in_place:
+        return f.job.workspace + f.job.k.size * (image * f.step.n + qd * f.step.d + q * f.step.h)
+    image += f.image
+    return x.data + f.job.k.size * (image // p.g * x.n + image % p.g * p.icg * x.c + (qd + a[0].low) * x.d
+                                    + (f.line + q + a[1].low) * x.h + a[2].low * x.w)
+
+cdef void compute_row(const Block *f, const nd_walk *walk, ptrdiff_t image, ptrdiff_t qd, ptrdiff_t q, ptrdiff_t positions, char *to,
+                      ptrdiff_t y_row, ptrdiff_t y_col, ptrdiff_t cols, const char *panel, const char *bias) noexcept nogil:
+    cdef const nd_kernel_set *k = f.job.k
+    cdef ptrdiff_t size = k.size, tiles = ceil_div(positions, k.mr), i = 0, t, m
+    cdef ptrdiff_t least = positions // tiles, more = positions % tiles
+    cdef const char *src = source(f, image, qd, q)
+    for t in range(tiles):
+        m = least + (t < more)
+        k.gemm(walk, m, cols, src + size * i * f.step.w, panel, to + size * i * y_row, y_row, y_col,
+               ND_BIAS_COLUMN if f.job.bias != NULL else ND_ZERO, bias)
+        i += m
+
+cdef inline void store_row(const nd_kernel_set *k, char *to, const nd_array *y, const char *row, ptrdiff_t channels,
+                           ptrdiff_t ow) noexcept nogil:
+    """A row of results [pixel][nr] to the pixels of y."""
+    cdef ptrdiff_t c
+    if y.w == 1:
+        k.move(to, y.c, row, channels, ow, 1, k.nr)
+    else:
+        for c in range(channels):
+            k.scatter(to + k.size * c * y.c, y.w, row + k.size * c, k.nr, ow)
