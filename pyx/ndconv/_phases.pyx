@@ -328,8 +328,9 @@ cdef inline const char *source(const Block *f, ptrdiff_t image, ptrdiff_t qd, pt
     return x.data + f.job.k.size * (image // p.g * x.n + image % p.g * p.icg * x.c + (qd + a[0].low) * x.d
                                     + (f.line + q + a[1].low) * x.h + a[2].low * x.w)
 
-cdef void compute_row(const Block *f, const nd_walk *walk, ptrdiff_t image, ptrdiff_t qd, ptrdiff_t q, ptrdiff_t positions, char *to,
-                      ptrdiff_t y_row, ptrdiff_t y_col, ptrdiff_t cols, const char *panel, const char *bias) noexcept nogil:
+cdef void compute_row(const Block *f, const nd_walk *walk, ptrdiff_t image, ptrdiff_t qd, ptrdiff_t q, ptrdiff_t positions,
+                      char *to, ptrdiff_t y_row, ptrdiff_t y_col, ptrdiff_t cols, const char *panel,
+                      const char *bias) noexcept nogil:
     cdef const nd_kernel_set *k = f.job.k
     cdef ptrdiff_t size = k.size, tiles = ceil_div(positions, k.mr), i = 0, t, m
     cdef ptrdiff_t least = positions // tiles, more = positions % tiles

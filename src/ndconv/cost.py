@@ -15,6 +15,7 @@ SECONDS = 1 / 3e9          # a cycle
 
 # Cycles of one of each, two threads sharing them.
 DIRECT = dict(steps=0.7, calls=38, packed=0.45, gathered=1.3, across=0.5, rows=130, stages=16000)
+PHASES = dict(steps=0.55, calls=40, packed=0.5, across=0.5, stages=16000)
 GEMM = dict(steps=0.5, calls=77, packed=1.0, gathered=1.1, lines=4.3, across=3.2, stages=20000)
 DIRECT_GRAD = dict(steps=0.76, calls=1.6, packed=0.7, strided=0.3, weights=2.7, stages=16000)
 GEMM_GRAD = dict(steps=1.1, packed=0.75, lines=14, strided=0.6, weights=3.6, stages=20000)
@@ -66,6 +67,8 @@ def direct_cost(problem, prepared):
     """Seconds of `direct`: register tiles on rows of pixels; what memory does not offer as it is needed is copied."""
     if problem.op == "weight_grad":
         return _direct_grad_cost(problem)
+    if _phases_together(problem):
+        return _phases_cost(problem)
     counts = dict.fromkeys(DIRECT, 0)
     planes = problem.n * problem.g
     for ic, oc, x, y, k, _ in _geometries(problem):
@@ -84,6 +87,25 @@ def direct_cost(problem, prepared):
     return _total(counts, DIRECT)
 
 
+def _phases_together(problem):
+    """The rule of transpose_sizes in pyx/ndconv/_phases.pyx."""
+    strided = problem.reversed and max(problem.stride) > 1
+    return strided and problem.ic // problem.g >= _lanes(problem) and problem.oc // problem.g >= 4
+
+
+def _phases_cost(problem):
+    counts = dict.fromkeys(PHASES, 0)
+    planes = problem.n * problem.g
+    for ic, oc, _, y, k, _ in _geometries(problem):
+        tiles, height = _tiles(y[2], oc, _lanes(problem))
+        counts["calls"] += planes * y[0] * y[1] * tiles
+        counts["steps"] += planes * y[0] * y[1] * tiles * height * ic * math.prod(k)
+    counts["packed"] = problem.n * problem.oc * math.prod(problem.y)
+    counts["across"] = 0 if problem.lanes_oc else problem.n * problem.ic * math.prod(problem.x)
+    counts["stages"] = 1
+    return _total(counts, PHASES)
+
+
 def gemm_cost(problem, prepared):
     """Seconds of `gemm`: the im2col matrix is packed once, an element a tap; tiles run over the pixels of an image."""
     if problem.op == "weight_grad":
@@ -96,7 +118,8 @@ def gemm_cost(problem, prepared):
         counts["calls"] += planes * tiles * _up(length, 384)
         counts["steps"] += planes * tiles * height * length
         counts["stages"] += 1
-        counts["across"] += planes * oc * pixels if wide != problem.lanes_oc else 0
+        apart = problem.reversed and max(problem.stride) > 1
+        counts["across"] += planes * oc * pixels if apart or wide != problem.lanes_oc else 0
         if math.prod(k) > 1 or stride != (1, 1, 1) or not problem.lanes_oc:
             counts["packed"] += planes * length * pixels
             counts["lines"] += planes * length * y[0] * y[1]
