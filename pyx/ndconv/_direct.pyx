@@ -176,14 +176,19 @@ cdef void forward_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end
 cdef inline void finish_rows(Forward *f, const Task *t) noexcept nogil:
     cdef const nd_problem *p = f.job.p
     cdef Blocking *b = &f.b
-    cdef ptrdiff_t low, high
+    cdef ptrdiff_t low, high, row
     cdef Pixel at
-    at.n, at.d, at.h, at.w = t.n, t.od, t.oh, 0
+    at.n, at.d, at.h, at.w = t.n, t.od, t.oh, t.ow
     if b.lanes_oc:
         low, high = t.low * f.job.k.nr, min(t.high * f.job.k.nr, p.ocg)
     else:
         low, high = b.height * t.low + min(t.low, b.taller), b.height * t.high + min(t.high, b.taller)
-    finish_pixels(f.job, t.g * p.ocg + low, high - low, at, t.rows * p.ow)
+    if t.columns == p.ow:
+        finish_pixels(f.job, t.g * p.ocg + low, high - low, at, t.rows * p.ow)
+        return
+    for row in range(t.rows):
+        at.h = t.oh + row
+        finish_pixels(f.job, t.g * p.ocg + low, high - low, at, t.columns)
 
 cdef inline int start_of(const Forward *f, ptrdiff_t c0, int bias) noexcept nogil:
     return ND_ADD if c0 > 0 else bias if f.job.bias != NULL else ND_ZERO
