@@ -44,6 +44,6 @@ def pytest_pyfunc_call(pyfuncitem):
     try:
         return (yield)
     except nd.MethodNotApplicable as reason:
-        if "method" not in pyfuncitem.callspec.params:
+        if "method" not in pyfuncitem.funcargs:
             raise
         pytest.skip(str(reason))  # the method has other problems, in checks.case_for

@@ -42,9 +42,10 @@ struct nd_product {
     int add; /* to what C holds */
 };
 
-/* Points of a Winograd transform along each axis, 1, 4 or 6, see kernels/winograd.h. */
+/* Winograd transforms, kernels/winograd.h: points along each axis, 1, 4 or 6; taps of the kernel on an axis of 6: 3, or 4 for
+ * a weight gradient. */
 struct nd_winograd {
-    int points_h, points_w;
+    int points_h, points_w, taps;
 };
 /* How pooling combines elements. */
 enum nd_pool_op { ND_SUM, ND_GREATEST, ND_LEAST };
@@ -126,12 +127,19 @@ struct nd_kernel_set {
      * and columns of channels; what is outside clip (rows from, to, columns from, to) counts as zero */
     void (*winograd_input)(const struct nd_winograd *v, void *to, ptrdiff_t to_point, const void *from, ptrdiff_t row,
                            ptrdiff_t col, const ptrdiff_t *clip, ptrdiff_t n);
+    /* of a gradient's tile, whose 4 x 4 elements are taps */
+    void (*winograd_gradient)(const struct nd_winograd *v, void *to, ptrdiff_t to_point, const void *from, ptrdiff_t row,
+                              ptrdiff_t col, const ptrdiff_t *clip, ptrdiff_t n);
     /* of n rows of taps [n][kh][kw][width] */
     void (*winograd_weights)(const struct nd_winograd *v, void *to, ptrdiff_t to_point, const void *from, ptrdiff_t n,
                              ptrdiff_t width);
     /* and back: rows x cols results; returns whether any of the tile is not finite */
     int (*winograd_output)(const struct nd_winograd *v, void *to, ptrdiff_t row, ptrdiff_t col, const void *from,
                            ptrdiff_t from_point, ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t n, const void *bias);
+    /* y[i*y_row + j] (+)= sum over the walk of A[i] * B[j], i < m, j < vectors * vl <= nr; the walk's a_k is 1, its b_k nr;
+     * start is ND_ZERO or ND_ADD; what is at `ahead` is prefetched */
+    void (*winograd_multiply)(const struct nd_walk *walk, ptrdiff_t m, ptrdiff_t vectors, const void *a, const void *b,
+                              void *y, ptrdiff_t y_row, int start, const void *ahead);
     /* Pooling, kernels/pool*.h. To combine is to take the greatest or the least, NaN above all, or to add: `op`.
      * to[i] = rows[r][i] combined over r < count, i < n, divided by `divisor` unless that is 0; the last row is prefetched
      * `ahead` elements ahead if that is not 0 */

@@ -68,67 +68,103 @@ INLINE void NAME(winograd_results)(const int points, const int m, vec *z)
     }
 }
 
+/* G of 4 taps, in place: 4 results of a forward tile are the taps of its weight gradient. */
+INLINE void NAME(winograd_spread)(const int points, vec *z)
+{
+    const T below_a = 2 * SQUARE_A * (SQUARE_A - SQUARE_B), below_b = 2 * SQUARE_B * (SQUARE_B - SQUARE_A);
+    if (points == 6) {
+        const vec even_a = (z[0] + z[2] * SQUARE_A) * (1 / below_a), odd_a = (z[1] + z[3] * SQUARE_A) * (POINT_A / below_a);
+        const vec even_b = (z[0] + z[2] * SQUARE_B) * (1 / below_b), odd_b = (z[1] + z[3] * SQUARE_B) * (POINT_B / below_b);
+        z[0] = z[0] * (1 / PRODUCT);
+        z[5] = z[3];
+        z[1] = even_a + odd_a, z[2] = even_a - odd_a;
+        z[3] = even_b + odd_b, z[4] = even_b - odd_b;
+    }
+}
+
 /* ------------------------------------------------------------------------------------------------ input */
 
-/* One vector of channels, `lanes` of them; a tile that is not whole has zeros outside its clip. */
-INLINE void NAME(winograd_load)(const int ph, const int pw, const int whole, T *to, ptrdiff_t to_point, const T *from,
-                                ptrdiff_t row, ptrdiff_t col, const ptrdiff_t *clip, ptrdiff_t lanes)
+/* One vector of channels, `lanes` of them; a tile that is not whole has zeros outside its clip. Of a gradient 4 rows and
+ * columns are taken and spread. The part of the next tile in the row that this one does not see is asked for. */
+INLINE void NAME(winograd_load)(const int ph, const int pw, const int spread, const int whole, T *to, ptrdiff_t to_point,
+                                const T *from, ptrdiff_t row, ptrdiff_t col, const ptrdiff_t *clip, ptrdiff_t lanes)
 {
+    const int rows = spread && ph > 1 ? 4 : ph, cols = spread && pw > 1 ? 4 : pw, next = pw > 1 ? 4 : 1;
     vec t[6][6], z[6];
+#pragma GCC unroll 1
+    for (int r = 0; r < rows; r++) {
 #pragma GCC unroll 6
-    for (int r = 0; r < ph; r++) {
-#pragma GCC unroll 6
-        for (int s = 0; s < pw; s++) {
-            if (whole)
+        for (int s = 0; s < cols; s++) {
+            if (whole) {
                 z[s] = NAME(load)(from + r * row + s * col);
-            else if (r < clip[0] || r >= clip[1] || s < clip[2] || s >= clip[3])
+                if (s >= cols - next)
+                    __builtin_prefetch(from + r * row + (s + next) * col);
+            } else if (r < clip[0] || r >= clip[1] || s < clip[2] || s >= clip[3]) {
                 z[s] = (vec){0};
-            else if (lanes < VL)
-                z[s] = NAME(load_part)(from + r * row + s * col, lanes);
-            else
-                z[s] = NAME(load)(from + r * row + s * col);
+            } else {
+                z[s] = lanes < VL ? NAME(load_part)(from + r * row + s * col, lanes) : NAME(load)(from + r * row + s * col);
+            }
         }
-        NAME(winograd_points)(pw, z);
+        if (spread)
+            NAME(winograd_spread)(pw, z);
+        else
+            NAME(winograd_points)(pw, z);
 #pragma GCC unroll 6
         for (int s = 0; s < pw; s++)
             t[r][s] = z[s];
     }
-#pragma GCC unroll 6
+#pragma GCC unroll 1
     for (int s = 0; s < pw; s++) {
 #pragma GCC unroll 6
-        for (int r = 0; r < ph; r++)
+        for (int r = 0; r < rows; r++)
             z[r] = t[r][s];
-        NAME(winograd_points)(ph, z);
+        if (spread)
+            NAME(winograd_spread)(ph, z);
+        else
+            NAME(winograd_points)(ph, z);
 #pragma GCC unroll 6
         for (int r = 0; r < ph; r++)
             NAME(store)(to + (r * pw + s) * to_point, z[r]);
     }
 }
 
-INLINE void NAME(winograd_input_of)(const int ph, const int pw, T *to, ptrdiff_t to_point, const T *from, ptrdiff_t row,
-                                    ptrdiff_t col, const ptrdiff_t *clip, ptrdiff_t n)
+INLINE void NAME(winograd_input_of)(const int ph, const int pw, const int spread, T *to, ptrdiff_t to_point, const T *from,
+                                    ptrdiff_t row, ptrdiff_t col, const ptrdiff_t *clip, ptrdiff_t n)
 {
+    const int rows = spread && ph > 1 ? 4 : ph, cols = spread && pw > 1 ? 4 : pw;
     ptrdiff_t c = 0;
-    if (clip[0] == 0 && clip[1] == ph && clip[2] == 0 && clip[3] == pw)
+    if (clip[0] == 0 && clip[1] == rows && clip[2] == 0 && clip[3] == cols)
         for (; c + VL <= n; c += VL)
-            NAME(winograd_load)(ph, pw, 1, to + c, to_point, from + c, row, col, clip, VL);
+            NAME(winograd_load)(ph, pw, spread, 1, to + c, to_point, from + c, row, col, clip, VL);
     for (; c < n; c += VL)
-        NAME(winograd_load)(ph, pw, 0, to + c, to_point, from + c, row, col, clip, n - c);
+        NAME(winograd_load)(ph, pw, spread, 0, to + c, to_point, from + c, row, col, clip, n - c);
 }
 
 /* to[(i*pw + j)*to_point + c] = sum over r, s of B^T[i, r] B^T[j, s] from[r*row + s*col + c], c < n, for rows and columns
  * clip[0] <= r < clip[1], clip[2] <= s < clip[3]: the rest counts as zero. Writes whole vectors. */
-static void NAME(winograd_input)(const struct nd_winograd *v, void *to, ptrdiff_t to_point, const void *from, ptrdiff_t row,
-                                 ptrdiff_t col, const ptrdiff_t *clip, ptrdiff_t n)
+static void NAME(winograd_input)(const struct nd_winograd *v, void *to, ptrdiff_t to_point, const void *from,
+                                 ptrdiff_t row, ptrdiff_t col, const ptrdiff_t *clip, ptrdiff_t n)
 {
     if (v->points_h == 6 && v->points_w == 6)
-        NAME(winograd_input_of)(6, 6, to, to_point, from, row, col, clip, n);
+        NAME(winograd_input_of)(6, 6, 0, to, to_point, from, row, col, clip, n);
     else if (v->points_h == 4)
-        NAME(winograd_input_of)(4, 4, to, to_point, from, row, col, clip, n);
+        NAME(winograd_input_of)(4, 4, 0, to, to_point, from, row, col, clip, n);
     else if (v->points_h == 1)
-        NAME(winograd_input_of)(1, 6, to, to_point, from, row, col, clip, n);
+        NAME(winograd_input_of)(1, 6, 0, to, to_point, from, row, col, clip, n);
     else
-        NAME(winograd_input_of)(6, 1, to, to_point, from, row, col, clip, n);
+        NAME(winograd_input_of)(6, 1, 0, to, to_point, from, row, col, clip, n);
+}
+
+/* The same with G of 4 taps for B^T. */
+static void NAME(winograd_gradient)(const struct nd_winograd *v, void *to, ptrdiff_t to_point, const void *from,
+                                    ptrdiff_t row, ptrdiff_t col, const ptrdiff_t *clip, ptrdiff_t n)
+{
+    if (v->points_h == 6 && v->points_w == 6)
+        NAME(winograd_input_of)(6, 6, 1, to, to_point, from, row, col, clip, n);
+    else if (v->points_h == 1)
+        NAME(winograd_input_of)(1, 6, 1, to, to_point, from, row, col, clip, n);
+    else
+        NAME(winograd_input_of)(6, 1, 1, to, to_point, from, row, col, clip, n);
 }
 
 /* ----------------------------------------------------------------------------------------------- output */
@@ -139,7 +175,7 @@ INLINE vec NAME(winograd_store)(const int ph, const int pw, const int mh, const 
                                 ptrdiff_t lanes, vec bias)
 {
     vec t[6][6], z[6], odd = {0};
-#pragma GCC unroll 6
+#pragma GCC unroll 1
     for (int s = 0; s < pw; s++) {
 #pragma GCC unroll 6
         for (int r = 0; r < ph; r++)
@@ -149,7 +185,7 @@ INLINE vec NAME(winograd_store)(const int ph, const int pw, const int mh, const 
         for (int r = 0; r < mh; r++)
             t[r][s] = z[r];
     }
-#pragma GCC unroll 6
+#pragma GCC unroll 1
     for (int r = 0; r < mh; r++) {
 #pragma GCC unroll 6
         for (int s = 0; s < pw; s++)
@@ -201,12 +237,106 @@ static int NAME(winograd_output)(const struct nd_winograd *v, void *to, ptrdiff_
                                  ptrdiff_t from_point, ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t n, const void *bias)
 {
     if (v->points_h == 6 && v->points_w == 6)
-        return NAME(winograd_output_of)(6, 6, 4, 4, to, row, col, from, from_point, rows, cols, n, bias);
+        return v->taps == 3 ? NAME(winograd_output_of)(6, 6, 4, 4, to, row, col, from, from_point, rows, cols, n, bias)
+                            : NAME(winograd_output_of)(6, 6, 3, 3, to, row, col, from, from_point, rows, cols, n, bias);
     if (v->points_h == 4)
         return NAME(winograd_output_of)(4, 4, 2, 2, to, row, col, from, from_point, rows, cols, n, bias);
     if (v->points_h == 1)
-        return NAME(winograd_output_of)(1, 6, 1, 4, to, row, col, from, from_point, rows, cols, n, bias);
-    return NAME(winograd_output_of)(6, 1, 4, 1, to, row, col, from, from_point, rows, cols, n, bias);
+        return v->taps == 3 ? NAME(winograd_output_of)(1, 6, 1, 4, to, row, col, from, from_point, rows, cols, n, bias)
+                            : NAME(winograd_output_of)(1, 6, 1, 3, to, row, col, from, from_point, rows, cols, n, bias);
+    return v->taps == 3 ? NAME(winograd_output_of)(6, 1, 4, 1, to, row, col, from, from_point, rows, cols, n, bias)
+                        : NAME(winograd_output_of)(6, 1, 3, 1, to, row, col, from, from_point, rows, cols, n, bias);
+}
+
+/* --------------------------------------------------------------------------------------------- products */
+
+/* One register tile, as in gemm.h, of rows of A that are contiguous and a panel of B; lines of B's successor are asked for
+ * on the way, `step` bytes a k. */
+INLINE void NAME(winograd_tile)(const int mc, const int vc, const struct nd_walk *walk, const T *a, const T *b, T *y,
+                                ptrdiff_t y_row, int start, const char *ahead, ptrdiff_t step)
+{
+    vec sum[TILE_ROWS][TILE_VECTORS];
+    const ptrdiff_t row = walk->a_row, row3 = 3 * row;
+#pragma GCC unroll 16
+    for (int i = 0; i < mc; i++)
+#pragma GCC unroll 16
+        for (int v = 0; v < vc; v++)
+            sum[i][v] = (vec){0};
+    for (ptrdiff_t run = 0; run < walk->runs; run++) {
+        const T *pa = a + walk->a_off[run], *pb = b + walk->b_off[run];
+        for (ptrdiff_t j = walk->len; j > 0; j--, pa++, pb += TILE_VECTORS * VL, ahead += step) {
+            vec vb[TILE_VECTORS];
+            __builtin_prefetch(ahead);
+#pragma GCC unroll 16
+            for (int v = 0; v < vc; v++)
+                vb[v] = NAME(load)(pb + v * VL);
+#pragma GCC unroll 16
+            for (int i = 0; i < mc; i++)
+#pragma GCC unroll 16
+                for (int v = 0; v < vc; v++)
+                    sum[i][v] += vb[v] * pa[(i / 3) * row3 + (i % 3) * row];
+        }
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < mc; i++)
+#pragma GCC unroll 16
+        for (int v = 0; v < vc; v++) {
+            T *to = y + i * y_row + v * VL;
+            NAME(store)(to, start == ND_ADD ? NAME(load)(to) + sum[i][v] : sum[i][v]);
+        }
+}
+
+/* One function per tile size, as in gemm.h. */
+#define TILE(mc)                                                                                             \
+    case mc:                                                                                                 \
+        return NAME(winograd_tile)(mc, vc, walk, a, b, y, y_row, start, ahead, step);
+
+INLINE void NAME(winograd_rows)(const int vc, const struct nd_walk *walk, ptrdiff_t m, const T *a, const T *b, T *y,
+                                ptrdiff_t y_row, int start, const char *ahead, ptrdiff_t step)
+{
+    switch (m) {
+        TILE(1) TILE(2) TILE(3) TILE(4)
+#if TILE_ROWS > 4
+        TILE(5) TILE(6)
+#endif
+#if TILE_ROWS > 6
+        TILE(7) TILE(8)
+#endif
+#if TILE_ROWS > 8
+        TILE(9) TILE(10) TILE(11) TILE(12) TILE(13) TILE(14)
+#endif
+    }
+}
+#undef TILE
+
+/* y[i*y_row + j] (+)= sum over the walk of A[i] * B[j], i < m, j < vectors * VL: all tiles of a panel, walked with a_k = 1 and
+ * b_k = NR. The panel after this one, at `ahead`, is asked for meanwhile: weights that come from the last level of the cache
+ * or from memory arrive in time. */
+static void NAME(winograd_multiply)(const struct nd_walk *walk, ptrdiff_t m, ptrdiff_t vectors, const void *a_, const void *b,
+                                    void *y_, ptrdiff_t y_row, int start, const void *ahead_)
+{
+    const ptrdiff_t tiles = (m + TILE_ROWS - 1) / TILE_ROWS, height = m / tiles, taller = m % tiles;
+    const ptrdiff_t step = TILE_VECTORS * VL_BYTES / tiles;
+    const T *a = a_;
+    const char *ahead = ahead_;
+    T *y = y_;
+    for (ptrdiff_t t = 0; t < tiles; t++) {
+        const ptrdiff_t rows = height + (t < taller);
+        switch (vectors) {
+        case 1:
+            NAME(winograd_rows)(1, walk, rows, a, b, y, y_row, start, ahead, step);
+            break;
+        case 2:
+            NAME(winograd_rows)(2, walk, rows, a, b, y, y_row, start, ahead, step);
+            break;
+#if TILE_VECTORS > 2
+        case 3:
+            NAME(winograd_rows)(3, walk, rows, a, b, y, y_row, start, ahead, step);
+            break;
+#endif
+        }
+        a += rows * walk->a_row, y += rows * y_row, ahead += walk->runs * walk->len * step;
+    }
 }
 
 /* ---------------------------------------------------------------------------------------------- weights */

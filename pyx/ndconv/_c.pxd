@@ -43,7 +43,7 @@ cdef extern from "kernels.h" nogil:
         ptrdiff_t k, run, a_run, a_k, a_row, a_im, b_k, c_row
         int add
     struct nd_winograd:
-        int points_h, points_w
+        int points_h, points_w, taps
     enum:
         ND_SUM, ND_GREATEST, ND_LEAST, ND_ADD_AT, ND_PUT, ND_TAKE
     struct nd_pool_rows:
@@ -93,11 +93,15 @@ cdef extern from "kernels.h" nogil:
                            void *dw) noexcept nogil
         void (*winograd_input)(const nd_winograd *v, void *to, ptrdiff_t to_point, const void *src, ptrdiff_t row,
                                ptrdiff_t col, const ptrdiff_t *clip, ptrdiff_t n) noexcept nogil
+        void (*winograd_gradient)(const nd_winograd *v, void *to, ptrdiff_t to_point, const void *src, ptrdiff_t row,
+                                  ptrdiff_t col, const ptrdiff_t *clip, ptrdiff_t n) noexcept nogil
         void (*winograd_weights)(const nd_winograd *v, void *to, ptrdiff_t to_point, const void *src, ptrdiff_t n,
                                  ptrdiff_t width) noexcept nogil
         int (*winograd_output)(const nd_winograd *v, void *to, ptrdiff_t row, ptrdiff_t col, const void *src,
                                ptrdiff_t from_point, ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t n,
                                const void *bias) noexcept nogil
+        void (*winograd_multiply)(const nd_walk *walk, ptrdiff_t m, ptrdiff_t vectors, const void *a, const void *b, void *y,
+                                  ptrdiff_t y_row, int start, const void *ahead) noexcept nogil
         void (*pool_combine)(void *to, const void *const *rows, ptrdiff_t count, ptrdiff_t n, int op,
                              double divisor, ptrdiff_t ahead) noexcept nogil
         void (*pool_rows)(const nd_pool_rows *s, const void **rows, ptrdiff_t lines, void *buffer,

@@ -6,19 +6,21 @@ from ndconv._c cimport (ND_ADD, ND_ZERO, nd_array, nd_job, nd_kernel_set, nd_met
 from ndconv._method cimport new_method
 from ndconv._pack cimport Pixel, ceil_div, finish_pixels, split, taps_of
 from ndconv._runtime cimport parallel_for
-from ndconv._weight_grad cimport gemm_weight_grad, gemm_weight_grad_bytes
-from ndconv._winograd_plan cimport (DEPTHS, Block, Tiling, View, block_at, choose_tiling, view_of)
+from ndconv._winograd_grad cimport winograd_weight_grad, winograd_weight_grad_bytes
+from ndconv._winograd_plan cimport DEPTHS, Block, Tiling, View, block_at, choose_tiling, view_of
+from ndconv._winograd_tile cimport gathered_bytes, transform_rows
 
 cdef enum:
     STEPS = 256              # channels of a part of a sum: 16 KiB of the vector operand, and short sums err less
     WEIGHTS = 32             # channels of weights that are gathered at a time
 
 # ------------------------------------------------------------------------------- prepared weights
-# U [g][point][panel][kd][ic][nr], then the weights as they are, for the tiles that are computed again
+# U [g][point][panel][kd][ic][nr], then the weights [g][panel][kd][ic][tap][nr], for the tiles that are computed again
 
-cdef inline ptrdiff_t raw_weights(const nd_problem *p, const Tiling *t) noexcept nogil:
-    """Elements before the weights as they are."""
-    return p.g * t.points * t.u_point
+cdef inline ptrdiff_t plain_weights(const nd_problem *p, const nd_kernel_set *k, const Tiling *t, ptrdiff_t g, ptrdiff_t panel,
+                                    ptrdiff_t d, ptrdiff_t c) noexcept nogil:
+    """Where among the prepared elements the weights of a panel and depth begin, from an input channel on."""
+    return p.g * t.points * t.u_point + (((g * t.panels + panel) * p.kd + d) * p.icg + c) * p.kh * p.kw * k.nr
 
 cdef struct Prepare:
     const nd_problem *p
@@ -26,34 +28,12 @@ cdef struct Prepare:
     const nd_weights *w
     Tiling t
     char *to
-    char *workspace
-
-cdef inline ptrdiff_t taps_bytes(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
-    return WEIGHTS * p.kh * p.kw * k.nr * k.size
 
 cdef void prepare(const nd_problem *p, const nd_kernel_set *k, const nd_weights *w, void *to, char *workspace,
                   int threads) noexcept nogil:
     cdef Prepare f
-    f.p, f.k, f.w, f.t, f.to, f.workspace = p, k, w, choose_tiling(p, k), <char *>to, workspace
-    parallel_for(p.g * p.ocg, ceil_div(16384, p.icg * taps_of(p)), threads, copy_body, &f)
+    f.p, f.k, f.w, f.t, f.to = p, k, w, choose_tiling(p, k), <char *>to
     parallel_for(p.g * f.t.panels * p.kd * ceil_div(p.icg, WEIGHTS), 1, threads, prepare_body, &f)
-
-cdef void copy_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
-    """The weights as [g][o][c][tap]."""
-    cdef Prepare *f = <Prepare *>context
-    cdef const nd_problem *p = f.p
-    cdef const nd_weights *w = f.w
-    cdef ptrdiff_t i, j, row, size = f.k.size, rows = p.icg * p.kd * p.kh
-    cdef char *to = f.to + size * raw_weights(p, &f.t)
-    cdef bint whole = w.w == 1 and w.h == p.kw and w.d == p.kh * p.kw and w.c == taps_of(p)
-    for i in range(begin, end):
-        row = i // p.ocg * w.g + i % p.ocg * w.o
-        if whole:
-            f.k.copy(to + size * i * rows * p.kw, w.data + size * row, rows * p.kw, 1)
-            continue
-        for j in range(rows):
-            f.k.copy(to + size * (i * rows + j) * p.kw, w.data + size * (row + j // (p.kd * p.kh) * w.c + j // p.kh % p.kd * w.d
-                                                                         + j % p.kh * w.h), p.kw, w.w)
 
 cdef void prepare_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
     """The points of a panel of output channels and some input channels."""
@@ -62,12 +42,13 @@ cdef void prepare_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end
     cdef const nd_kernel_set *k = f.k
     cdef const nd_weights *w = f.w
     cdef ptrdiff_t parts = ceil_div(p.icg, WEIGHTS), taps = p.kh * p.kw, size = k.size, i, tap, c0, cb, v, d, g, cols
-    cdef char *gathered = f.workspace + worker * taps_bytes(p, k)
+    cdef char *gathered
     cdef const char *src
     for i in range(begin, end):
         c0 = i % parts * WEIGHTS
         d, v, g = i // parts % p.kd, i // parts // p.kd % f.t.panels, i // parts // p.kd // f.t.panels
         cb, cols = min(p.icg - c0, <ptrdiff_t>WEIGHTS), min(p.ocg - v * k.nr, k.nr)
+        gathered = f.to + size * plain_weights(p, k, &f.t, g, v, d, c0)
         src = w.data + size * (g * w.g + v * k.nr * w.o + c0 * w.c + d * w.d)
         if cols < k.nr:
             memset(gathered, 0, cb * taps * k.nr * size)
@@ -88,26 +69,21 @@ cdef struct Forward:
     Block b              # common: the block
     char *v
     char *m
-    bint in_place, out_place     # channels are next to each other in x, in y
-
-cdef inline ptrdiff_t lines_of(const Tiling *t) noexcept nogil:
-    return 1 if t.common else t.rows
-
-cdef inline ptrdiff_t in_bytes(const nd_problem *p, const nd_kernel_set *k, const Tiling *t) noexcept nogil:
-    """Of gathered input: rows and columns that some rows of tiles see, 2*vl channels."""
-    return ceil_div((lines_of(t) * t.mh + t.v.points_h) * (t.columns * t.mw + t.v.points_w) * 2 * k.vl * k.size, 64) * 64
 
 cdef inline ptrdiff_t out_bytes(const nd_kernel_set *k, const Tiling *t) noexcept nogil:
     """Of results of a row of tiles, a panel of channels."""
     return ceil_div(t.mh * t.columns * t.mw * k.nr * k.size, 64) * 64
 
+cdef inline ptrdiff_t edge_bytes(const nd_problem *p, const nd_kernel_set *k, const Tiling *t) noexcept nogil:
+    """Of gathered input, or of results and one kernel."""
+    return max(gathered_bytes(k, t), out_bytes(k, t) + ceil_div(p.icg * taps_of(p) * k.size, 64) * 64)
+
 cdef inline ptrdiff_t worker_bytes(const nd_problem *p, const nd_kernel_set *k, const Tiling *t) noexcept nogil:
-    return in_bytes(p, k, t) + out_bytes(k, t) + (0 if t.common else t.v_bytes + t.m_bytes)
+    return edge_bytes(p, k, t) + (0 if t.common else t.v_bytes + t.m_bytes)
 
 cdef void sizes(const nd_problem *p, const nd_kernel_set *k, nd_sizes *to) noexcept nogil:
     cdef Tiling t = choose_tiling(p, k)
-    to.prepared = k.size * (raw_weights(p, &t) + p.g * p.ocg * p.icg * taps_of(p))
-    to.prepare_worker = taps_bytes(p, k)
+    to.prepared, to.prepare_worker = k.size * plain_weights(p, k, &t, p.g, 0, 0, 0), 0
     to.shared = t.v_bytes + t.m_bytes if t.common else 0
     to.worker = worker_bytes(p, k, &t)
 
@@ -116,7 +92,6 @@ cdef void forward(const nd_job *job) noexcept nogil:
     cdef Forward f
     cdef ptrdiff_t i
     f.job, f.t = job, choose_tiling(p, job.k)
-    f.in_place, f.out_place = job.x.c == 1, job.y.c == 1
     if not f.t.common:
         parallel_for(f.t.blocks * p.g, 1, job.threads, block_body, &f)
         return
@@ -139,7 +114,7 @@ cdef void block_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) 
     cdef Block b
     for i in range(begin, end):
         b = block_at(f.job.p, t, i)
-        transform_rows(f, &b, 0, b.rows, 0, f.job.p.icg, v, edge)
+        transform_rows(f.job, t, &b, False, 0, b.rows, 0, f.job.p.icg, v, edge)
         for s in range(t.slices):
             v0, v1 = split(t.panels, t.slices, s), split(t.panels, t.slices, s + 1)
             for point in range(t.points):
@@ -152,7 +127,7 @@ cdef void input_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) 
     cdef ptrdiff_t i, step = 2 * f.job.k.vl, parts = ceil_div(f.job.p.icg, step), c
     for i in range(begin, end):
         c = i % parts * step
-        transform_rows(f, &f.b, i // parts, i // parts + 1, c, min(c + step, f.job.p.icg), f.v, edge)
+        transform_rows(f.job, &f.t, &f.b, False, i // parts, i // parts + 1, c, min(c + step, f.job.p.icg), f.v, edge)
 
 cdef void multiply_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
     cdef Forward *f = <Forward *>context
@@ -169,79 +144,14 @@ cdef void output_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end)
 
 # ------------------------------------------------------------------------------------------- steps
 
-cdef inline void set_clip(ptrdiff_t *clip, ptrdiff_t start, ptrdiff_t extent, ptrdiff_t points) noexcept nogil:
-    """The part of a tile's axis that lies in the array."""
-    clip[0] = min(max(-start, 0), points)
-    clip[1] = max(min(extent - start, points), clip[0])
-
-cdef void transform_rows(Forward *f, const Block *b, ptrdiff_t first, ptrdiff_t last, ptrdiff_t c0, ptrdiff_t c1, char *v,
-                         char *edge) noexcept nogil:
-    """V of rows first to last of a block's tiles, channels c0 to c1."""
-    cdef const nd_problem *p = f.job.p
-    cdef const Tiling *t = &f.t
-    cdef ptrdiff_t q, r, count, d, c, i, size = f.job.k.size
-    cdef char *to
-    cdef View view
-    for q in range(b.depth + (p.kd - 1) * p.dd):
-        d = b.plane * p.sd - p.pd + q
-        r = first
-        while r < last:
-            count = min(last - r, t.th - (b.line + r) % t.th)      # of the same image
-            to = v + size * (q * b.rows + r) * b.columns * t.icp
-            if 0 <= d < p.id:
-                view = view_of(p, t, &f.job.x, &f.job.y, b.g, (b.line + r) // t.th)
-                view.x += d * f.job.x.d
-                transform_lines(f, b, &view, (b.line + r) % t.th, count, c0, c1, to, edge)
-            else:
-                for i in range(t.points * count * b.columns):
-                    memset(to + size * (i % t.points * t.v_point + i // t.points * t.icp + c0), 0, (c1 - c0) * size)
-            r += count
-
-cdef void transform_lines(Forward *f, const Block *b, const View *view, ptrdiff_t line, ptrdiff_t count, ptrdiff_t c0,
-                          ptrdiff_t c1, char *to, char *edge) noexcept nogil:
-    """The same of neighbouring rows of an image, where their channels are, or gathered a few channels at a time."""
-    cdef const nd_kernel_set *k = f.job.k
-    cdef const Tiling *t = &f.t
-    cdef const nd_array *x = &f.job.x
-    cdef ptrdiff_t size = k.size, step = 2 * k.vl, part, h, w, low, high, width, c, i
-    cdef const char *src = x.data + size * view.x
-    if f.in_place:
-        transform_tiles(f, b, view, line, count, src + size * c0, view.x_h, view.x_w, c1 - c0, to + size * c0)
-        return
-    h, w = line * t.mh - view.ph, b.first * t.mw - view.pw
-    width = (b.columns - 1) * t.mw + t.v.points_w
-    low, high = max(w, 0), min(w + width, view.iw)
-    for part in range(ceil_div(c1 - c0, step)):
-        c = c0 + part * step
-        for i in range(max(h, 0), min(h + (count - 1) * t.mh + t.v.points_h, view.ih)):
-            if low < high:
-                k.move(edge + size * ((i - h) * width + low - w) * step, step, src + size * (i * view.x_h + low * view.x_w + c * x.c),
-                       high - low, min(step, c1 - c), view.x_w, x.c)
-        transform_tiles(f, b, view, line, count, edge - size * (h * width + w) * step, width * step, step, min(step, c1 - c),
-                        to + size * c)
-
-cdef void transform_tiles(Forward *f, const Block *b, const View *view, ptrdiff_t line, ptrdiff_t count, const char *x,
-                          ptrdiff_t x_h, ptrdiff_t x_w, ptrdiff_t channels, char *to) noexcept nogil:
-    cdef const nd_kernel_set *k = f.job.k
-    cdef const Tiling *t = &f.t
-    cdef ptrdiff_t i, j, h, w
-    cdef ptrdiff_t clip[4]
-    for i in range(count):
-        h = (line + i) * t.mh - view.ph
-        set_clip(clip, h, view.ih, t.v.points_h)
-        for j in range(b.columns):
-            w = (b.first + j) * t.mw - view.pw
-            set_clip(clip + 2, w, view.iw, t.v.points_w)
-            k.winograd_input(&t.v, to, t.v_point, x + k.size * (h * x_h + w * x_w), x_h, x_w, clip, channels)
-            to += k.size * t.icp
-
 cdef void multiply(Forward *f, const Block *b, ptrdiff_t point, ptrdiff_t v0, ptrdiff_t v1, ptrdiff_t origin, char *v,
                    char *m) noexcept nogil:
     """M = sum over depth and channels of V U at one point, panels v0 to v1 of output channels; M begins with panel `origin`."""
     cdef const nd_problem *p = f.job.p
     cdef const nd_kernel_set *k = f.job.k
     cdef const Tiling *t = &f.t
-    cdef ptrdiff_t size = k.size, part, c, panel, o, i, j, run, cols, tiles = b.rows * b.columns, parts = ceil_div(tiles, k.mr)
+    cdef ptrdiff_t size = k.size, part, c, panel, o, run, cols, tiles = b.rows * b.columns
+    cdef const char *b_panel
     cdef ptrdiff_t a_off[DEPTHS]
     cdef ptrdiff_t b_off[DEPTHS]
     cdef const char *u = <const char *>f.job.w + size * (b.g * t.points + point) * t.u_point
@@ -257,14 +167,12 @@ cdef void multiply(Forward *f, const Block *b, ptrdiff_t point, ptrdiff_t v0, pt
         walk.len = min(p.icg - c, <ptrdiff_t>STEPS)
         for panel in range(v0, v1):
             # whole vectors: what is beyond the channels is never read
-            cols = ceil_div(min(p.ocg - panel * k.nr, k.nr), k.vl) * k.vl
+            cols = ceil_div(min(p.ocg - panel * k.nr, k.nr), k.vl)
+            b_panel = u + size * (panel * p.kd * p.icg + c) * k.nr
             for o in range(b.depth):
-                for j in range(parts):
-                    i = split(tiles, parts, j)
-                    k.gemm(&walk, split(tiles, parts, j + 1) - i, cols, v + size * ((o * tiles + i) * t.icp + c),
-                           u + size * (panel * p.kd * p.icg + c) * k.nr,
-                           m + size * ((o * tiles + i) * t.m_row + (panel - origin) * k.nr), t.m_row, 1,
-                           ND_ADD if c > 0 else ND_ZERO, NULL)
+                k.winograd_multiply(&walk, tiles, cols, v + size * (o * tiles * t.icp + c), b_panel,
+                                    m + size * (o * tiles * t.m_row + (panel - origin) * k.nr), t.m_row,
+                                    ND_ADD if c > 0 else ND_ZERO, b_panel + size * p.kd * p.icg * k.nr)
 
 cdef void store_rows(Forward *f, const Block *b, ptrdiff_t first, ptrdiff_t last, ptrdiff_t v0, ptrdiff_t v1, ptrdiff_t origin,
                      const char *m, char *edge) noexcept nogil:
@@ -276,7 +184,7 @@ cdef void store_rows(Forward *f, const Block *b, ptrdiff_t first, ptrdiff_t last
     for o in range(b.depth):
         for r in range(first, last):
             view = view_of(p, t, &f.job.x, &f.job.y, b.g, (b.line + r) // t.th)
-            view.y += (b.plane + o) * f.job.y.d
+            view.y.at += (b.plane + o) * f.job.y.d
             for panel in range(v0, v1):
                 store_line(f, b, &view, (b.line + r) % t.th, b.plane + o, panel,
                            m + f.job.k.size * ((o * b.rows + r) * b.columns * t.m_row + (panel - origin) * f.job.k.nr), edge)
@@ -286,11 +194,11 @@ cdef void finish_line(Forward *f, const Block *b, const View *view, ptrdiff_t li
                       ptrdiff_t c1) noexcept nogil:
     """Residual and activation on channels c0 to c1 of a row of tiles."""
     cdef const Tiling *t = &f.t
-    cdef ptrdiff_t i, j, first = b.first * t.mw, count = min(b.columns * t.mw, view.ow - first)
+    cdef ptrdiff_t i, j, first = b.first * t.mw, count = min(b.columns * t.mw, view.y.w - first)
     cdef ptrdiff_t run = count if t.phases_w == 1 else 1       # neighbours in y
     cdef Pixel at
     at.n, at.d = view.image, plane
-    for i in range(min(t.mh, view.oh - line * t.mh)):
+    for i in range(min(t.mh, view.y.h - line * t.mh)):
         at.h = view.at_h + (line * t.mh + i) * t.phases_h
         for j in range(count // max(run, 1)):
             at.w = view.at_w + (first + j * run) * t.phases_w
@@ -304,56 +212,59 @@ cdef void store_line(Forward *f, const Block *b, const View *view, ptrdiff_t lin
     cdef const Tiling *t = &f.t
     cdef const nd_array *y = &f.job.y
     cdef ptrdiff_t size = k.size, channels = min(p.ocg - panel * k.nr, k.nr), h = line * t.mh, w = b.first * t.mw
-    cdef ptrdiff_t rows = min(t.mh, view.oh - h), columns = min(b.columns * t.mw, view.ow - w), row, col, i, j
+    cdef ptrdiff_t rows = min(t.mh, view.y.h - h), columns = min(b.columns * t.mw, view.y.w - w), row, col, i, j
     cdef const char *bias = <const char *>f.job.bias
-    cdef char *results = y.data + size * (view.y + panel * k.nr * y.c + h * view.y_h + w * view.y_w)
-    cdef char *to = results if f.out_place else edge
+    cdef char *results = y.data + size * (view.y.at + panel * k.nr * y.c + h * view.y.row + w * view.y.col)
+    cdef bint out_place = y.c == 1
+    cdef char *to = results if out_place else edge
     if bias != NULL:
         bias += size * (b.g * p.ocg + panel * k.nr)
-    row, col = view.y_h, view.y_w
-    if not f.out_place:
+    row, col = view.y.row, view.y.col
+    if not out_place:
         row, col = b.columns * t.mw * k.nr, k.nr
     if rows <= 0:
         return
     for j in range(ceil_div(columns, t.mw)):
         if k.winograd_output(&t.v, to + size * j * t.mw * col, row, col, m + size * j * t.m_row, t.m_point, rows,
                              min(t.mw, columns - j * t.mw), channels, bias):
-            compute_tile(f, b, view, line, b.first + j, plane, panel, to + size * j * t.mw * col, row, col)
-    if f.out_place:
+            compute_tile(f, b, view, line, b.first + j, plane, panel, to + size * j * t.mw * col, row, col,
+                         edge + out_bytes(k, t))
+    if out_place:
         return
     for i in range(rows):
-        if view.y_w == 1:
-            k.move(results + size * i * view.y_h, y.c, edge + size * i * row, channels, columns, 1, col)
+        if view.y.col == 1:
+            k.move(results + size * i * view.y.row, y.c, edge + size * i * row, channels, columns, 1, col)
         else:
             for j in range(channels):
-                k.scatter(results + size * (i * view.y_h + j * y.c), view.y_w, edge + size * (i * row + j), col, columns)
+                k.scatter(results + size * (i * view.y.row + j * y.c), view.y.col, edge + size * (i * row + j), col, columns)
 
 cdef void compute_tile(Forward *f, const Block *b, const View *view, ptrdiff_t line, ptrdiff_t column, ptrdiff_t plane,
-                       ptrdiff_t panel, char *to, ptrdiff_t row, ptrdiff_t col) noexcept nogil:
-    """The results of a tile by their definition."""
+                       ptrdiff_t panel, char *to, ptrdiff_t row, ptrdiff_t col, char *w) noexcept nogil:
+    """The results of a tile by their definition; w has room for a kernel."""
     cdef const nd_problem *p = f.job.p
     cdef const nd_kernel_set *k = f.job.k
     cdef const Tiling *t = &f.t
     cdef nd_array x = f.job.x
     cdef ptrdiff_t at[3]
-    cdef ptrdiff_t i, j, c, o, size = k.size
-    cdef const char *w = <const char *>f.job.w + size * raw_weights(p, t)
+    cdef ptrdiff_t i, j, c, o, size = k.size, taps = p.kh * p.kw
+    cdef const char *plain
     x.data += size * (view.image * x.n + b.g * p.icg * x.c)
     at[0] = plane
     for c in range(min(p.ocg - panel * k.nr, k.nr)):
         o = b.g * p.ocg + panel * k.nr + c
-        for i in range(min(t.mh, view.oh - line * t.mh)):
+        for i in range(p.kd * p.icg):
+            plain = <const char *>f.job.w + size * (plain_weights(p, k, t, b.g, panel, i % p.kd, i // p.kd) + c)
+            k.copy(w + size * i * taps, plain, taps, k.nr)
+        for i in range(min(t.mh, view.y.h - line * t.mh)):
             at[1] = view.at_h + (line * t.mh + i) * t.phases_h
-            for j in range(min(t.mw, view.ow - column * t.mw)):
+            for j in range(min(t.mw, view.y.w - column * t.mw)):
                 at[2] = view.at_w + (column * t.mw + j) * t.phases_w
-                k.conv_points(p, &x, w + size * o * p.icg * taps_of(p), at, 1, to + size * (i * row + j * col + c), 1,
+                k.conv_points(p, &x, w, at, 1, to + size * (i * row + j * col + c), 1,
                               NULL if f.job.bias == NULL else <const char *>f.job.bias + size * o)
 
 
 def obstacle(problem):
     """Why not, or None."""
-    if problem.op == "weight_grad":
-        return None
     kd, kh, kw = problem.k
     sd, sh, sw = problem.stride
     if kh not in (1, 3) or kw not in (1, 3) or (kh, kw) == (1, 1):
@@ -371,8 +282,8 @@ cdef nd_method table
 table.sizes = sizes
 table.prepare = prepare
 table.forward = forward
-table.weight_grad_bytes = gemm_weight_grad_bytes
-table.weight_grad = gemm_weight_grad
+table.weight_grad_bytes = winograd_weight_grad_bytes
+table.weight_grad = winograd_weight_grad
 
 METHOD = new_method("winograd", "minimal filtering F(4, 3), tile by tile", False,
                     "relative L2 error <= 2e-6 (float32), 1e-14 (float64)", obstacle, &table)

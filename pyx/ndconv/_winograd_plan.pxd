@@ -23,13 +23,17 @@ cdef struct Tiling:
 cdef struct Block:
     ptrdiff_t g, line, rows, first, columns, plane, depth
 
-# One phase of an image and group: a stride-1 problem without dilation.
+# A plane of an array, of one phase: where it begins, elements between its rows and columns, extents, padding before.
+cdef struct Plane:
+    ptrdiff_t at, row, col, h, w, ph, pw
+
+# One phase of an image and group, a stride-1 problem without dilation; its first output row and column.
 cdef struct View:
-    ptrdiff_t ih, iw, oh, ow, ph, pw         # extents and padding
-    ptrdiff_t x, x_h, x_w, y, y_h, y_w       # where it begins, elements between its rows and columns
-    ptrdiff_t image, at_h, at_w              # its image, its first output row and column
+    Plane x, y
+    ptrdiff_t image, at_h, at_w
 
 cdef ptrdiff_t odd_lines(ptrdiff_t count, const nd_kernel_set *k) noexcept nogil
+cdef void set_sizes(Tiling *t, const nd_problem *p, const nd_kernel_set *k) noexcept nogil
 cdef Tiling choose_tiling(const nd_problem *p, const nd_kernel_set *k) noexcept nogil
 cdef Block block_at(const nd_problem *p, const Tiling *t, ptrdiff_t index) noexcept nogil
 cdef View view_of(const nd_problem *p, const Tiling *t, const nd_array *x, const nd_array *y, ptrdiff_t g,

@@ -35,6 +35,7 @@ cdef void set_block(Tiling *t, const nd_problem *p, const nd_kernel_set *k) noex
 cdef Tiling choose_tiling(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
     cdef Tiling t
     t.v.points_h, t.v.points_w = 6 if p.kh == 3 else 1, 6 if p.kw == 3 else 1
+    t.v.taps = 3
     t.points = t.v.points_h * t.v.points_w
     t.mh, t.mw = t.v.points_h - p.kh + 1, t.v.points_w - p.kw + 1
     t.phases_h, t.phases_w = p.dh if p.kh > 1 else 1, p.dw if p.kw > 1 else 1
@@ -42,6 +43,11 @@ cdef Tiling choose_tiling(const nd_problem *p, const nd_kernel_set *k) noexcept 
     t.lines = p.n * t.phases_h * t.phases_w * t.th
     t.icp, t.panels = ceil_div(p.icg, k.vl) * k.vl, ceil_div(p.ocg, k.nr)
     set_block(&t, p, k)
+    set_sizes(&t, p, k)
+    return t
+
+cdef void set_sizes(Tiling *t, const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
+    """What follows from the block."""
     t.columns = ceil_div(t.tw, t.parts)
     t.planes = t.depth + (p.kd - 1) * p.dd
     t.slices = ceil_div(t.panels, t.slice)
@@ -52,7 +58,6 @@ cdef Tiling choose_tiling(const nd_problem *p, const nd_kernel_set *k) noexcept 
     t.m_row = t.slice * k.nr
     t.m_point = odd_lines(t.depth * t.tiles * t.m_row, k)
     t.v_bytes, t.m_bytes = t.points * t.v_point * k.size, t.points * t.m_point * k.size
-    return t
 
 cdef Block block_at(const nd_problem *p, const Tiling *t, ptrdiff_t index) noexcept nogil:
     """Block `index` of all groups."""
@@ -87,9 +92,10 @@ cdef View view_of(const nd_problem *p, const Tiling *t, const nd_array *x, const
     v.at_h = image % t.phases_h
     image //= t.phases_h
     v.image = image
-    set_phase(v.at_h, t.phases_h, p.ih, p.oh, p.ph, &v.ih, &v.oh, &v.ph, &start_h)
-    set_phase(v.at_w, t.phases_w, p.iw, p.ow, p.pw, &v.iw, &v.ow, &v.pw, &start_w)
-    v.x = image * x.n + g * p.icg * x.c + start_h * x.h + start_w * x.w
-    v.y = image * y.n + g * p.ocg * y.c + v.at_h * y.h + v.at_w * y.w
-    v.x_h, v.x_w, v.y_h, v.y_w = t.phases_h * x.h, t.phases_w * x.w, t.phases_h * y.h, t.phases_w * y.w
+    set_phase(v.at_h, t.phases_h, p.ih, p.oh, p.ph, &v.x.h, &v.y.h, &v.x.ph, &start_h)
+    set_phase(v.at_w, t.phases_w, p.iw, p.ow, p.pw, &v.x.w, &v.y.w, &v.x.pw, &start_w)
+    v.y.ph = v.y.pw = 0
+    v.x.at = image * x.n + g * p.icg * x.c + start_h * x.h + start_w * x.w
+    v.y.at = image * y.n + g * p.ocg * y.c + v.at_h * y.h + v.at_w * y.w
+    v.x.row, v.x.col, v.y.row, v.y.col = t.phases_h * x.h, t.phases_w * x.w, t.phases_h * y.h, t.phases_w * y.w
     return v

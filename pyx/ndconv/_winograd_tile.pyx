@@ -1,0 +1,99 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
+"""Tiles of the winograd method to their points, with channels in the lanes.
+
+Channels that are next to each other in memory are read where they are. Others are gathered first, a few channels of the rows
+that some rows of tiles see at a time (10 rows of 58 pixels: 37 KiB), turned in registers. Nothing outside an array is read:
+what a tile has there is zero, without a padded copy.
+"""
+from libc.string cimport memset
+
+from ndconv._c cimport nd_array, nd_job, nd_kernel_set, nd_problem
+from ndconv._pack cimport ceil_div
+from ndconv._winograd_plan cimport Block, Plane, Tiling, View, view_of
+
+# Where tiles of one plane come from and go to.
+cdef struct Source:
+    const char *data
+    Plane plane
+    ptrdiff_t channel            # elements between channels
+    ptrdiff_t rows, cols         # extents of a tile
+    ptrdiff_t point, tile        # elements between its points, and between tiles
+    bint gradient
+
+cdef ptrdiff_t gathered_bytes(const nd_kernel_set *k, const Tiling *t) noexcept nogil:
+    cdef ptrdiff_t lines = 1 if t.common else t.rows
+    return ceil_div((lines * t.mh + t.v.points_h) * (t.columns * t.mw + t.v.points_w) * 2 * k.vl * k.size, 64) * 64
+
+cdef inline void set_clip(ptrdiff_t *clip, ptrdiff_t start, ptrdiff_t extent, ptrdiff_t tile) noexcept nogil:
+    """The part of a tile's axis that lies in the array."""
+    clip[0] = min(max(-start, 0), tile)
+    clip[1] = max(min(extent - start, tile), clip[0])
+
+cdef void transform_rows(const nd_job *job, const Tiling *t, const Block *b, bint gradient, ptrdiff_t first, ptrdiff_t last,
+                         ptrdiff_t c0, ptrdiff_t c1, char *v, char *edge) noexcept nogil:
+    """Points of rows first to last of a block's tiles, channels c0 to c1 of x, or of a gradient of its results."""
+    cdef const nd_problem *p = job.p
+    cdef ptrdiff_t q, r, count, d, i, extent = p.od if gradient else p.id, size = job.k.size
+    cdef char *to
+    cdef View view
+    cdef Source s
+    s.gradient = gradient
+    s.channel = job.y.c if gradient else job.x.c
+    if gradient:
+        s.rows, s.cols, s.point, s.tile = t.mh, t.mw, t.m_point, t.m_row
+    else:
+        s.rows, s.cols, s.point, s.tile = t.v.points_h, t.v.points_w, t.v_point, t.icp
+    for q in range(b.depth if gradient else b.depth + (p.kd - 1) * p.dd):
+        d = b.plane + q if gradient else b.plane * p.sd - p.pd + q
+        r = first
+        while r < last:
+            count = min(last - r, t.th - (b.line + r) % t.th)      # of the same image
+            to = v + size * (q * b.rows + r) * b.columns * s.tile
+            if 0 <= d < extent:
+                view = view_of(p, t, &job.x, &job.y, b.g, (b.line + r) // t.th)
+                s.plane = view.y if gradient else view.x
+                s.data = job.y.data if gradient else job.x.data
+                s.data += size * (s.plane.at + d * (job.y.d if gradient else job.x.d))
+                transform_lines(job.k, t, b, &s, (b.line + r) % t.th, count, c0, c1, to, edge)
+            else:
+                for i in range(t.points * count * b.columns):
+                    memset(to + size * (i % t.points * s.point + i // t.points * s.tile + c0), 0, (c1 - c0) * size)
+            r += count
+
+cdef void transform_lines(const nd_kernel_set *k, const Tiling *t, const Block *b, const Source *s, ptrdiff_t line,
+                          ptrdiff_t count, ptrdiff_t c0, ptrdiff_t c1, char *to, char *edge) noexcept nogil:
+    """The same of neighbouring rows of a plane."""
+    cdef const Plane *p = &s.plane
+    cdef ptrdiff_t size = k.size, step = 2 * k.vl, h, w, low, high, width, part, c, i
+    if s.channel == 1:
+        transform_tiles(k, t, b, s, line, count, s.data + size * c0, p.row, p.col, c1 - c0, to + size * c0)
+        return
+    h, w = line * t.mh - p.ph, b.first * t.mw - p.pw
+    width = (b.columns - 1) * t.mw + s.cols
+    low, high = max(w, 0), min(w + width, p.w)
+    for part in range(ceil_div(c1 - c0, step)):
+        c = c0 + part * step
+        for i in range(max(h, 0), min(h + (count - 1) * t.mh + s.rows, p.h)):
+            if low < high:
+                k.move(edge + size * ((i - h) * width + low - w) * step, step,
+                       s.data + size * (i * p.row + low * p.col + c * s.channel), high - low, min(step, c1 - c), p.col, s.channel)
+        transform_tiles(k, t, b, s, line, count, edge - size * (h * width + w) * step, width * step, step, min(step, c1 - c),
+                        to + size * c)
+
+cdef void transform_tiles(const nd_kernel_set *k, const Tiling *t, const Block *b, const Source *s, ptrdiff_t line,
+                          ptrdiff_t count, const char *src, ptrdiff_t row, ptrdiff_t col, ptrdiff_t channels,
+                          char *to) noexcept nogil:
+    """Tile by tile, from rows and columns of channels whose [0, 0] is at src."""
+    cdef ptrdiff_t i, j, h, w
+    cdef ptrdiff_t clip[4]
+    for i in range(count):
+        h = (line + i) * t.mh - s.plane.ph
+        set_clip(clip, h, s.plane.h, s.rows)
+        for j in range(b.columns):
+            w = (b.first + j) * t.mw - s.plane.pw
+            set_clip(clip + 2, w, s.plane.w, s.cols)
+            if s.gradient:
+                k.winograd_gradient(&t.v, to, s.point, src + k.size * (h * row + w * col), row, col, clip, channels)
+            else:
+                k.winograd_input(&t.v, to, s.point, src + k.size * (h * row + w * col), row, col, clip, channels)
+            to += k.size * s.tile
