@@ -146,6 +146,7 @@ int main(void)
                 check_taps(k, dtype, n);
         }
         check_finish(k, dtype);
+        check_separable(k, dtype);
         check_fft(k, dtype);
         check_fft_rows(k, dtype);
         check_pool(k, dtype);

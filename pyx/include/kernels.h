@@ -140,6 +140,10 @@ struct nd_kernel_set {
      * start is ND_ZERO or ND_ADD; what is at `ahead` is prefetched */
     void (*winograd_multiply)(const struct nd_walk *walk, ptrdiff_t m, ptrdiff_t vectors, const void *a, const void *b,
                               void *y, ptrdiff_t y_row, int start, const void *ahead);
+    /* to[j][i] = start + sum over q < terms, r < count of weights[q*count + r] * rows[q*(count + height - 1) + j + r][i], i < n,
+     * j < height, 1 or 4; returns a bit for each j with a result that is not finite */
+    int (*sum_rows)(void *const *to, ptrdiff_t height, const void *const *rows, const void *weights, ptrdiff_t terms,
+                    ptrdiff_t count, ptrdiff_t n, double start);
     /* Pooling, kernels/pool*.h. To combine is to take the greatest or the least, NaN above all, or to add: `op`.
      * to[i] = rows[r][i] combined over r < count, i < n, divided by `divisor` unless that is 0; the last row is prefetched
      * `ahead` elements ahead if that is not 0 */

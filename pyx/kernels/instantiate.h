@@ -16,6 +16,7 @@
 #include "fft_product.h"
 #include "fft_rows.h"
 #include "winograd.h"
+#include "separable.h"
 #include "pool.h"
 #include "pool_index.h"
 #include "pool_weigh.h"
@@ -51,6 +52,7 @@ static const struct nd_kernel_set NAME(set) = {
     .winograd_weights = NAME(winograd_weights),
     .winograd_output = NAME(winograd_output),
     .winograd_multiply = NAME(winograd_multiply),
+    .sum_rows = NAME(sum_rows),
     .pool_combine = NAME(pool_combine),
     .pool_rows = NAME(pool_rows),
     .pool_split = NAME(pool_split),

@@ -102,6 +102,8 @@ cdef extern from "kernels.h" nogil:
                                const void *bias) noexcept nogil
         void (*winograd_multiply)(const nd_walk *walk, ptrdiff_t m, ptrdiff_t vectors, const void *a, const void *b, void *y,
                                   ptrdiff_t y_row, int start, const void *ahead) noexcept nogil
+        int (*sum_rows)(void *const *to, ptrdiff_t height, const void *const *rows, const void *weights, ptrdiff_t terms,
+                        ptrdiff_t count, ptrdiff_t n, double start) noexcept nogil
         void (*pool_combine)(void *to, const void *const *rows, ptrdiff_t count, ptrdiff_t n, int op,
                              double divisor, ptrdiff_t ahead) noexcept nogil
         void (*pool_rows)(const nd_pool_rows *s, const void **rows, ptrdiff_t lines, void *buffer,

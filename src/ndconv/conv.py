@@ -48,7 +48,7 @@ def conv(x, w, bias=None, *, stride=1, padding=0, padding_mode="zeros", padding_
     activation : None, "relu", "leaky_relu" (slope 0.01) or ("leaky_relu", slope), "sigmoid", "tanh", "silu",
         or ("clip", low, high). Errors are at most 4 ulp of the exact function of what the method computes; NaN stays NaN.
     residual : array of the result's shape and dtype, any strides, added before the activation
-    method : "auto" or one of ndconv.methods(...)
+    method : "auto", one of ndconv.methods(...), or "separable" for kernels of low rank
         A method that cannot do the problem raises MethodNotApplicable; there is no silent fallback.
     accuracy : "fast", or "strict" to allow only methods with the element-wise bound of a direct evaluation
     workspace_limit : int, bytes of memory beyond the arrays; default 256 MiB
@@ -88,6 +88,8 @@ def conv(x, w, bias=None, *, stride=1, padding=0, padding_mode="zeros", padding_
         return _conv_bordered(x, w, bias, residual, padding, padding_mode, padding_value, geometry, options, out)
     plan = _plan_of("forward", x, x.shape, w.shape, w.dtype, stride, padding, dilation, groups, flip, layout, method, accuracy,
                     workspace_limit, threads, activation)
+    if plan.separable is not None:
+        plan = plan.for_weights(w)
     if bias is not None:
         bias = _check_bias(bias, w.shape[0], plan.dtype)
     return plan.run_with(x, w, bias, residual, out)
@@ -201,6 +203,8 @@ def conv_input_grad(dy, w, x_shape, *, stride=1, padding=0, padding_mode="zeros"
         return _input_grad_bordered(dy, w, x_shape, padding, padding_mode, padding_value, geometry, options, out)
     plan = _plan_of("input_grad", dy, _check_shape(x_shape, "x_shape"), w.shape, w.dtype, stride, padding, dilation, groups,
                     flip, layout, method, accuracy, workspace_limit, threads, None)
+    if plan.separable is not None:
+        plan = plan.for_weights(w)
     return plan.run_with(dy, w, None, None, out)
 
 
@@ -307,7 +311,7 @@ def plan_conv(x_shape, w, bias=None, *, dtype=None, stride=1, padding=0, dilatio
     options = check_options(method, accuracy, workspace_limit, threads)
     problem, batched, last = make_problem("forward", _check_shape(x_shape, "x_shape"), w.shape, kind, stride, padding, dilation,
                                           groups, flip, layout)
-    plan = build_plan(problem, batched, last, options, True, activation)
+    plan = build_plan(problem, batched, last, options, True, activation).for_weights(w, True)
     plan.prepare(w, None if bias is None else _check_bias(bias, w.shape[0], kind).copy())
     return plan
 

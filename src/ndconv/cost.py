@@ -22,6 +22,8 @@ GEMM_GRAD = dict(steps=1.1, packed=0.75, lines=14, strided=0.6, weights=3.6, sta
 WINOGRAD = dict(steps=0.6, products=7, vectors=2, turned=0.5, weights=0.3, prepared=0.5, stages=50000)
 FFT = dict(forward=0.37, input_grad=0.5, transpose=0.5, weight_grad=0.77, elements=1.5, stages=30000)
 
+SEPARABLE = dict(taps=0.95, results=0.7, rows=60, stages=8000)
+
 # The register tile of AVX2 in rows and vectors; other instruction sets have others, to much the same proportions.
 TILE_ROWS, TILE_VECTORS = 6, 2
 LEAST_ROWS = 4             # fewer rows than this wait for the multiply-adds before them
@@ -173,6 +175,16 @@ def winograd_cost(problem, prepared):
         counts["prepared"] += 0 if prepared else points * problem.oc * k[0] * ic
         counts["stages"] += 1
     return _total(counts, WINOGRAD)
+
+
+def separable_cost(problem, rank):
+    """Seconds of `separable` for kernels of that rank: vectors of sums, taps of the passes, and calls a row."""
+    kd, kh, kw = problem.k
+    x, y = (problem.x, problem.y) if problem.op == "forward" else (problem.y, problem.x)
+    results = problem.n * problem.oc * math.prod(y)
+    vectors, rows = results / _lanes(problem), problem.n * problem.oc * y[0] * y[1] * _up(y[2], 1024)
+    taps = rank * (0.75 * kw * problem.stride[2] + 0.5 * kh + (0.5 * kd if kd > 1 else 0))
+    return _total(dict(taps=vectors * taps, results=results, rows=rows * (1 + rank), stages=1), SEPARABLE)
 
 
 COSTS = {"direct": direct_cost, "gemm": gemm_cost, "winograd": winograd_cost, "fft": fft_cost}

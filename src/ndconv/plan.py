@@ -5,6 +5,7 @@ import numpy as np
 
 from ndconv import _runtime, select
 from ndconv._plan import Core
+from ndconv._separable import most_rank, rank_of
 from ndconv.activation import resolve_activation
 from ndconv.problem import (
     DTYPES,
@@ -30,19 +31,39 @@ class Plan(Core):
 
     problem : what it computes (ndconv.problem.Problem)
     method : name of the method that computes it
+    separable : the plan to run instead if the weights have a rank of at most `most_rank`; None if that is not worth a look
+    rank : of the weights, None if nobody looked
     workspace_bytes : memory that a call takes beyond its arrays and one copy of the weights
     """
+
+    separable = rank = None
+    most_rank = 0
+
+    def for_weights(self, w, look_on=False):
+        """This plan, or the one by `separable` where these weights are; MethodNotApplicable if it was forced and they are not.
+
+        look_on : find the rank also if it is too high to matter, for `explain`
+        """
+        if self.separable is None:
+            return self
+        if self.separable is self:
+            self.rank = select.check_rank(self.problem, w)
+            return self
+        rank = rank_of(w, most_rank(self.problem) if look_on else self.most_rank)
+        plan = self.separable if 0 < rank <= self.most_rank else self
+        plan.rank = rank
+        return plan
 
     @property
     def workspace_bytes(self):
         """Bytes of memory that a call takes beyond its arrays and one copy of the weights."""
         threads = self._options.get("threads") or _runtime.get_num_threads()
-        return select.workspace_of(self.problem, select.METHODS[self.method], threads)
+        return select.workspace_of(self.problem, select.METHODS.get(self.method, select.SEPARABLE), threads)
 
     def explain(self):
         """What runs and why each other method was passed over (an Explanation; print it)."""
         options = {**self._options, "threads": self._options.get("threads") or _runtime.get_num_threads()}
-        return select.explain_problem(self.problem, **options)
+        return select.explain_problem(self.problem, **options, rank=self.rank)
 
     def __repr__(self):
         return f"<ndconv plan: {self.problem} by {self.method}>"
@@ -65,8 +86,8 @@ def check_options(method="auto", accuracy="fast", workspace_limit=None, threads=
     """The keyword arguments that steer the choice, checked, as a dict."""
     if not isinstance(method, str):
         raise TypeError(f"method must be a string, not {method!r}")
-    if method != "auto" and method not in select.METHODS:
-        raise ValueError(f"method must be 'auto' or one of {', '.join(select.METHODS)}; got {method!r}")
+    if method != "auto" and method not in select.NAMES:
+        raise ValueError(f"method must be 'auto' or one of {', '.join(select.NAMES)}; got {method!r}")
     if accuracy not in select.ACCURACIES:
         raise ValueError(f"accuracy must be 'fast' or 'strict'; got {accuracy!r}")
     if workspace_limit is not None and check_int(workspace_limit, "workspace_limit") < 0:
@@ -120,10 +141,20 @@ def make_problem(op, x_shape, w_shape, dtype, stride, padding, dilation, groups,
 def build_plan(problem, batched, channels_last, options, prepared, activation=None):
     """A Plan that has no weights yet; `prepared` says whether it will get them once or in every call."""
     threads = options["threads"] or _runtime.get_num_threads()
-    method = select.choose(problem, options["method"], options["accuracy"], options["workspace_limit"], threads, prepared)
-    plan = Plan(problem, method, stages_of(problem), batched, channels_last, options["threads"],
-                resolve_activation(activation))
-    plan.problem, plan.method, plan._options = problem, method.name, options
+    choice = options["accuracy"], options["workspace_limit"], threads, prepared
+    stages, activation = stages_of(problem), resolve_activation(activation)
+
+    def plan_by(method):
+        plan = Plan(problem, method, stages, batched, channels_last, options["threads"], activation)
+        plan.problem, plan.method, plan._options = problem, method.name, options
+        return plan
+
+    plan = plan_by(select.choose(problem, options["method"], *choice))
+    if plan.method == select.SEPARABLE.name:
+        plan.separable = plan
+    elif options["method"] == "auto":
+        plan.most_rank = select.useful_rank(problem, *choice)
+        plan.separable = plan_by(select.SEPARABLE) if plan.most_rank else None
     return plan
 
 

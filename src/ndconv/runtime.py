@@ -59,10 +59,10 @@ def show_config():
     ndconv ...
     """
     from ndconv import __version__
-    from ndconv.select import METHODS
+    from ndconv.select import NAMES
 
     print(f"ndconv {__version__}")
     print(f"isa     {get_isa()} (this CPU runs {', '.join(isas())}; compiled in: {', '.join(_runtime.compiled_isas())})")
     print(f"threads {get_num_threads()}")
-    print(f"methods {', '.join(METHODS)}")
+    print(f"methods {', '.join(NAMES)}")
     print(f"python  {sys.version.split()[0]}, numpy {np.__version__}, {platform.system()} {platform.machine()}")

@@ -6,12 +6,15 @@ promise times.
 import math
 from dataclasses import dataclass
 
-from ndconv import _direct, _fft, _gemm, _winograd
+from ndconv import _direct, _fft, _gemm, _separable, _winograd
 from ndconv._plan import Core, weight_grad_bytes
-from ndconv.cost import COSTS
+from ndconv.cost import COSTS, separable_cost
 from ndconv.stages import stages_of
 
 METHODS = {module.METHOD.name: module.METHOD for module in (_direct, _gemm, _winograd, _fft)}
+# Whether this one can is a matter of the weights; a problem alone does not say.
+SEPARABLE = _separable.METHOD
+NAMES = (*METHODS, SEPARABLE.name)
 
 ACCURACIES = ("fast", "strict")
 WORKSPACE_LIMIT = 256 * 2**20
@@ -74,10 +77,11 @@ def _obstacle(problem, method, accuracy, workspace_limit, workspace):
     return None
 
 
-def explain_problem(problem, method="auto", accuracy="fast", workspace_limit=None, threads=1, prepared=True):
+def explain_problem(problem, method="auto", accuracy="fast", workspace_limit=None, threads=1, prepared=True, rank=None):
     """An Explanation of the choice for `problem`; no candidate is chosen when none is applicable.
 
     prepared : whether weights are prepared once for many calls, as a plan does, or in every call
+    rank : the numerical rank of the weights as ndconv._separable.rank_of gives it, None if they are not known
     """
     limit = WORKSPACE_LIMIT if workspace_limit is None else workspace_limit
     rows = []
@@ -90,6 +94,11 @@ def explain_problem(problem, method="auto", accuracy="fast", workspace_limit=Non
             rows.append(Candidate(candidate.name, True, COSTS[candidate.name](problem, prepared), workspace, ""))
         else:
             rows.append(Candidate(candidate.name, False, math.inf, 0, reason))
+    reason = separable_obstacle(problem, accuracy, limit, threads) or _rank_obstacle(problem, rank)
+    if reason is None:
+        rows.append(Candidate(SEPARABLE.name, True, separable_cost(problem, rank), workspace_of(problem, SEPARABLE, threads), ""))
+    else:
+        rows.append(Candidate(SEPARABLE.name, False, math.inf, 0, reason))
     able = [row for row in rows if row.applicable and method in ("auto", row.method)]
     best = min(able, key=lambda row: row.cost, default=None)
     return Explanation(problem, tuple(_judged(row, best, method) for row in rows))
@@ -107,8 +116,48 @@ def _judged(row, best, method):
     return Candidate(row.method, True, row.cost, row.workspace, reason, row is best)
 
 
+def separable_obstacle(problem, accuracy, limit, threads):
+    """Why `separable` is out whatever the weights are, or None."""
+    return SEPARABLE.supports(problem) or _obstacle(problem, SEPARABLE, accuracy, limit,
+                                                    workspace_of(problem, SEPARABLE, threads))
+
+
+def _rank_obstacle(problem, rank):
+    most = _separable.most_rank(problem)
+    if rank is None:
+        return f"depends on the weights: kernels of rank up to {most}"
+    if rank < 0:
+        return "the weights are not finite"
+    return f"a kernel has rank {rank}; up to {most} is worth it" if rank > most else None
+
+
+def useful_rank(problem, accuracy, workspace_limit, threads, prepared):
+    """The highest rank of kernels at which `separable` costs less than any other method; 0 if none is worth looking for."""
+    limit = WORKSPACE_LIMIT if workspace_limit is None else workspace_limit
+    if separable_obstacle(problem, accuracy, limit, threads):
+        return 0
+    others = explain_problem(problem, "auto", accuracy, workspace_limit, threads, prepared).rows
+    least = min((row.cost for row in others if row.applicable), default=math.inf)
+    return max((rank for rank in range(_separable.most_rank(problem) + 1) if separable_cost(problem, rank) < least), default=0)
+
+
+def check_rank(problem, w):
+    """The rank of weights that are forced on `separable`, or MethodNotApplicable."""
+    rank = _separable.rank_of(w, max(w.shape[2:]))
+    reason = _rank_obstacle(problem, rank)
+    if reason:
+        raise MethodNotApplicable(f"method 'separable' is not applicable: {reason}")
+    return rank
+
+
 def choose(problem, method, accuracy, workspace_limit, threads, prepared):
     """The Method for `problem`; MethodNotApplicable when the one asked for, or every one, is out."""
+    if method == SEPARABLE.name:
+        limit = WORKSPACE_LIMIT if workspace_limit is None else workspace_limit
+        reason = separable_obstacle(problem, accuracy, limit, threads)
+        if reason:
+            raise MethodNotApplicable(f"method 'separable' is not applicable: {reason}")
+        return SEPARABLE
     explanation = explain_problem(problem, method, accuracy, workspace_limit, threads, prepared)
     for row in explanation.rows:
         if row.chosen:
