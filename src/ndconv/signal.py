@@ -22,7 +22,7 @@ def convolve(in1, in2, mode="full", method="auto", *, boundary="fill", fillvalue
     mode : which i are computed
         "full": all where the two overlap, in1 + in2 - 1 an axis. "same": as many as in1 has, the middle of "full", beginning
         at (in2 - 1) // 2. "valid": where in2 lies within in1, or the other way round if in2 is the larger on every axis.
-    method : "auto" or one of ndconv.methods(...)
+    method : "auto", or any that `conv` takes
     boundary : what in1 is beyond its ends, or one per axis of `axes`
         "fill" (`fillvalue`), "wrap" (periodic), "symm" (mirrored, the last element twice), "reflect" (mirrored, the last
         element once), "edge" or "nearest" (the last element repeated); also the names of numpy.pad.
