@@ -68,7 +68,9 @@ struct nd_kernel_set {
     ptrdiff_t size;                  /* bytes of an element */
     ptrdiff_t vl;                    /* lanes of a vector */
     ptrdiff_t mr, nr;                /* the register tile: mr rows x nr columns, nr a multiple of vl */
-    /* y[i*y_row + j*y_col] = start + sum over the walk of A[i] * B[j], i < m <= mr, j < n <= nr.
+    /* columns of the widest tile of m rows: nr, or more if m <= 3 */
+    ptrdiff_t (*tile_columns)(ptrdiff_t m);
+    /* y[i*y_row + j*y_col] = start + sum over the walk of A[i] * B[j], i < m <= mr, j < n <= tile_columns(m).
      * B must be readable for whole vectors up to n rounded up to vl. */
     void (*gemm)(const struct nd_walk *walk, ptrdiff_t m, ptrdiff_t n, const void *a, const void *b, void *y,
                  ptrdiff_t y_row, ptrdiff_t y_col, int start, const void *bias);

@@ -11,18 +11,22 @@
  * loads, MR broadcasts, MR*TILE_VECTORS fused multiply-adds. On AVX2 (6 x 2): 8 loads for 6 FMA cycles at two a
  * cycle each, so a tile can run at the FMA peak as long as B comes from L1 and A from L2.
  * Tails are tiles of their own size: m = 1..MR times 1..TILE_VECTORS vectors, so that 8 rows run as 4 + 4.
- * A partial last vector is computed whole and stored in part.
+ * Few rows would leave most of the sums unused and every product waiting for the last: tiles of one to three rows are up
+ * to eight vectors wide. A partial last vector is computed whole and stored in part.
  *
  * Goto & van de Geijn, Anatomy of High-Performance Matrix Multiplication, 2008; batch-reduce form: Georganas
  * et al., High-Performance Deep Learning via a Single Building Block, 2019. */
 
-#define SUMS vec sum[TILE_ROWS][TILE_VECTORS]
+/* Row i, vector v of an mc x vc tile is sum[i * vc + v]. */
+#define TILE_SUMS (TILE_ROWS * TILE_VECTORS)
+#define SUMS vec sum[TILE_SUMS]
+enum { NAME(WIDEST) = 8 };
 
 /* One step of k of an mc x vc-vector tile: A's rows are row apart, three of them row3. */
 static inline __attribute__((always_inline)) void NAME(tile_step)(const int mc, const int vc, const T *a,
                                                                   ptrdiff_t row, ptrdiff_t row3, const T *b, SUMS)
 {
-    vec vb[TILE_VECTORS];
+    vec vb[NAME(WIDEST)];
 #pragma GCC unroll 16
     for (int v = 0; v < vc; v++)
         vb[v] = NAME(load)(b + v * VL);
@@ -32,7 +36,7 @@ static inline __attribute__((always_inline)) void NAME(tile_step)(const int mc, 
         const T s = a[(i / 3) * row3 + (i % 3) * row];
 #pragma GCC unroll 16
         for (int v = 0; v < vc; v++)
-            sum[i][v] += vb[v] * s;
+            sum[i * vc + v] += vb[v] * s;
     }
 }
 
@@ -55,7 +59,7 @@ static inline __attribute__((always_inline)) void NAME(tile_sums)(
 static inline __attribute__((always_inline)) void NAME(tile_start)(
     const int mc, const int vc, ptrdiff_t n, int start, const T *bias, SUMS)
 {
-    vec column[TILE_VECTORS];
+    vec column[NAME(WIDEST)];
 #pragma GCC unroll 16
     for (int v = 0; v < vc; v++) {
         const ptrdiff_t left = n - v * VL;
@@ -68,15 +72,15 @@ static inline __attribute__((always_inline)) void NAME(tile_start)(
         const vec first = start == ND_BIAS_ROW ? NAME(broadcast)(bias[i]) : (vec){0};
 #pragma GCC unroll 16
         for (int v = 0; v < vc; v++)
-            sum[i][v] = start == ND_BIAS_ROW ? first : column[v];
+            sum[i * vc + v] = start == ND_BIAS_ROW ? first : column[v];
     }
 }
 
 /* The first n columns of mc rows of sums, wherever y wants them: partial tiles and strided y. */
-static __attribute__((noinline)) void NAME(tile_scatter)(const T *rows, ptrdiff_t mc, ptrdiff_t n, T *y,
-                                                         ptrdiff_t y_row, ptrdiff_t y_col, int start)
+static __attribute__((noinline)) void NAME(tile_scatter)(const T *rows, ptrdiff_t row, ptrdiff_t mc, ptrdiff_t n,
+                                                         T *y, ptrdiff_t y_row, ptrdiff_t y_col, int start)
 {
-    for (; mc > 0; mc--, y += y_row, rows += TILE_VECTORS * VL) {
+    for (; mc > 0; mc--, y += y_row, rows += row) {
         if (start == ND_ADD)
             for (ptrdiff_t j = 0; j < n; j++)
                 y[j * y_col] += rows[j];
@@ -88,8 +92,8 @@ static __attribute__((noinline)) void NAME(tile_scatter)(const T *rows, ptrdiff_
 
 /* The same where rows are neighbours in memory (pixels, with output channels in vectors): blocks of LANES rows transposed in
  * registers, then a few elements a column. */
-static __attribute__((noinline)) void NAME(tile_transpose)(const T *rows, ptrdiff_t mc, ptrdiff_t n, T *y,
-                                                           ptrdiff_t y_col, int start)
+static __attribute__((noinline)) void NAME(tile_transpose)(const T *rows, ptrdiff_t row, ptrdiff_t mc, ptrdiff_t n,
+                                                           T *y, ptrdiff_t y_col, int start)
 {
     for (ptrdiff_t i = 0; i < mc; i += VL)
         for (ptrdiff_t v = 0; v < n; v += VL) {
@@ -97,7 +101,7 @@ static __attribute__((noinline)) void NAME(tile_transpose)(const T *rows, ptrdif
             vec block[LANES];
 #pragma GCC unroll 16
             for (int r = 0; r < LANES; r++)
-                block[r] = r < height ? NAME(load)(rows + (i + r) * TILE_VECTORS * VL + v) : (vec){0};
+                block[r] = r < height ? NAME(load)(rows + (i + r) * row + v) : (vec){0};
             NAME(transpose)(block);
             const T *from = (const T *)block;
             T *to = y + v * y_col + i;
@@ -114,16 +118,16 @@ static inline __attribute__((always_inline)) void NAME(tile_store)(
     const int mc, const int vc, ptrdiff_t n, T *y, ptrdiff_t y_row, ptrdiff_t y_col, int start, SUMS)
 {
     if (y_col != 1 || n != vc * VL) {
-        vec rows[TILE_ROWS][TILE_VECTORS];
+        vec rows[TILE_SUMS];
 #pragma GCC unroll 16
         for (int i = 0; i < mc; i++)
 #pragma GCC unroll 16
             for (int v = 0; v < vc; v++)
-                rows[i][v] = sum[i][v];
+                rows[i * vc + v] = sum[i * vc + v];
         if (y_row == 1)
-            NAME(tile_transpose)((const T *)rows, mc, n, y, y_col, start);
+            NAME(tile_transpose)((const T *)rows, vc * VL, mc, n, y, y_col, start);
         else
-            NAME(tile_scatter)((const T *)rows, mc, n, y, y_row, y_col, start);
+            NAME(tile_scatter)((const T *)rows, vc * VL, mc, n, y, y_row, y_col, start);
         return;
     }
     if (start == ND_ADD) {
@@ -131,13 +135,13 @@ static inline __attribute__((always_inline)) void NAME(tile_store)(
         for (int i = 0; i < mc; i++)
 #pragma GCC unroll 16
             for (int v = 0; v < vc; v++)
-                sum[i][v] += NAME(load)(y + i * y_row + v * VL);
+                sum[i * vc + v] += NAME(load)(y + i * y_row + v * VL);
     }
 #pragma GCC unroll 16
     for (int i = 0; i < mc; i++)
 #pragma GCC unroll 16
         for (int v = 0; v < vc; v++)
-            NAME(store)(y + i * y_row + v * VL, sum[i][v]);
+            NAME(store)(y + i * y_row + v * VL, sum[i * vc + v]);
 }
 
 static inline __attribute__((always_inline)) void NAME(tile)(
@@ -175,8 +179,34 @@ static inline __attribute__((always_inline)) void NAME(tile_rows)(
 #endif
     }
 }
+
+static inline __attribute__((always_inline)) void NAME(tile_wide)(
+    const int vc, const struct nd_walk *walk, ptrdiff_t m, ptrdiff_t n, const T *a, const T *b, T *y,
+    ptrdiff_t y_row, ptrdiff_t y_col, int start, const T *bias)
+{
+    switch (m) {
+        TILE(1)
+    case 2:
+        if (2 * vc <= TILE_SUMS)
+            NAME(tile)(2, vc, walk, n, a, b, y, y_row, y_col, start, bias);
+        return;
+    case 3:
+        if (3 * vc <= TILE_SUMS)
+            NAME(tile)(3, vc, walk, n, a, b, y, y_row, y_col, start, bias);
+    }
+}
 #undef TILE
-#undef SUMS
+
+/* Columns of the widest tile of m rows. */
+static ptrdiff_t NAME(tile_columns)(ptrdiff_t m)
+{
+    const ptrdiff_t vectors = m <= 3 ? TILE_SUMS / m : TILE_VECTORS;
+    return VL * (vectors < NAME(WIDEST) ? vectors : NAME(WIDEST));
+}
+
+#define WIDE(vc)                                                                                             \
+    case vc:                                                                                                 \
+        return NAME(tile_wide)(vc, walk, m, n, a, b, y, y_row, y_col, start, bias);
 
 static void NAME(gemm)(const struct nd_walk *walk, ptrdiff_t m, ptrdiff_t n, const void *a, const void *b,
                        void *y, ptrdiff_t y_row, ptrdiff_t y_col, int start, const void *bias)
@@ -189,6 +219,11 @@ static void NAME(gemm)(const struct nd_walk *walk, ptrdiff_t m, ptrdiff_t n, con
 #if TILE_VECTORS > 2
     case 3:
         return NAME(tile_rows)(3, walk, m, n, a, b, y, y_row, y_col, start, bias);
+#else
+        WIDE(3)
 #endif
+        WIDE(4) WIDE(5) WIDE(6) WIDE(7) WIDE(8)
     }
 }
+#undef WIDE
+#undef SUMS

@@ -26,6 +26,7 @@ static const struct nd_kernel_set NAME(set) = {
     .vl = VL_BYTES / sizeof(T),
     .mr = TILE_ROWS,
     .nr = TILE_VECTORS * VL_BYTES / sizeof(T),
+    .tile_columns = NAME(tile_columns),
     .gemm = NAME(gemm),
     .copy = NAME(copy),
     .move = NAME(move),

@@ -52,6 +52,7 @@ cdef struct Blocking:
     ptrdiff_t rows, blocks             # output rows of a task, blocks of a depth
     ptrdiff_t columns, strips          # output columns of a task, strips of a row
     ptrdiff_t height, taller           # output channels of a panel; the first `taller` panels have one more
+    ptrdiff_t wide                     # columns of the widest tile (lanes hold pixels)
     ptrdiff_t panels, splits, ob       # weight panels a group, parts they are dealt to, panels that meet a slab at a time
     ptrdiff_t fh, fw                   # phases of a stride (lanes hold pixels; 1 otherwise)
     ptrdiff_t slab_rows, slab_columns  # rows and columns of a phase
@@ -86,6 +87,7 @@ cdef Blocking blocking(const nd_problem *p, const nd_kernel_set *k) noexcept nog
     b.icb = ceil_div(p.icg, ceil_div(p.icg * b.taps, STEPS))
     b.panels = panel_count(p, k)
     b.height, b.taller = p.ocg // b.panels, p.ocg % b.panels
+    b.wide = k.tile_columns(b.height + (b.taller > 0))
     # rows: enough tasks for a problem that keeps a second thread busy, then as many as the slab holds
     b.rows = max(ceil_div(p.oh, ceil_div(TASKS, images)), min(p.oh, ceil_div(6 * k.nr, p.ow)))
     if images * p.ocg * p.icg * <double>b.taps * p.oh * p.ow < SMALL:
@@ -316,7 +318,7 @@ cdef void multiply_slab(Forward *f, Task *t, const nd_walk *walk, ptrdiff_t c0) 
     cdef Columns columns
     columns.length = t.columns if b.by_row else (t.rows - 1) * b.slab_columns + t.columns
     vectors = ceil_div(columns.length, k.vl)
-    columns.tiles = ceil_div(vectors, k.nr // k.vl)
+    columns.tiles = ceil_div(vectors, b.wide // k.vl)
     columns.least, columns.wider = vectors // columns.tiles, vectors % columns.tiles
     while low < t.high:
         high = min(low + b.ob, t.high)
@@ -350,7 +352,7 @@ cdef void multiply_columns(Forward *f, Task *t, const nd_walk *whole, ptrdiff_t 
                 k.gemm(walk, m, cols, panels + panel * panel_bytes, t.slab + size * (first + i),
                        to + size * (o * y.c + (t.oh + row) * y.h + column * y.w), y.c, y.w, start, bias + size * o)
             else:
-                k.gemm(walk, m, cols, panels + panel * panel_bytes, t.slab + size * (first + i), t.tile, k.nr, 1,
+                k.gemm(walk, m, cols, panels + panel * panel_bytes, t.slab + size * (first + i), t.tile, b.wide, 1,
                        ND_ZERO if start == ND_ADD else start, bias + size * o)
                 store_across_rows(f, t, to + size * o * y.c, m, row, column, cols, start == ND_ADD)
             o += m
@@ -373,9 +375,9 @@ cdef void store_across_rows(Forward *f, Task *t, char *to, ptrdiff_t m, ptrdiff_
             at = to + k.size * ((t.oh + row) * y.h + column * y.w)
             for c in range(m):
                 if add:
-                    k.add(at + k.size * c * y.c, y.w, t.tile + k.size * (c * k.nr + i), run)
+                    k.add(at + k.size * c * y.c, y.w, t.tile + k.size * (c * f.b.wide + i), run)
                 else:
-                    k.scatter(at + k.size * c * y.c, y.w, t.tile + k.size * (c * k.nr + i), 1, run)
+                    k.scatter(at + k.size * c * y.c, y.w, t.tile + k.size * (c * f.b.wide + i), 1, run)
         i += f.b.slab_columns - column
         row, column = row + 1, 0
 
