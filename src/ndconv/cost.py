@@ -27,6 +27,8 @@ SEPARABLE = dict(taps=0.95, results=0.7, rows=60, stages=8000)
 # The register tile of AVX2 in rows and vectors; other instruction sets have others, to much the same proportions.
 TILE_ROWS, TILE_VECTORS = 6, 2
 LEAST_ROWS = 4             # fewer rows than this wait for the multiply-adds before them
+FEW_PIXELS = 32            # of an image that gemm joins to the next
+SHORT = 16                 # channels below which direct walks over all taps
 
 
 def _up(a, b):
@@ -61,6 +63,15 @@ def _tiles(along, across, lanes):
     return count * _up(across, TILE_VECTORS * lanes), max(along / max(count, 1), LEAST_ROWS)
 
 
+def _live(problem, y, k):
+    """The share of a kernel's taps that see the array and not its padding."""
+    share = 1.0
+    for o, i, t, s, d, p in zip(y, problem.x, k, problem.stride, problem.dilation, problem.before, strict=True):
+        seen = sum(max(min(_up(i + p - tap * d, s), o) - max(_up(p - tap * d, s), 0), 0) for tap in range(t))
+        share *= seen / (o * t) if o and t else 1
+    return share
+
+
 def _total(counts, cycles):
     return SECONDS * sum(cycles[name] * count for name, count in counts.items())
 
@@ -76,6 +87,10 @@ def direct_cost(problem, prepared):
     for ic, oc, x, y, k, _ in _geometries(problem):
         rows, wide = y[0] * y[1], _vectors_hold_oc(problem, ic, oc, y, k)
         tiles, height = _tiles(y[2], oc, _lanes(problem)) if wide else _tiles(oc, y[2], _lanes(problem))
+        if wide and ic >= SHORT and problem.op == "forward":
+            height *= _live(problem, y, k)
+        elif not wide and oc < LEAST_ROWS:
+            height = oc  # tiles of few rows are wider
         inputs, outputs = planes * ic * math.prod(x), planes * oc * math.prod(y)
         counts["calls"] += planes * rows * tiles
         counts["steps"] += planes * rows * tiles * height * ic * math.prod(k)
@@ -116,7 +131,9 @@ def gemm_cost(problem, prepared):
     planes, lanes = problem.n * problem.g, _lanes(problem)
     for ic, oc, _, y, k, stride in _geometries(problem):
         pixels, length, wide = math.prod(y), ic * math.prod(k), _vectors_hold_oc(problem, ic, oc, y, k)
-        tiles, height = _tiles(pixels, oc, lanes) if wide else _tiles(oc, pixels, lanes)
+        joined = problem.n if pixels <= FEW_PIXELS else 1
+        tiles, height = _tiles(joined * pixels, oc, lanes) if wide else _tiles(oc, joined * pixels, lanes)
+        tiles /= joined
         counts["calls"] += planes * tiles * _up(length, 384)
         counts["steps"] += planes * tiles * height * length
         counts["stages"] += 1
