@@ -27,6 +27,7 @@ void check_finish(const struct nd_kernel_set *k, int dtype);
 void check_fft(const struct nd_kernel_set *k, int dtype);
 void check_fft_rows(const struct nd_kernel_set *k, int dtype);
 void check_separable(const struct nd_kernel_set *k, int dtype);
+void check_winograd(const struct nd_kernel_set *k, int dtype);
 void check_pool(const struct nd_kernel_set *k, int dtype);
 void check_pool_index(const struct nd_kernel_set *k, int dtype);
 void check_pool_weigh(const struct nd_kernel_set *k, int dtype);

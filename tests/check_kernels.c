@@ -149,6 +149,7 @@ int main(void)
         check_separable(k, dtype);
         check_fft(k, dtype);
         check_fft_rows(k, dtype);
+        check_winograd(k, dtype);
         check_pool(k, dtype);
         check_pool_index(k, dtype);
         check_pool_weigh(k, dtype);

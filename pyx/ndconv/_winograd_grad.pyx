@@ -39,17 +39,16 @@ cdef struct WeightGrad:
 cdef WeightGrad layout(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
     cdef WeightGrad f
     cdef Tiling *t = &f.t
-    cdef ptrdiff_t one, most
-    t[0] = choose_tiling(p, k)
+    cdef ptrdiff_t tiles, most
+    t[0] = choose_tiling(p, k, True)
     f.s_row = t.panels * k.nr
     f.s_tap = odd_lines(p.icg * f.s_row, k)
     f.s_point = p.kd * f.s_tap
     most = min(max(2 * t.points * f.s_point * k.size, <ptrdiff_t>BLOCK_BYTES), <ptrdiff_t>MOST_BYTES)
-    one = max(t.points * t.tw * (t.icp + f.s_row) * k.size, 1)
-    t.common, t.parts, t.slice = True, 1, t.panels
-    t.depth = min(p.od, max(most // (one * max(t.lines, 1)), <ptrdiff_t>1)) if p.kd == 1 else p.od
-    t.rows = max(most // (one * max(t.depth, 1)), 1)
-    t.rows = ceil_div(t.lines, max(ceil_div(t.lines, t.rows), 1))
+    t.common, t.slice, t.depth = True, t.panels, p.od
+    tiles = max(most // (t.points * p.od * (t.icp + f.s_row) * k.size), 1)
+    t.parts = ceil_div(t.tw, tiles)
+    t.rows = ceil_div(t.lines, ceil_div(t.lines, max(tiles // t.tw, 1)))
     set_sizes(t, p, k)
     t.v.taps = 4
     return f

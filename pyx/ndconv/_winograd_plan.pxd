@@ -34,7 +34,7 @@ cdef struct View:
 
 cdef ptrdiff_t odd_lines(ptrdiff_t count, const nd_kernel_set *k) noexcept nogil
 cdef void set_sizes(Tiling *t, const nd_problem *p, const nd_kernel_set *k) noexcept nogil
-cdef Tiling choose_tiling(const nd_problem *p, const nd_kernel_set *k) noexcept nogil
+cdef Tiling choose_tiling(const nd_problem *p, const nd_kernel_set *k, bint gradient) noexcept nogil
 cdef Block block_at(const nd_problem *p, const Tiling *t, ptrdiff_t index) noexcept nogil
 cdef View view_of(const nd_problem *p, const Tiling *t, const nd_array *x, const nd_array *y, ptrdiff_t g,
                   ptrdiff_t image) noexcept nogil

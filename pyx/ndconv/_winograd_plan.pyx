@@ -32,14 +32,18 @@ cdef void set_block(Tiling *t, const nd_problem *p, const nd_kernel_set *k) noex
         t.parts = ceil_div(t.tw, tiles)
         t.rows = ceil_div(t.lines, ceil_div(t.lines, max(tiles // t.tw, 1)))
 
-cdef Tiling choose_tiling(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
+cdef Tiling choose_tiling(const nd_problem *p, const nd_kernel_set *k, bint gradient) noexcept nogil:
     cdef Tiling t
-    t.v.points_h, t.v.points_w = 6 if p.kh == 3 else 1, 6 if p.kw == 3 else 1
-    t.v.taps = 3
+    cdef ptrdiff_t h, w
+    t.v.points_h, t.v.points_w, t.v.taps = 6 if p.kh == 3 else 1, 6 if p.kw == 3 else 1, 3
+    t.phases_h, t.phases_w = p.dh if p.kh > 1 else 1, p.dw if p.kw > 1 else 1
+    h, w = ceil_div(p.oh, t.phases_h), ceil_div(p.ow, t.phases_w)
+    # F(2, 3) where F(4, 3) takes no fewer multiplications: small images, which tiles of 4 do not fill
+    if p.kh == p.kw == 3 and not gradient and 16 * ceil_div(h, 2) * ceil_div(w, 2) <= 36 * ceil_div(h, 4) * ceil_div(w, 4):
+        t.v.points_h = t.v.points_w = 4
     t.points = t.v.points_h * t.v.points_w
     t.mh, t.mw = t.v.points_h - p.kh + 1, t.v.points_w - p.kw + 1
-    t.phases_h, t.phases_w = p.dh if p.kh > 1 else 1, p.dw if p.kw > 1 else 1
-    t.th, t.tw = ceil_div(ceil_div(p.oh, t.phases_h), t.mh), ceil_div(ceil_div(p.ow, t.phases_w), t.mw)
+    t.th, t.tw = ceil_div(h, t.mh), ceil_div(w, t.mw)
     t.lines = p.n * t.phases_h * t.phases_w * t.th
     t.icp, t.panels = ceil_div(p.icg, k.vl) * k.vl, ceil_div(p.ocg, k.nr)
     set_block(&t, p, k)

@@ -19,7 +19,7 @@ PHASES = dict(steps=0.55, calls=40, packed=0.5, across=0.5, stages=16000)
 GEMM = dict(steps=0.5, calls=77, packed=1.0, gathered=1.1, lines=4.3, across=3.2, stages=20000)
 DIRECT_GRAD = dict(steps=0.76, calls=1.6, packed=0.7, strided=0.3, weights=2.7, stages=16000)
 GEMM_GRAD = dict(steps=1.1, packed=0.75, lines=14, strided=0.6, weights=3.6, stages=20000)
-WINOGRAD = dict(steps=0.6, products=7, vectors=2, turned=0.5, weights=0.3, prepared=0.5, stages=50000)
+WINOGRAD = dict(steps=0.64, products=2.4, vectors=8.1, turned=0.2, weights=0.08, prepared=0.95, sums=1.3, stages=55000)
 FFT = dict(forward=0.37, input_grad=0.5, transpose=0.5, weight_grad=0.77, elements=1.5, stages=30000)
 
 SEPARABLE = dict(taps=0.95, results=0.7, rows=60, stages=8000)
@@ -177,21 +177,29 @@ def fft_cost(problem, prepared):
 
 def winograd_cost(problem, prepared):
     """Seconds of `winograd`: tiles transformed both ways, a product at each of their points, weights read once a block."""
-    if problem.op == "weight_grad":
-        return 1.0
     counts = dict.fromkeys(WINOGRAD, 0)
-    for ic, oc, _, y, k, _ in _geometries(problem):
-        points = math.prod(6 if t == 3 else 1 for t in k[1:])
-        tiles = problem.n * problem.g * math.prod(_up(o, 4 if t == 3 else 1) for o, t in zip(y, (1, *k[1:]), strict=True))
-        columns = _up(oc, TILE_VECTORS * _lanes(problem))
+    panel, grad = TILE_VECTORS * _lanes(problem), problem.op == "weight_grad"
+    own = (problem.ic // problem.g, problem.oc // problem.g, problem.x, problem.y, problem.k, problem.stride)
+    for ic, oc, _, y, k, _ in (own,) if grad else _geometries(problem):
+        points, tiles = _winograd_tiles(y, k, grad)
+        tiles *= problem.n * problem.g
+        columns, weights = _up(oc, panel), points * problem.g * _up(oc, panel) * panel * k[0] * ic
         counts["steps"] += tiles * points * columns * k[0] * ic
-        counts["products"] += tiles * points * columns
+        counts["products"] += 0 if grad else tiles * points * columns
         counts["vectors"] += tiles * points * (_up(ic, _lanes(problem)) + _up(oc, _lanes(problem)))
         counts["turned"] += 0 if problem.lanes_oc else problem.n * (problem.ic + problem.oc) * math.prod(y)
-        counts["weights"] += points * problem.g * columns * TILE_VECTORS * _lanes(problem) * k[0] * ic
-        counts["prepared"] += 0 if prepared else points * problem.oc * k[0] * ic
+        counts["weights"] += 0 if grad else weights
+        counts["prepared"] += 0 if prepared or grad else weights
+        counts["sums"] += weights if grad else 0
         counts["stages"] += 1
     return _total(counts, WINOGRAD)
+
+
+def _winograd_tiles(y, k, grad):
+    """(points of a tile, tiles of an image) as choose_tiling in pyx/ndconv/_winograd_plan.pyx has them."""
+    count, points = math.prod(_up(o, 4 if t == 3 else 1) for o, t in zip(y, (1, *k[1:]), strict=True)), 6 ** k[1:].count(3)
+    small = y[0] * _up(y[1], 2) * _up(y[2], 2)
+    return (16, small) if k[1:] == (3, 3) and not grad and 16 * small <= points * count else (points, count)
 
 
 def separable_cost(problem, rank):
