@@ -20,7 +20,9 @@ Vectors hold output channels, whatever memory holds: a phase's pixels are never 
 be. A pixel of the copy and its channels are the broadcast operand. Weights are [panel][tap][channel][nr].
 
 Bytes moved: x once to the copy and then from L2 or L3 for every panel, weights once a task, y once. Expected: the rate of
-the register tile; the copy costs half a cycle an element of x, turning as much an element of y.
+the register tile; the copy costs half a cycle an element of x, turning as much an element of y. Reached with 64 channels and
+more: 140 to 168 GFLOP/s of 200 on two threads of AVX2, where the tile itself reaches about 160; NCHW within 5 % of NHWC.
+Unprepared weights of 8 MB cost 0.8 ms more, which is memory speed.
 """
 from libc.string cimport memset
 
