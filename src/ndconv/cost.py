@@ -131,7 +131,7 @@ def gemm_cost(problem, prepared):
     planes, lanes = problem.n * problem.g, _lanes(problem)
     for ic, oc, _, y, k, stride in _geometries(problem):
         pixels, length, wide = math.prod(y), ic * math.prod(k), _vectors_hold_oc(problem, ic, oc, y, k)
-        joined = problem.n if pixels <= FEW_PIXELS else 1
+        joined = max(problem.n, 1) if pixels <= FEW_PIXELS else 1
         tiles, height = _tiles(joined * pixels, oc, lanes) if wide else _tiles(oc, joined * pixels, lanes)
         tiles /= joined
         counts["calls"] += planes * tiles * _up(length, 384)
