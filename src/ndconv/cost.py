@@ -19,7 +19,7 @@ PHASES = dict(steps=0.55, calls=40, packed=0.5, across=0.5, stages=16000)
 GEMM = dict(steps=0.5, calls=77, packed=1.0, gathered=1.1, lines=4.3, across=3.2, stages=20000)
 DIRECT_GRAD = dict(steps=0.76, calls=1.6, packed=0.7, strided=0.3, weights=2.7, stages=16000)
 GEMM_GRAD = dict(steps=1.1, packed=0.75, lines=14, strided=0.6, weights=3.6, stages=20000)
-WINOGRAD = dict(steps=0.64, products=2.4, vectors=8.1, turned=0.2, weights=0.08, prepared=0.95, sums=1.3, stages=55000)
+WINOGRAD = dict(steps=0.58, products=2.2, vectors=7.2, turned=0.2, weights=0.07, prepared=0.9, sums=1.3, stages=52000)
 FFT = dict(forward=0.37, input_grad=0.5, transpose=0.5, weight_grad=0.77, elements=1.5, stages=30000)
 
 SEPARABLE = dict(taps=0.95, results=0.7, rows=60, stages=8000)
