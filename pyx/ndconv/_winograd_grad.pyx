@@ -12,10 +12,8 @@ dy, so that the points are those of the forward pass:
 Each step is dealt out to the threads; a sum runs over tiles and blocks in their order. Every tile is transformed once: at c
 channels the products are c/8 multiply-adds a vector of V or D. What is not finite is summed by its definition.
 """
-from libc.string cimport memset
-
 from ndconv._c cimport ND_ADD, ND_ZERO, nd_array, nd_job, nd_kernel_set, nd_problem, nd_walk
-from ndconv._pack cimport ceil_div, split, taps_of
+from ndconv._pack cimport ceil_div, split
 from ndconv._runtime cimport parallel_for
 from ndconv._winograd_plan cimport Block, Tiling, block_at, choose_tiling, odd_lines, set_sizes
 from ndconv._winograd_tile cimport gathered_bytes, transform_rows
@@ -112,8 +110,8 @@ cdef void multiply_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t en
         s = f.s + size * (point * f.s_point + tap * f.s_tap + panel * k.nr)
         for j in range(parts):
             row = split(p.icg, parts, j)
-            k.gemm(&walk, split(p.icg, parts, j + 1) - row, cols, v + size * row, d, s + size * row * f.s_row, f.s_row, 1, f.start,
-                   NULL)
+            k.gemm(&walk, split(p.icg, parts, j + 1) - row, cols, v + size * row, d, s + size * row * f.s_row, f.s_row, 1,
+                   f.start, NULL)
 
 cdef void store_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
     """dw of some input channels and a panel of output channels."""
@@ -138,8 +136,8 @@ cdef void store_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) 
             k.move(to, f.job.dw.o, results, cols, (c1 - c0) * taps, 1, k.nr)
         else:
             for j in range((c1 - c0) * taps):
-                k.scatter(to + size * (j // taps * f.job.dw.c + j % taps // p.kw * f.job.dw.h + j % p.kw * f.job.dw.w), f.job.dw.o,
-                          results + size * j * k.nr, 1, cols)
+                k.scatter(to + size * (j // taps * f.job.dw.c + j % taps // p.kw * f.job.dw.h + j % p.kw * f.job.dw.w),
+                          f.job.dw.o, results + size * j * k.nr, 1, cols)
 
 cdef void sum_taps(WeightGrad *f, ptrdiff_t depth, ptrdiff_t c, ptrdiff_t o, ptrdiff_t cols, char *to) noexcept nogil:
     """By their definition."""

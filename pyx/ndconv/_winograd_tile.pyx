@@ -7,7 +7,7 @@ what a tile has there is zero, without a padded copy.
 """
 from libc.string cimport memset
 
-from ndconv._c cimport nd_array, nd_job, nd_kernel_set, nd_problem
+from ndconv._c cimport nd_job, nd_kernel_set, nd_problem
 from ndconv._pack cimport ceil_div
 from ndconv._winograd_plan cimport Block, Plane, Tiling, View, view_of
 
