@@ -24,6 +24,7 @@ void expect(int ok, const char *kernel, int dtype, ptrdiff_t m, ptrdiff_t n, int
 int count_failures(void);
 
 void check_finish(const struct nd_kernel_set *k, int dtype);
+void check_depthwise(const struct nd_kernel_set *k, int dtype);
 void check_fft(const struct nd_kernel_set *k, int dtype);
 void check_fft_rows(const struct nd_kernel_set *k, int dtype);
 void check_separable(const struct nd_kernel_set *k, int dtype);

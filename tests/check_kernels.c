@@ -1,6 +1,6 @@
 /* Checks every kernel of one instruction set's table against plain loops, for tests/test_kernels.py, which
  * has the list of files. Here: the general kernels, and main(). check.c has what the files share; the others
- * have activations, the Fourier transforms and pooling. */
+ * have what their names say. */
 #include "check.h"
 #include <stdio.h>
 
@@ -147,6 +147,7 @@ int main(void)
         }
         check_finish(k, dtype);
         check_separable(k, dtype);
+        check_depthwise(k, dtype);
         check_fft(k, dtype);
         check_fft_rows(k, dtype);
         check_winograd(k, dtype);

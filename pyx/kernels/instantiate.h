@@ -17,6 +17,8 @@
 #include "fft_rows.h"
 #include "winograd.h"
 #include "separable.h"
+#include "depthwise.h"
+#include "depthwise_grad.h"
 #include "pool.h"
 #include "pool_index.h"
 #include "pool_weigh.h"
@@ -54,6 +56,10 @@ static const struct nd_kernel_set NAME(set) = {
     .winograd_output = NAME(winograd_output),
     .winograd_multiply = NAME(winograd_multiply),
     .sum_rows = NAME(sum_rows),
+    .depthwise_rows = NAME(depthwise_rows),
+    .depthwise_pixels = NAME(depthwise_pixels),
+    .depthwise_grad_rows = NAME(depthwise_grad_rows),
+    .depthwise_grad_pixels = NAME(depthwise_grad_pixels),
     .pool_combine = NAME(pool_combine),
     .pool_rows = NAME(pool_rows),
     .pool_split = NAME(pool_split),

@@ -53,6 +53,11 @@ cdef extern from "kernels.h" nogil:
         int op
         const void *cells
         double row_cells
+    struct nd_depthwise:
+        ptrdiff_t planes, kh, kw
+        const ptrdiff_t *plane
+        const ptrdiff_t *column
+        ptrdiff_t row, step, y_row, rows, n, channels, pixel, y_pixel, w_tap
     struct nd_kernel_set:
         ptrdiff_t size, vl, mr, nr
         ptrdiff_t (*tile_columns)(ptrdiff_t m) noexcept nogil
@@ -105,6 +110,12 @@ cdef extern from "kernels.h" nogil:
                                   ptrdiff_t y_row, int start, const void *ahead) noexcept nogil
         int (*sum_rows)(void *const *to, ptrdiff_t height, const void *const *rows, const void *weights, ptrdiff_t terms,
                         ptrdiff_t count, ptrdiff_t n, double start) noexcept nogil
+        void (*depthwise_rows)(const nd_depthwise *s, const void *x, const void *w, const void *bias,
+                               void *y) noexcept nogil
+        void (*depthwise_pixels)(const nd_depthwise *s, const void *x, const void *w, const void *bias,
+                                 void *y) noexcept nogil
+        void (*depthwise_grad_rows)(const nd_depthwise *s, const void *x, const void *dy, void *sums) noexcept nogil
+        void (*depthwise_grad_pixels)(const nd_depthwise *s, const void *x, const void *dy, void *sums) noexcept nogil
         void (*pool_combine)(void *to, const void *const *rows, ptrdiff_t count, ptrdiff_t n, int op,
                              double divisor, ptrdiff_t ahead) noexcept nogil
         void (*pool_rows)(const nd_pool_rows *s, const void **rows, ptrdiff_t lines, void *buffer,

@@ -20,6 +20,7 @@ GEMM = dict(steps=0.5, calls=77, packed=1.0, gathered=1.1, lines=4.3, across=3.2
 DIRECT_GRAD = dict(steps=0.76, calls=1.6, packed=0.7, strided=0.3, weights=2.7, stages=16000)
 GEMM_GRAD = dict(steps=1.1, packed=0.75, lines=14, strided=0.6, weights=3.6, stages=20000)
 WINOGRAD = dict(steps=0.58, products=2.2, vectors=7.2, turned=0.2, weights=0.07, prepared=0.9, sums=1.3, stages=52000)
+DEPTHWISE = dict(steps=0.5, elements=0.28, gathered=3, planes=150, sums=12, stages=12000)
 FFT = dict(forward=0.37, input_grad=0.5, transpose=0.5, weight_grad=0.77, elements=1.5, stages=30000)
 
 SEPARABLE = dict(taps=0.95, results=0.7, rows=60, stages=8000)
@@ -212,4 +213,21 @@ def separable_cost(problem, rank):
     return _total(dict(taps=vectors * taps, results=results, rows=rows * (1 + rank), stages=1), SEPARABLE)
 
 
-COSTS = {"direct": direct_cost, "gemm": gemm_cost, "winograd": winograd_cost, "fft": fft_cost}
+def depthwise_cost(problem, prepared):
+    """Seconds of `depthwise`: a multiply-add a tap for each vector of results, every element loaded and stored once."""
+    counts, lanes = dict.fromkeys(DEPTHWISE, 0), _lanes(problem)
+    grad = problem.op == "weight_grad"
+    forward = [(problem.ic // problem.g, problem.oc // problem.g, problem.x, problem.y, problem.k, problem.stride)]
+    for ic, oc, x, y, k, _ in forward if grad else _geometries(problem):
+        images, wide = problem.n * problem.g * y[0], problem.lanes_oc and ic == 1 and problem.g * oc >= lanes
+        rows = images * oc * y[1]
+        counts["steps"] += rows * (y[2] / lanes if wide else _up(y[2], lanes)) * ic * math.prod(k)
+        counts["elements"] += rows * y[2] + problem.n * problem.g * ic * math.prod(x)
+        counts["gathered"] += rows * y[2] if problem.lanes_oc and not (wide and oc == 1) else 0
+        counts["planes"] += images * oc / (lanes if wide else 1)
+        counts["sums"] += images * oc * ic * math.prod(k) if grad and not wide else 0
+        counts["stages"] += 1
+    return _total(counts, DEPTHWISE)
+
+
+COSTS = {"direct": direct_cost, "gemm": gemm_cost, "depthwise": depthwise_cost, "winograd": winograd_cost, "fft": fft_cost}

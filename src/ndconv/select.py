@@ -6,12 +6,12 @@ promise times.
 import math
 from dataclasses import dataclass
 
-from ndconv import _direct, _fft, _gemm, _separable, _winograd
+from ndconv import _depthwise, _direct, _fft, _gemm, _separable, _winograd
 from ndconv._plan import Core, weight_grad_bytes
 from ndconv.cost import COSTS, separable_cost
 from ndconv.stages import stages_of
 
-METHODS = {module.METHOD.name: module.METHOD for module in (_direct, _gemm, _winograd, _fft)}
+METHODS = {module.METHOD.name: module.METHOD for module in (_direct, _gemm, _depthwise, _winograd, _fft)}
 # Whether this one can is a matter of the weights; a problem alone does not say.
 SEPARABLE = _separable.METHOD
 NAMES = (*METHODS, SEPARABLE.name)

@@ -1,0 +1,250 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
+"""Blocks of output rows of convolutions with very few input channels a group, and where they read x.
+
+A block is some output rows and columns of one image, depth and group (lanes hold pixels: NCHW memory) or some output
+channels (lanes hold channels: NHWC memory). Only its border is copied:
+
+    rows above, below            from a padded slab        +------------------+
+    columns left, right          from a padded slab        |       slab       |
+    everything between           read in place             +---+----------+---+
+                                                           |   | in place |   |
+                                                           +---+----------+---+
+                                                           |       slab       |
+                                                           +------------------+
+
+Rows of taps that are dilated by dh meet output rows dh apart, so a block takes every dh-th output row. A stride along x
+(lanes hold pixels) is taken apart into phases while the slab is filled. A slab is up to 16 KiB, so it stays in L1.
+"""
+from libc.string cimport memset
+
+from ndconv._c cimport nd_array, nd_job, nd_kernel_set, nd_problem
+from ndconv._pack cimport ceil_div, copy_clipped, split
+
+cdef enum:
+    SLAB_BYTES = 16384       # of padded rows, in L1
+    PIXELS_BYTES = 131072    # the same with lanes of channels, in L2
+    MOST_BYTES = 1048576     # where many channels make even few rows larger
+    CHANNELS = 64            # of a block, lanes of channels
+    COLUMNS = 2048           # of a block, lanes of pixels
+    BLOCKS = 12              # that a problem is cut into when it is large enough
+    LEAST = 64               # columns between the borders that are worth reading in place: the borders' tiles are narrow,
+    LEAST_PIXELS = 16        # unless lanes hold channels
+
+cdef bint has_lanes_c(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
+    """Whether vectors hold output channels: where memory keeps them together and there is a whole vector of them."""
+    return p.lanes_oc and p.icg == 1 and p.g * p.ocg >= k.vl
+
+cdef inline ptrdiff_t reach_of(const nd_problem *p, ptrdiff_t columns) noexcept nogil:
+    """Input columns that so many output columns need."""
+    return (columns - 1) * p.sw + (p.kw - 1) * p.dw + 1
+
+cdef inline ptrdiff_t phase_of(const nd_problem *p, const nd_kernel_set *k, ptrdiff_t columns) noexcept nogil:
+    """Elements of a phase of a slab row: whole vectors, and one more for rows that are less than one."""
+    return ceil_div(ceil_div(reach_of(p, columns), p.sw), k.vl) * k.vl + k.vl
+
+cdef void set_slab(const nd_problem *p, const nd_kernel_set *k, Blocking *b) noexcept nogil:
+    cdef ptrdiff_t line = reach_of(p, b.columns) * b.channels if b.lanes_c else p.sw * phase_of(p, k, b.columns)
+    b.slab = ceil_div(b.planes * ((b.rows - 1) * b.sh + p.kh) * line * k.size, 64) * 64
+    b.out = ceil_div(b.rows * b.columns * b.channels * k.size, 64) * 64
+
+cdef Blocking blocking(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
+    cdef Blocking b
+    cdef ptrdiff_t limit, rows
+    b.lanes_c = has_lanes_c(p, k)
+    b.planes = p.icg * p.kd
+    b.every = p.dh if p.sh == 1 else 1
+    b.sh = p.sh if p.dh == 1 else 1
+    if b.lanes_c:
+        # whole vectors, what is left to the last task
+        b.groups = ceil_div(p.g * p.ocg, CHANNELS)
+        b.channels = ceil_div(p.g * p.ocg // k.vl, b.groups) * k.vl + p.g * p.ocg % k.vl
+        limit, b.columns = PIXELS_BYTES, min(p.ow, 256)
+    else:
+        b.groups, b.channels = p.g, 1
+        limit, b.columns = SLAB_BYTES, min(p.ow, COLUMNS)
+    # output rows that are `every` apart; dilated and strided ones share no rows of taps, so they go one by one
+    rows = ceil_div(p.oh, b.every) if p.sh == 1 or p.dh == 1 else 1
+    b.rows = min(rows, max(ceil_div(rows, ceil_div(BLOCKS, p.n * p.od * b.groups * ceil_div(p.ow, b.columns))), 4))
+    set_slab(p, k, &b)
+    while b.slab > limit and b.rows > 8 or b.slab > MOST_BYTES and b.rows > 1:
+        b.rows = (b.rows + 1) // 2
+        set_slab(p, k, &b)
+    while b.slab > MOST_BYTES and b.columns > 64:
+        b.columns = (b.columns + 1) // 2
+        set_slab(p, k, &b)
+    b.row_blocks = ceil_div(ceil_div(p.oh, b.every), b.rows)
+    b.rows = ceil_div(ceil_div(p.oh, b.every), b.row_blocks)
+    b.column_blocks = ceil_div(p.ow, b.columns)
+    b.columns = ceil_div(p.ow, b.column_blocks)
+    b.units = p.od * b.every * b.row_blocks * b.column_blocks
+    set_slab(p, k, &b)
+    b.offsets = ceil_div((b.planes + p.kw) * <ptrdiff_t>sizeof(ptrdiff_t), 64) * 64
+    return b
+
+cdef Run start_run(const nd_job *job) noexcept nogil:
+    cdef Run f
+    cdef const nd_problem *p = job.p
+    cdef ptrdiff_t last = p.iw - 1 - (p.kw - 1) * p.dw + p.pw
+    f.job, f.b = job, blocking(job.p, job.k)
+    f.left = min(ceil_div(p.pw, p.sw), p.ow) if p.pw > 0 else 0
+    f.right = max(min(last // p.sw + 1, p.ow), f.left) if last >= 0 else f.left
+    if not f.b.lanes_c:
+        # borders are whole vectors
+        f.left = min(ceil_div(f.left, job.k.vl) * job.k.vl, p.ow)
+        f.right = max(p.ow - ceil_div(p.ow - f.right, job.k.vl) * job.k.vl, f.left)
+    return f
+
+cdef void set_worker(const Run *f, Block *t, char *workspace) noexcept nogil:
+    """A worker's memory, b.slab + b.out + b.offsets bytes, and what all blocks have in common."""
+    cdef const nd_problem *p = f.job.p
+    t.slab = workspace
+    t.out = t.slab + f.b.slab
+    t.plane = <ptrdiff_t *>(t.out + f.b.out)
+    t.column = t.plane + f.b.planes
+    t.s.planes, t.s.kh, t.s.kw, t.s.plane, t.s.column = f.b.planes, p.kh, p.kw, t.plane, t.column
+    t.s.w_tap = p.g * p.ocg
+
+cdef void set_block(const Run *f, Block *t, ptrdiff_t n, ptrdiff_t group, ptrdiff_t unit) noexcept nogil:
+    cdef const nd_problem *p = f.job.p
+    cdef const Blocking *b = &f.b
+    cdef ptrdiff_t channels = p.g * p.ocg, vl = f.job.k.vl
+    t.n, t.group, t.od, t.phase, t.r0, t.c0 = n, group, 0, 0, 0, 0
+    if b.units > 1:  # divisions are slow, small planes are many
+        unit, t.c0 = unit // b.column_blocks, unit % b.column_blocks * b.columns
+        unit, t.r0 = unit // b.row_blocks, unit % b.row_blocks * b.rows
+        t.od, t.phase = unit // b.every, unit % b.every
+    t.r1 = min(t.r0 + b.rows, ceil_div(p.oh - t.phase, b.every) if t.phase < p.oh else 0)
+    t.c1 = min(t.c0 + b.columns, p.ow)
+    if b.lanes_c:
+        t.oc = split(channels // vl, b.groups, group) * vl
+        t.channels = (channels if group == b.groups - 1 else split(channels // vl, b.groups, group + 1) * vl) - t.oc
+    else:
+        t.oc, t.channels = group * p.ocg, p.ocg
+
+cdef void walk_block(const Run *f, Block *t) noexcept nogil:
+    """Calls f.rectangle for the rectangles of a block: rows with taps above or below x, columns with taps left or right of
+    it, the rest."""
+    cdef const nd_problem *p = f.job.p
+    cdef ptrdiff_t first = t.od * p.sd - p.pd, reach = (p.kh - 1) * p.dh, top, bottom, left, right
+    left, right = min(max(f.left, t.c0), t.c1), max(min(f.right, t.c1), t.c0)
+    if first < 0 or first + (p.kd - 1) * p.dd >= p.id or not reads_in_place(f) or right - left < (LEAST_PIXELS if f.b.lanes_c else LEAST):
+        place(f, t, t.r0, t.r1, t.c0, t.c1, False)
+        return
+    top, bottom = t.r0, t.r1
+    while top < bottom and (t.phase + top * f.b.every) * p.sh < p.ph:
+        top += 1
+    while bottom > top and (t.phase + (bottom - 1) * f.b.every) * p.sh - p.ph + reach >= p.ih:
+        bottom -= 1
+    place(f, t, t.r0, top, t.c0, t.c1, False)
+    place(f, t, top, bottom, t.c0, left, False)
+    place(f, t, top, bottom, left, right, True)
+    place(f, t, top, bottom, right, t.c1, False)
+    place(f, t, bottom, t.r1, t.c0, t.c1, False)
+
+cdef inline bint reads_in_place(const Run *f) noexcept nogil:
+    if f.b.lanes_c:
+        return f.job.x.c == 1 and f.job.p.ocg == 1
+    return f.job.p.sw == 1 and f.job.x.w == 1
+
+cdef void place(const Run *f, Block *t, ptrdiff_t r0, ptrdiff_t r1, ptrdiff_t c0, ptrdiff_t c1, bint in_place) noexcept nogil:
+    """Where the rows and columns of a rectangle read x, and its turn."""
+    cdef const nd_problem *p = f.job.p
+    cdef const nd_array *x = &f.job.x
+    cdef ptrdiff_t size = f.job.k.size, i, pixel = x.w if in_place else t.channels
+    cdef const char *src = t.slab
+    if r0 >= r1 or c0 >= c1:
+        return
+    t.top, t.left, t.s.rows, t.s.n = r0, c0, r1 - r0, c1 - c0
+    if in_place:
+        t.s.row = p.dh * x.h
+        for i in range(f.b.planes):
+            t.plane[i] = i // p.kd * x.c + i % p.kd * p.dd * x.d
+        src = x.data + size * (t.n * x.n + (t.oc if f.b.lanes_c else t.group * p.icg) * x.c + (t.od * p.sd - p.pd) * x.d
+                               + ((t.phase + r0 * f.b.every) * p.sh - p.ph) * x.h + (c0 * p.sw - p.pw) * x.w)
+    else:
+        t.phase_size = phase_of(p, f.job.k, t.s.n)
+        t.line = reach_of(p, t.s.n) * t.channels if f.b.lanes_c else p.sw * t.phase_size
+        fill_slab(f, t)
+        t.s.row = t.line
+        for i in range(f.b.planes):
+            t.plane[i] = i * ((t.s.rows - 1) * f.b.sh + p.kh) * t.line
+    for i in range(p.kw):
+        t.column[i] = i * p.dw * pixel if f.b.lanes_c or in_place else i * p.dw % p.sw * t.phase_size + i * p.dw // p.sw
+    t.s.step = f.b.sh * t.s.row
+    t.s.channels, t.s.pixel = t.channels, p.sw * pixel
+    f.rectangle(f, t, src)
+
+cdef void fill_slab(const Run *f, Block *t) noexcept nogil:
+    """The input rows that the rectangle needs, with zeros where they leave x."""
+    cdef const nd_problem *p = f.job.p
+    cdef const nd_array *x = &f.job.x
+    cdef const Blocking *b = &f.b
+    cdef ptrdiff_t size = f.job.k.size, i, depth, low, high, columns = reach_of(p, t.s.n)
+    cdef ptrdiff_t top = (t.phase + t.top * b.every) * p.sh - p.ph, rows = (t.s.rows - 1) * b.sh + p.kh, line = t.line * size
+    cdef ptrdiff_t left = t.left * p.sw - p.pw
+    cdef const char *src
+    cdef char *to = t.slab
+    # rows low <= r < high of the slab lie in x
+    low = min(ceil_div(-top, p.dh), rows) if top < 0 else 0
+    high = max(min(ceil_div(p.ih - top, p.dh), rows), low) if top < p.ih else low
+    for i in range(b.planes):
+        depth = t.od * p.sd - p.pd + i % p.kd * p.dd
+        if not 0 <= depth < p.id:
+            memset(to, 0, rows * line)
+            to += rows * line
+            continue
+        memset(to, 0, low * line)
+        memset(to + high * line, 0, (rows - high) * line)
+        src = x.data + size * (t.n * x.n + depth * x.d + (top + low * p.dh) * x.h)
+        if b.lanes_c:
+            fill_pixels(f, t, to + low * line, src, high - low, left, columns)
+        else:
+            fill_rows(f, t, to + low * line, src + size * (t.group * p.icg + i // p.kd) * x.c, high - low, left, columns)
+        to += rows * line
+
+cdef void fill_rows(const Run *f, const Block *t, char *to, const char *src, ptrdiff_t rows, ptrdiff_t left,
+                    ptrdiff_t columns) noexcept nogil:
+    """Rows of x from column `left` on, taken apart into the phases of the stride."""
+    cdef const nd_problem *p = f.job.p
+    cdef const nd_kernel_set *k = f.job.k
+    cdef const nd_array *x = &f.job.x
+    cdef ptrdiff_t size = k.size, r, i, low, high
+    low = min(max(-left, 0), columns)
+    high = max(min(p.iw - left, columns), low)
+    if p.sw == 1 and x.w == 1:
+        k.pad(to, t.line, src + size * left, rows, p.dh * x.h, low, high)
+        return
+    for r in range(rows):
+        if p.sw == 2 and x.w == 1:
+            for i in range(2):
+                # even and odd columns
+                memset(to + i * t.phase_size * size, 0, (low - i + 1) // 2 * size)
+                memset(to + (i * t.phase_size + (high - i + 1) // 2) * size, 0, (t.phase_size - (high - i + 1) // 2) * size)
+            k.pool_split(to, t.phase_size, 2, low, src + size * (left + low), high - low)
+        else:
+            for i in range(p.sw):
+                copy_clipped(k, to + i * t.phase_size * size, src, x.w, min(p.iw, left + columns), left + i, p.sw, t.phase_size)
+        to += t.line * size
+        src += p.dh * x.h * size
+
+cdef void fill_pixels(const Run *f, const Block *t, char *to, const char *src, ptrdiff_t rows, ptrdiff_t left,
+                      ptrdiff_t columns) noexcept nogil:
+    """Rows of x from column `left` on as [column][channel]: for each output channel of the block, the one of its group."""
+    cdef const nd_problem *p = f.job.p
+    cdef const nd_kernel_set *k = f.job.k
+    cdef const nd_array *x = &f.job.x
+    cdef ptrdiff_t size = k.size, r, i, o, low, high
+    low = min(max(-left, 0), columns)
+    high = max(min(p.iw - left, columns), low)
+    for r in range(rows):
+        memset(to, 0, low * t.channels * size)
+        memset(to + high * t.channels * size, 0, (columns - high) * t.channels * size)
+        if p.ocg == 1:
+            k.move(to + low * t.channels * size, t.channels,
+                   src + size * ((left + low) * x.w + t.oc * x.c), high - low, t.channels, x.w, x.c)
+        else:
+            for o in range(t.channels):
+                k.scatter(to + size * (low * t.channels + o), t.channels,
+                          src + size * ((left + low) * x.w + (t.oc + o) // p.ocg * x.c), x.w, high - low)
+        to += t.line * size
+        src += p.dh * x.h * size

@@ -1,0 +1,3 @@
+from ndconv._method import Method
+
+METHOD: Method

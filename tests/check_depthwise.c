@@ -1,0 +1,120 @@
+/* Checks the kernels of convolutions with few channels a group, and of their weight gradients. */
+#include "check.h"
+
+enum { PLANES = 2, ROWS = 5 };
+
+struct shape {
+    ptrdiff_t kh, kw, step; /* rows from output row to output row */
+};
+static const struct shape shapes[] = {{1, 1, 1}, {3, 3, 1}, {3, 3, 2}, {2, 3, 1}, {4, 2, 1}, {5, 5, 1}, {7, 9, 1}, {4, 3, 3}};
+
+/* A problem whose rows of x have room for a vector after the last tap, and its offsets. */
+static struct nd_depthwise problem(const struct shape *shape, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t pixel, ptrdiff_t vl,
+                                   ptrdiff_t *offsets)
+{
+    struct nd_depthwise s = {PLANES, shape->kh, shape->kw, offsets, offsets + PLANES, 0, 0, 0, rows, n, 0, 0, 0, 0};
+    s.row = (n + shape->kw + 1) * pixel + (n < vl ? vl : 0);
+    s.step = shape->step * s.row;
+    for (ptrdiff_t p = 0; p < PLANES; p++)
+        offsets[p] = p * ((rows - 1) * shape->step + shape->kh) * s.row;
+    for (ptrdiff_t j = 0; j < shape->kw; j++)
+        offsets[PLANES + j] = (shape->kw - 1 - j) * pixel; /* columns need not be in order */
+    return s;
+}
+
+static ptrdiff_t x_size(const struct nd_depthwise *s, const struct shape *shape)
+{
+    return PLANES * ((s->rows - 1) * shape->step + shape->kh) * s->row;
+}
+
+static ptrdiff_t x_at(const struct nd_depthwise *s, ptrdiff_t p, ptrdiff_t t, ptrdiff_t j, ptrdiff_t r)
+{
+    return s->plane[p] + r * s->step + t * s->row + s->column[j];
+}
+
+static void check_rows(const struct nd_kernel_set *k, int dtype, const struct shape *shape, ptrdiff_t rows, ptrdiff_t n)
+{
+    ptrdiff_t offsets[PLANES + 9];
+    struct nd_depthwise s = problem(shape, rows, n, 1, k->vl, offsets);
+    s.y_row = n + 3;
+    void *x = numbers(x_size(&s, shape), dtype), *w = numbers(PLANES * s.kh * s.kw, dtype), *bias = numbers(1, dtype);
+    void *y = numbers((rows - 1) * s.y_row + n, dtype), *sums = numbers(PLANES * s.kh * s.kw * k->vl, dtype);
+    const void *dy = numbers((rows - 1) * s.y_row + n, dtype);
+    double before[PLANES * 7 * 9];
+    k->depthwise_rows(&s, x, w, n % 2 ? bias : NULL, y);
+    for (ptrdiff_t r = 0; r < rows; r++)
+        for (ptrdiff_t i = 0; i < n; i++) {
+            double sum = n % 2 ? get(bias, 0, dtype) : 0;
+            for (ptrdiff_t tap = 0; tap < PLANES * s.kh * s.kw; tap++) {
+                const ptrdiff_t p = tap / (s.kh * s.kw), j = tap / s.kh % s.kw, t = tap % s.kh;
+                sum += get(x, x_at(&s, p, t, j, r) + i, dtype) * get(w, tap, dtype);
+            }
+            expect(get(y, r * s.y_row + i, dtype) == sum, "depthwise_rows", dtype, rows, n, (int)(shape - shapes));
+        }
+    for (ptrdiff_t tap = 0; tap < PLANES * s.kh * s.kw; tap++) {
+        before[tap] = 0;
+        for (ptrdiff_t l = 0; l < k->vl; l++)
+            before[tap] += get(sums, tap * k->vl + l, dtype);
+    }
+    k->depthwise_grad_rows(&s, x, dy, sums);
+    for (ptrdiff_t tap = 0; tap < PLANES * s.kh * s.kw; tap++) {
+        const ptrdiff_t p = tap / (s.kh * s.kw), t = tap / s.kw % s.kh, j = tap % s.kw;
+        double want = before[tap], got = 0;
+        for (ptrdiff_t r = 0; r < rows; r++)
+            for (ptrdiff_t i = 0; i < n; i++)
+                want += get(x, x_at(&s, p, t, j, r) + i, dtype) * get(dy, r * s.y_row + i, dtype);
+        for (ptrdiff_t l = 0; l < k->vl; l++)
+            got += get(sums, tap * k->vl + l, dtype);
+        expect(got == want, "depthwise_grad_rows", dtype, rows, n, (int)(shape - shapes));
+    }
+    release();
+}
+
+static void check_pixels(const struct nd_kernel_set *k, int dtype, const struct shape *shape, ptrdiff_t rows, ptrdiff_t n,
+                         ptrdiff_t channels)
+{
+    ptrdiff_t offsets[PLANES + 9];
+    struct nd_depthwise s = problem(shape, rows, n, channels + 2, 0, offsets);
+    s.channels = channels, s.pixel = channels + 2, s.y_pixel = channels, s.y_row = n * channels + 1, s.w_tap = channels + 3;
+    const ptrdiff_t taps = PLANES * s.kh * s.kw;
+    void *x = numbers(x_size(&s, shape), dtype), *w = numbers(taps * s.w_tap, dtype), *bias = numbers(channels, dtype);
+    void *y = numbers((rows - 1) * s.y_row + n * channels, dtype), *sums = numbers(taps * s.w_tap, dtype);
+    const void *dy = numbers((rows - 1) * s.y_row + n * channels, dtype);
+    double *before = room((ptrdiff_t)sizeof(double) * taps * s.w_tap);
+    k->depthwise_pixels(&s, x, w, n % 2 ? bias : NULL, y);
+    for (ptrdiff_t i = 0; i < rows * n * channels; i++) {
+        const ptrdiff_t r = i / channels / n, o = i / channels % n, c = i % channels;
+        double sum = n % 2 ? get(bias, c, dtype) : 0;
+        for (ptrdiff_t tap = 0; tap < taps; tap++)
+            sum += get(x, x_at(&s, tap / (s.kh * s.kw), tap / s.kw % s.kh, tap % s.kw, r) + o * s.pixel + c, dtype)
+                   * get(w, tap * s.w_tap + c, dtype);
+        expect(get(y, r * s.y_row + o * channels + c, dtype) == sum, "depthwise_pixels", dtype, rows, n, (int)channels);
+    }
+    for (ptrdiff_t i = 0; i < taps * s.w_tap; i++)
+        before[i] = get(sums, i, dtype);
+    k->depthwise_grad_pixels(&s, x, dy, sums);
+    for (ptrdiff_t i = 0; i < taps * channels; i++) {
+        const ptrdiff_t tap = i / channels, c = i % channels;
+        double want = before[tap * s.w_tap + c];
+        for (ptrdiff_t o = 0; o < rows * n; o++)
+            want += get(x, x_at(&s, tap / (s.kh * s.kw), tap / s.kw % s.kh, tap % s.kw, o / n) + o % n * s.pixel + c, dtype)
+                    * get(dy, o / n * s.y_row + o % n * channels + c, dtype);
+        expect(get(sums, tap * s.w_tap + c, dtype) == want, "depthwise_grad_pixels", dtype, rows, n, (int)channels);
+    }
+    release();
+}
+
+void check_depthwise(const struct nd_kernel_set *k, int dtype)
+{
+    for (ptrdiff_t i = 0; i < (ptrdiff_t)(sizeof shapes / sizeof *shapes); i++) {
+        for (ptrdiff_t rows = 1; rows <= ROWS; rows++) {
+            for (ptrdiff_t n = 1; n <= 4 * k->vl + 1; n++)
+                check_rows(k, dtype, shapes + i, rows, n);
+            for (ptrdiff_t n = 1; n <= 8; n++)
+                check_pixels(k, dtype, shapes + i, rows, n, k->vl + n % 3);
+        }
+        check_rows(k, dtype, shapes + i, 17, k->vl + 3);
+        check_rows(k, dtype, shapes + i, 1, 9 * k->vl + 1);
+        check_pixels(k, dtype, shapes + i, 17, 3, 2 * k->vl);
+    }
+}
