@@ -92,7 +92,10 @@ static inline __attribute__((always_inline)) void NAME(grad_taps)(
         }
 }
 
-#define GRAD_TAPS(kc)                                                                                            case kc:                                                                                                         NAME(grad_taps)(tr, kc, s, walk, s->column + j, x, dy, sums + j * unit, unit, lanes);                        break;
+#define GRAD_TAPS(kc)                                                                                        \
+    case kc:                                                                                                 \
+        NAME(grad_taps)(tr, kc, s, walk, s->column + j, x, dy, sums + j * unit, unit, lanes);                \
+        break;
 
 /* tr rows of taps */
 static inline __attribute__((always_inline)) void NAME(grad_rows)(

@@ -325,7 +325,7 @@ def explain(x_shape, w_shape, *, dtype=np.float32, stride=1, padding=0, dilation
     chosen).
 
     >>> [row.method for row in explain((1, 64, 56, 56), (64, 64, 3, 3), padding=1).rows if row.applicable]
-    ['direct', 'gemm', 'winograd', 'fft']
+    ['direct', 'gemm', 'depthwise', 'winograd', 'fft']
     """
     options = check_options(method, accuracy, workspace_limit, threads)
     problem, _, _ = make_problem("forward", _check_shape(x_shape, "x_shape"), _check_shape(w_shape, "w_shape"),
@@ -338,7 +338,7 @@ def methods(x_shape, w_shape, **options):
     """Names of the methods that can do a convolution of these shapes, in the order of the registry. Arguments: `explain`'s.
 
     >>> methods((1, 3, 32, 32), (8, 3, 5, 5), accuracy="strict")
-    ['direct', 'gemm']
+    ['direct', 'gemm', 'depthwise']
     """
     return [row.method for row in explain(x_shape, w_shape, **options).rows if row.applicable]
 

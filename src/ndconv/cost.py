@@ -221,7 +221,8 @@ def depthwise_cost(problem, prepared):
     for ic, oc, x, y, k, _ in forward if grad else _geometries(problem):
         images, wide = problem.n * problem.g * y[0], problem.lanes_oc and ic == 1 and problem.g * oc >= lanes
         rows = images * oc * y[1]
-        counts["steps"] += rows * (y[2] / lanes if wide else _up(y[2], lanes)) * ic * math.prod(k)
+        # the rows of many channels do not stay in L1
+        counts["steps"] += rows * (y[2] / lanes if wide else _up(y[2], lanes)) * ic * math.prod(k) * (1 if ic <= 8 else 2)
         counts["elements"] += rows * y[2] + problem.n * problem.g * ic * math.prod(x)
         counts["gathered"] += rows * y[2] if problem.lanes_oc and not (wide and oc == 1) else 0
         counts["planes"] += images * oc / (lanes if wide else 1)
