@@ -1,4 +1,5 @@
-/* Checks the kernels of kernels/pool_weigh.h: weighted sums, bins, powers. */
+/* Checks the kernels of kernels/pool_weigh.h and pool_spread.h: weighted sums, bins, powers, gradients of windows side by
+ * side. */
 #include "check.h"
 #include <math.h>
 
@@ -73,10 +74,36 @@ static void check_scale(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, p
     release();
 }
 
+/* Two rows a window; indices of every kind: inside their windows (`astray` 0), one of them elsewhere, or none given. */
+static void check_spread(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, ptrdiff_t columns, ptrdiff_t size, int astray)
+{
+    const ptrdiff_t bases[2] = {40, 40 + n * columns + 3};
+    void *rows[2] = {numbers(n * columns, dtype), numbers(n * columns, dtype)}, *dy = numbers(n, dtype);
+    void *at = room(n * (size ? size : 8));
+    for (ptrdiff_t o = 0; o < n && size; o++) {
+        const ptrdiff_t place = bases[below(2)] + o * columns + below(columns) + (astray && o == n / 2 ? 1000 : 0);
+        if (size == 4)
+            ((int32_t *)at)[o] = (int32_t)place;
+        else
+            ((int64_t *)at)[o] = place + (astray == 2 && o == n / 2 ? (int64_t)1 << 32 : 0);
+    }
+    const int lost = k->pool_spread(rows, bases, 2, columns, dy, n, 4, size ? at : NULL, size);
+    expect(lost == (size && astray), "pool_spread, outside", dtype, columns, n, (int)size);
+    for (ptrdiff_t i = 0; i < 2 * n * columns && !lost; i++) {
+        const ptrdiff_t r = i % 2, j = i / 2, o = j / columns;
+        const int64_t place = size == 4 ? ((int32_t *)at)[o] : ((int64_t *)at)[o];
+        const double e = !size ? get(dy, o, dtype) / 4 : place == bases[r] + j ? get(dy, o, dtype) : 0;
+        expect(get(rows[r], j, dtype) == e, "pool_spread", dtype, columns, n, (int)size);
+    }
+    release();
+}
+
 void check_pool_weigh(const struct nd_kernel_set *k, int dtype)
 {
     for (ptrdiff_t n = 1; n <= 3 * k->vl + 1; n++)
         for (ptrdiff_t count = 1; count <= ROWS; count++) {
+            for (int mode = 0; mode < 9; mode++)
+                check_spread(k, dtype, n, count, mode % 3 * 4, mode / 3);
             check_weigh(k, dtype, n, count);
             check_bins(k, dtype, n, count);
             check_power(k, dtype, n, count == ROWS ? 0.5 : (double)count);

@@ -211,6 +211,10 @@ struct nd_kernel_set {
      * (how: enum nd_at; nowhere is 0); returns whether there are other positions, -1 apart */
     int (*pool_scatter)(void *dx, ptrdiff_t cells, ptrdiff_t cell, void *dy, ptrdiff_t dy_step, const void *at,
                         ptrdiff_t size, ptrdiff_t at_step, ptrdiff_t n, int how);
+    /* rows[r][o*columns + t], r < count, t < columns, o < n, = dy[o] / divisor without `at`, else dy[o] where at[o], integers of
+     * `size` bytes, is bases[r] + o*columns + t, and 0 elsewhere; returns whether an index is none of its window's */
+    int (*pool_spread)(void *const *rows, const ptrdiff_t *bases, ptrdiff_t count, ptrdiff_t columns, const void *dy, ptrdiff_t n,
+                       double divisor, const void *at, ptrdiff_t size);
     /* to[i] = sum over r < count of weights[r] * rows[r][i], i < n, count > 0 */
     void (*pool_weigh)(void *to, const void *const *rows, const double *weights, ptrdiff_t count, ptrdiff_t n);
     /* to[o] = sum over t < count[o] of weights[o*width + t] * from[first[o] + t], o < n */

@@ -22,6 +22,7 @@
 #include "pool.h"
 #include "pool_index.h"
 #include "pool_weigh.h"
+#include "pool_spread.h"
 
 static const struct nd_kernel_set NAME(set) = {
     .size = sizeof(T),
@@ -74,6 +75,7 @@ static const struct nd_kernel_set NAME(set) = {
     .pool_store_index = NAME(pool_store_index),
     .pool_point = NAME(pool_point),
     .pool_scatter = NAME(pool_scatter),
+    .pool_spread = NAME(pool_spread),
     .pool_weigh = NAME(pool_weigh),
     .pool_bins = NAME(pool_bins),
     .pool_power = NAME(pool_power),

@@ -206,6 +206,10 @@ static void NAME(pool_taps)(void *y, const void *from, const ptrdiff_t *taps, pt
         NAME(pool_taps_as)(y, from, taps, count, n, ND_GREATEST, NULL, 0);
     else if (op == ND_LEAST)
         NAME(pool_taps_as)(y, from, taps, count, n, ND_LEAST, NULL, 0);
+    else if (count == 2)
+        NAME(pool_taps_as)(y, from, taps, 2, n, ND_SUM, cells, (T)rows);
+    else if (count == 3)
+        NAME(pool_taps_as)(y, from, taps, 3, n, ND_SUM, cells, (T)rows);
     else
         NAME(pool_taps_as)(y, from, taps, count, n, ND_SUM, cells, (T)rows);
 }
@@ -320,6 +324,21 @@ static void NAME(pool_fill)(void *to_, ptrdiff_t n, double value)
         to[i] = (T)value;
 }
 
+/* The lanes of a vector, added in pairs of pairs. */
+POOL_INLINE double NAME(pool_lanes)(vec v)
+{
+    double lane[LANES];
+#pragma GCC unroll 16
+    for (int l = 0; l < LANES; l++)
+        lane[l] = v[l];
+#pragma GCC unroll 4
+    for (int half = LANES / 2; half; half /= 2)
+#pragma GCC unroll 8
+        for (int l = 0; l < half; l++)
+            lane[l] += lane[l + half];
+    return lane[0];
+}
+
 /* Eight vectors of at most 16 elements a lane each, then all lanes into double: the error of a sum of
  * 16, whatever n. */
 static double NAME(pool_sum)(const void *from_, ptrdiff_t n, ptrdiff_t step)
@@ -334,12 +353,18 @@ static double NAME(pool_sum)(const void *from_, ptrdiff_t n, ptrdiff_t step)
 #pragma GCC unroll 8
                 for (int v = 0; v < 8; v++)
                     m[v] += NAME(load)(from + v * VL);
-            const vec all = ((m[0] + m[1]) + (m[2] + m[3])) + ((m[4] + m[5]) + (m[6] + m[7]));
-            for (int l = 0; l < VL; l++)
-                sum += all[l];
+            sum += NAME(pool_lanes)(((m[0] + m[1]) + (m[2] + m[3])) + ((m[4] + m[5]) + (m[6] + m[7])));
             n -= part * 8 * VL;
         }
-    return sum + NAME(sum)(from, n, step);
+    if (step == 1 && n >= VL) {
+        vec m = NAME(load)(from);
+        for (from += VL, n -= VL; n >= VL; from += VL, n -= VL)
+            m += NAME(load)(from);
+        sum += NAME(pool_lanes)(m);
+    }
+    for (ptrdiff_t i = 0; i < n && step == 1; i++)
+        sum += from[i];
+    return step == 1 ? sum : sum + NAME(sum)(from, n, step);
 }
 
 /* The greatest in eight independent vectors, then the first place that has it. */

@@ -139,6 +139,8 @@ cdef extern from "kernels.h" nogil:
                              ptrdiff_t *at) noexcept nogil
         int (*pool_scatter)(void *dx, ptrdiff_t cells, ptrdiff_t cell, void *dy, ptrdiff_t dy_step, const void *at,
                             ptrdiff_t size, ptrdiff_t at_step, ptrdiff_t n, int how) noexcept nogil
+        int (*pool_spread)(void *const *rows, const ptrdiff_t *bases, ptrdiff_t count, ptrdiff_t columns, const void *dy,
+                           ptrdiff_t n, double divisor, const void *at, ptrdiff_t size) noexcept nogil
         void (*pool_weigh)(void *to, const void *const *rows, const double *weights, ptrdiff_t count,
                            ptrdiff_t n) noexcept nogil
         void (*pool_bins)(void *to, const void *src, ptrdiff_t n, const ptrdiff_t *first, const ptrdiff_t *count,

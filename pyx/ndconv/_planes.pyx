@@ -25,6 +25,9 @@ cdef struct Planes:
     nd_array dx
     double power                 # that scale_by_power raises x to
     int how                      # enum nd_at
+    ptrdiff_t kd, kh, kw         # windows that share no cell
+    ptrdiff_t id, ih, iw         # extents of dx
+    double divisor
     int32_t *bad                 # [workers]: whether an index is out of range
 
 cdef ptrdiff_t blocks(const Planes *f) noexcept nogil:
@@ -162,6 +165,74 @@ cdef bint any_of(const Planes *f, int count) noexcept nogil:
         if f.bad[i]:
             return True
     return False
+
+
+cdef enum:
+    ROWS = 64              # of a window that spread takes
+
+cdef void spread_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
+    cdef const Planes *f = <const Planes *>context
+    cdef ptrdiff_t task, n, c, d, h, i, r, size = f.k.size, rows = f.kd * f.kh, rest = (f.iw - f.w * f.kw) * size
+    cdef ptrdiff_t bases[ROWS]
+    cdef void *cells[ROWS]
+    cdef char *plane
+    cdef const char *at
+    for task in range(begin, end):
+        n, c = task // f.c, task % f.c
+        plane = f.dx.data + size * (n * f.dx.n + c * f.dx.c)
+        for i in range(f.d * f.h):
+            d, h = i // f.h, i % f.h
+            for r in range(rows):
+                bases[r] = ((d * f.kd + r // f.kh) * f.ih + h * f.kh + r % f.kh) * f.iw
+                cells[r] = plane + size * bases[r]
+                memset(<char *>cells[r] + size * f.w * f.kw, 0, rest)
+            at = NULL if f.at_size == 0 else f.at.data + f.at_size * row_offset(f, &f.at, n, c, i)
+            f.bad[worker] |= f.k.pool_spread(cells, bases, rows, f.kw, f.x.data + size * row_offset(f, &f.x, n, c, i), f.w,
+                                             f.divisor, at, f.at_size)
+        for d in range(f.id):  # rows and planes behind the last windows
+            h = f.h * f.kh if d < f.d * f.kd else 0
+            memset(plane + size * (d * f.ih + h) * f.iw, 0, size * (f.ih - h) * f.iw)
+
+
+def spread(dy, indices, str dtype, int rank, bint batched, bint channels_last, tuple window, double divisor, dx, threads):
+    """Writes the gradient of windows that share no cell and fill x from its first cell on: of the mean, dy / divisor, or where
+    `indices` are given each dy to its cell. False, and dx undefined, where memory is not in rows or an index is not in its
+    window."""
+    cdef Py_buffer yb, ab, xb
+    cdef Planes f
+    cdef Axes axes = axes_of(rank, batched, channels_last)
+    cdef int count = 1 if dx.size < SMALL else threads or default_threads()
+    cdef int32_t[::1] bad = np.zeros(count, np.int32)
+    memset(&ab, 0, sizeof(Py_buffer))
+    memset(&xb, 0, sizeof(Py_buffer))
+    dy = open_input(dy, "dy", dtype, &yb)
+    try:
+        memset(&f, 0, sizeof(Planes))
+        PyObject_GetBuffer(dx, &xb, PyBUF_STRIDES | PyBUF_WRITABLE)
+        f.k = current_kernels().set[ND_F32 if dtype == "float32" else ND_F64]
+        f.x, f.dx, f.bad, f.divisor = array_of(&yb, &axes), array_of(&xb, &axes), &bad[0], divisor
+        if indices is not None:
+            PyObject_GetBuffer(indices, &ab, PyBUF_STRIDES)
+            f.at, f.at_size = array_of(&ab, &axes), ab.itemsize
+        set_extents(&f, &xb, &axes)
+        f.id, f.ih, f.iw = f.d, f.h, f.w
+        set_extents(&f, &yb, &axes)
+        f.kd, f.kh, f.kw = window
+        if (f.kd * f.kh > ROWS or f.x.w != 1 or f.dx.w != 1 or not is_plane(&f) or (f.at_size and f.at.w != 1)
+                or (f.k.size == 4 and <double>f.id * f.ih * f.iw > 2e9)):
+            return False
+        if dx.size:
+            with nogil:
+                parallel_for(f.n * f.c, 1, count, spread_body, &f)
+        return not any_of(&f, count)
+    finally:
+        PyBuffer_Release(&yb)
+        PyBuffer_Release(&ab)
+        PyBuffer_Release(&xb)
+
+cdef bint is_plane(const Planes *f) noexcept nogil:
+    """Whether the rows of a plane of dx follow each other without a gap."""
+    return (f.ih == 1 or f.dx.h == f.iw) and (f.id == 1 or f.dx.d == f.ih * f.iw)
 
 
 cdef void scale_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:

@@ -344,11 +344,29 @@ cdef class Pooling:
             PyBuffer_Release(&xb)
         return dx
 
-    def zeros(self, str dtype, like):
+    @property
+    def tiles(self):
+        """Whether windows lie in x side by side, from its first cell on."""
+        cdef const nd_problem *q = &self.q
+        return (not self.cropped and q.pd == 0 and q.ph == 0 and q.pw == 0 and (q.kd == 1 or q.dd == 1)
+                and (q.kh == 1 or q.dh == 1) and (q.kw == 1 or q.dw == 1) and (q.od == 1 or q.sd == q.kd)
+                and (q.oh == 1 or q.sh == q.kh) and (q.ow == 1 or q.sw == q.kw)
+                and q.od * q.kd <= q.id and q.oh * q.kh <= q.ih and q.ow * q.kw <= q.iw)
+
+    @property
+    def window(self):
+        return self.q.kd, self.q.kh, self.q.kw
+
+    @property
+    def share(self):
+        """What the mean of a window that lies in x divides by."""
+        return self.divisor or self.q.kd * self.q.kh * self.q.kw
+
+    def zeros(self, str dtype, like, make=np.zeros):
         """Zeros for a gradient by the input, in memory of the order of `like`'s, an array of the result's shape."""
         cdef Py_buffer b
         cdef nd_array a
         PyObject_GetBuffer(like, &b, PyBUF_STRIDES)
         a = array_of(&b, &self.axes)
         PyBuffer_Release(&b)
-        return self.like(self.in_shape, dtype, &a, np.zeros)
+        return self.like(self.in_shape, dtype, &a, make)

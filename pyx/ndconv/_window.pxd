@@ -20,7 +20,7 @@ cdef struct Pool:
     char *scratch          # `slice` bytes a worker
     size_t slice
     ptrdiff_t split, phase           # phases of a row and their lengths
-    ptrdiff_t block_c, block_d, block_h  # outputs of a task
+    ptrdiff_t block_c, block_d, block_h, block_w  # outputs of a task
 
 cdef enum:
     GRAIN = 1 << 14        # element operations that are worth handing out

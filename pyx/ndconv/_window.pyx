@@ -13,6 +13,7 @@ from ndconv._c cimport ND_LEAST, ND_SUM, nd_kernel_set, nd_problem
 cdef enum:
     BLOCK_BYTES = 1 << 18      # of a block: a quarter of a usual second-level cache; sums use two
     CHANNEL_BYTES = 128        # of one pixel's channels in a block
+    WIDE = 128                 # outputs that a row of a block keeps at least
     PARTS = 16                 # tasks that a problem is cut into at least, where that costs little
 
 
@@ -57,7 +58,7 @@ cdef double span(ptrdiff_t o, ptrdiff_t s, ptrdiff_t k, ptrdiff_t d) noexcept no
 
 cdef double block_elements(const Pool *f) noexcept nogil:
     cdef const nd_problem *p = &f.p
-    return (span(f.block_d, p.sd, p.kd, p.dd) * span(f.block_h, p.sh, p.kh, p.dh) * span(p.ow, p.sw, p.kw, p.dw)
+    return (span(f.block_d, p.sd, p.kd, p.dd) * span(f.block_h, p.sh, p.kh, p.dh) * span(f.block_w, p.sw, p.kw, p.dw)
             * f.block_c)
 
 cdef double blocks_work(const Pool *f) noexcept nogil:
@@ -67,13 +68,17 @@ cdef double blocks_work(const Pool *f) noexcept nogil:
 
 cdef ptrdiff_t blocks_tasks(const Pool *f) noexcept nogil:
     cdef const nd_problem *p = &f.p
-    return p.n * up(p.icg, f.block_c) * up(p.od, f.block_d) * up(p.oh, f.block_h)
+    return p.n * up(p.icg, f.block_c) * up(p.od, f.block_d) * up(p.oh, f.block_h) * up(p.ow, f.block_w)
 
 cdef int choose_blocks(Pool *f) noexcept nogil:
     """Sets the blocks; 0 if even the smallest has more elements than memory."""
     cdef const nd_problem *p = &f.p
     f.block_c = least(p.icg, CHANNEL_BYTES // f.k.size) if f.x.c == 1 and f.x.w != 1 else 1
-    f.block_d, f.block_h = p.od, p.oh
+    f.block_d, f.block_h, f.block_w = p.od, p.oh, p.ow
+    # a column of blocks keeps high blocks, whose rows in common with the next are few
+    while not f.backward and f.block_w > WIDE and p.oh * p.sh > 4 * p.kh * p.dh and (
+            span(4 * p.kh, p.sh, p.kh, p.dh) * span(f.block_w, p.sw, p.kw, p.dw) * f.block_c * f.k.size > BLOCK_BYTES):
+        f.block_w = (f.block_w + 1) // 2
     while block_elements(f) * f.k.size > BLOCK_BYTES and f.block_d > 1:
         f.block_d = (f.block_d + 1) // 2
     while block_elements(f) * f.k.size > BLOCK_BYTES and f.block_h > 1:
@@ -84,29 +89,34 @@ cdef int choose_blocks(Pool *f) noexcept nogil:
         f.block_h = (f.block_h + 1) // 2
     if block_elements(f) * f.k.size > <double>(1 << 46):
         return 0
-    f.phase = <ptrdiff_t>span(p.ow, p.sw, p.kw, p.dw)
+    f.phase = <ptrdiff_t>span(f.block_w, p.sw, p.kw, p.dw)
     f.slice = 2 * f.k.size * pads_to(<ptrdiff_t>block_elements(f))
     return 1
 
 
-cdef void fill_row(const Pool *f, char *to, const char *row, ptrdiff_t cb, double cells) noexcept nogil:
-    """One padded row of a block: columns from -p.pw on of the source row, or padding alone where row is NULL."""
+cdef struct Block:
+    ptrdiff_t n, c, cb, d, nd, h, nh, w, nw  # image, channels, depths, rows and columns of outputs
+    ptrdiff_t deep, high, wide, line         # depths, rows, columns and elements a row of the padded copy
+    ptrdiff_t pw                             # columns of padding before it
+
+cdef void fill_row(const Pool *f, char *to, const char *row, const Block *b, double cells) noexcept nogil:
+    """One padded row of a block: columns from -b.pw on of the source row, or padding alone where row is NULL."""
     cdef const nd_problem *p = &f.p
     cdef const nd_kernel_set *k = f.k
-    cdef ptrdiff_t gap = f.gap_w, size = k.size, o, first, last
+    cdef ptrdiff_t gap = f.gap_w, size = k.size, cb = b.cb, o, first, last
     if row == NULL:
-        empty_value(f, to, f.phase * cb)
+        empty_value(f, to, b.line)
         return
-    first = up(-p.pw, gap)
-    last = most_of(first, least((p.iw - 1) // gap + 1, up(f.phase - p.pw, gap)))
+    first = up(-b.pw, gap)
+    last = most_of(first, least((p.iw - 1) // gap + 1, up(b.wide - b.pw, gap)))
     if gap > 1 or last == first:
-        empty_value(f, to, f.phase * cb)
+        empty_value(f, to, b.line)
     else:
-        empty_value(f, to, (first + p.pw) * cb)
-        empty_value(f, to + size * (last + p.pw) * cb, (f.phase - last - p.pw) * cb)
+        empty_value(f, to, (first + b.pw) * cb)
+        empty_value(f, to + size * (last + b.pw) * cb, (b.wide - last - b.pw) * cb)
     if last == first:
         return
-    to += size * (first * gap + p.pw) * cb
+    to += size * (first * gap + b.pw) * cb
     row += size * first * f.x.w
     if not f.backward:  # so gap is 1
         if f.x.w == cb and (f.x.c == 1 or cb == 1):
@@ -132,33 +142,33 @@ cdef const char *source_row(const Pool *f, const char *image, ptrdiff_t d, ptrdi
         cells[0] = row_cells(f, d, h)
     return image + f.k.size * (d * f.x.d + h * f.x.h)
 
-cdef void store_row(const Pool *f, char *y, const char *row, ptrdiff_t cb, double cells) noexcept nogil:
+cdef void store_row(const Pool *f, char *y, const char *row, const Block *b, double cells) noexcept nogil:
     cdef const nd_problem *p = &f.p
     cdef const nd_kernel_set *k = f.k
-    cdef ptrdiff_t size = k.size, o
+    cdef ptrdiff_t size = k.size, cb = b.cb, o
+    cdef const char *counts = <const char *>f.cells + size * b.w
     if cells:
         if cb == 1:
-            k.pool_store(y, f.y.w, row, p.sw, p.ow, f.cells, 1, cells)
+            k.pool_store(y, f.y.w, row, p.sw, b.nw, counts, 1, cells)
             return
-        for o in range(p.ow):
-            k.pool_store(y + size * o * f.y.w, f.y.c, row + size * o * p.sw * cb, 1, cb, <char *>f.cells + size * o, 0, cells)
+        for o in range(b.nw):
+            k.pool_store(y + size * o * f.y.w, f.y.c, row + size * o * p.sw * cb, 1, cb, counts + size * o, 0, cells)
     elif cb == 1:
-        k.scatter(y, f.y.w, row, p.sw, p.ow)
+        k.scatter(y, f.y.w, row, p.sw, b.nw)
     elif f.y.c == 1:
-        k.move(y, f.y.w, row, p.ow, cb, p.sw * cb, 1)
+        k.move(y, f.y.w, row, b.nw, cb, p.sw * cb, 1)
     else:
-        for o in range(p.ow):
+        for o in range(b.nw):
             k.scatter(y + size * o * f.y.w, f.y.c, row + size * o * p.sw * cb, 1, cb)
 
-
-cdef struct Block:
-    ptrdiff_t n, c, cb, d, nd, h, nh   # image, channels, depths and rows of outputs
-    ptrdiff_t deep, high, line         # depths, rows and elements a row of the padded copy
 
 cdef Block block_at(const Pool *f, ptrdiff_t task) noexcept nogil:
     cdef const nd_problem *p = &f.p
     cdef Block b
     cdef ptrdiff_t parts_c = up(p.icg, f.block_c), parts_d = up(p.od, f.block_d), parts_h = up(p.oh, f.block_h)
+    cdef ptrdiff_t parts_w = up(p.ow, f.block_w)
+    b.w = task % parts_w * f.block_w
+    task //= parts_w
     b.h = task % parts_h * f.block_h
     b.d = task // parts_h % parts_d * f.block_d
     b.c = task // parts_h // parts_d % parts_c * f.block_c
@@ -166,7 +176,9 @@ cdef Block block_at(const Pool *f, ptrdiff_t task) noexcept nogil:
     b.cb, b.nd, b.nh = least(f.block_c, p.icg - b.c), least(f.block_d, p.od - b.d), least(f.block_h, p.oh - b.h)
     b.deep = (b.nd - 1) * p.sd + (p.kd - 1) * p.dd + 1
     b.high = (b.nh - 1) * p.sh + (p.kh - 1) * p.dh + 1
-    b.line = f.phase * b.cb
+    b.nw = least(f.block_w, p.ow - b.w)
+    b.wide, b.pw = (b.nw - 1) * p.sw + (p.kw - 1) * p.dw + 1, p.pw - b.w * p.sw
+    b.line = b.wide * b.cb
     return b
 
 cdef void fill_planes(const Pool *f, const Block *b, const char *image, char *to) noexcept nogil:
@@ -174,13 +186,13 @@ cdef void fill_planes(const Pool *f, const Block *b, const char *image, char *to
     cdef const nd_problem *p = &f.p
     cdef ptrdiff_t d = b.d * p.sd - p.pd, h = b.h * p.sh - p.ph, z, size = f.k.size
     cdef ptrdiff_t top = most_of(0, -h), bottom = least(b.high, p.ih - h)
-    cdef ptrdiff_t left = most_of(0, -p.pw), right = least(p.iw, f.phase - p.pw)
-    if f.phase > right - left or b.high > bottom - top or d < 0 or d + b.deep > p.id:
+    cdef ptrdiff_t left = most_of(0, -b.pw), right = least(p.iw, b.wide - b.pw)
+    if b.wide > right - left or b.high > bottom - top or d < 0 or d + b.deep > p.id:
         empty_value(f, to, b.deep * b.high * b.line)
     if right <= left:
         return
     for z in range(most_of(0, -d), least(b.deep, p.id - d)):
-        f.k.move(to + size * ((z * b.high + top) * b.line + (left + p.pw) * b.cb), b.line,
+        f.k.move(to + size * ((z * b.high + top) * b.line + (left + b.pw) * b.cb), b.line,
                  image + size * ((d + z) * f.x.d + (h + top) * f.x.h + left * f.x.w), bottom - top, (right - left) * b.cb,
                  f.x.h, f.x.w if b.cb == 1 else 1)
 
@@ -196,7 +208,7 @@ cdef void fill_block(const Pool *f, const Block *b, char *to) noexcept nogil:
     for z in range(b.deep):
         for r in range(b.high):
             row = source_row(f, image, b.d * p.sd - p.pd + z, b.h * p.sh - p.ph + r, &cells)
-            fill_row(f, to + f.k.size * (z * b.high + r) * b.line, row, b.cb, cells)
+            fill_row(f, to + f.k.size * (z * b.high + r) * b.line, row, b, cells)
 
 cdef void store_block(const Pool *f, const Block *t, char *b, char *spare) noexcept nogil:
     """The results of a block; rows that have their windows along the row still to combine have a spare block."""
@@ -207,9 +219,9 @@ cdef void store_block(const Pool *f, const Block *t, char *b, char *spare) noexc
     cdef char *row
     cdef char *y
     for z in range(t.nd - 1, -1, -1):
-        y = f.y.data + size * (t.n * f.y.n + t.c * f.y.c + (t.d + z) * f.y.d + t.h * f.y.h)
+        y = f.y.data + size * (t.n * f.y.n + t.c * f.y.c + (t.d + z) * f.y.d + t.h * f.y.h + t.w * f.y.w)
         if spare == NULL and not divide and not root and ((t.cb == 1 and f.y.w == 1) or (f.y.w == t.cb and f.y.c == 1 and p.sw == 1)):
-            k.move(y, f.y.h, b + size * z * t.high * t.line, t.nh, p.ow * t.cb, t.line, p.sw)
+            k.move(y, f.y.h, b + size * z * t.high * t.line, t.nh, t.nw * t.cb, t.line, p.sw)
             continue
         for r in range(t.nh - 1, -1, -1):  # what a row writes beyond its end is no longer needed
             at = size * (z * p.sd * t.high + r * p.sh) * t.line
@@ -217,8 +229,8 @@ cdef void store_block(const Pool *f, const Block *t, char *b, char *spare) noexc
             if spare != NULL:
                 row = <char *>k.pool_window(row, spare + at, t.line, p.kw, p.dw * t.cb, f.op)
             if root:
-                k.pool_power(row, row, ((p.ow - 1) * p.sw + 1) * t.cb, 1 / f.power)
-            store_row(f, y + size * r * f.y.h, row, t.cb, row_cells(f, t.d + z, t.h + r) if divide else 0)
+                k.pool_power(row, row, ((t.nw - 1) * p.sw + 1) * t.cb, 1 / f.power)
+            store_row(f, y + size * r * f.y.h, row, t, row_cells(f, t.d + z, t.h + r) if divide else 0)
 
 cdef void blocks_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
     cdef const Pool *f = <const Pool *>context

@@ -153,5 +153,7 @@ static inline __attribute__((always_inline)) void NAME(transpose)(vec row[LANES]
             row[i] = next[i];
     }
 }
+static inline vec NAME(interleave_low)(vec a, vec b) { return INTERLEAVE_LOW(a, b); }
+static inline vec NAME(interleave_high)(vec a, vec b) { return INTERLEAVE_HIGH(a, b); }
 #undef INTERLEAVE_LOW
 #undef INTERLEAVE_HIGH

@@ -4,7 +4,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from ndconv._planes import scatter
+from ndconv._planes import scatter, spread
 from ndconv._pool import Pooling
 from ndconv._runtime import check_threads
 from ndconv.conv import _as_tuple, _check_shape
@@ -127,8 +127,13 @@ def max_pool_backward(dy, indices, x_shape, size, *, stride=None, padding=0, dil
     _check_like_result(indices, geometry, "indices")
     if threads is not None:
         threads = check_threads(threads, "threads")
+    axes = geometry.rank, geometry.batched, geometry.channels_last
+    if geometry.tiles:
+        dx = geometry.zeros(dtype, dy, np.empty)
+        if spread(dy, indices, dtype, *axes, geometry.window, 1, dx, threads):
+            return dx
     dx = geometry.zeros(dtype, dy)
-    if not scatter(dy, indices, dtype, geometry.rank, geometry.batched, geometry.channels_last, dx, threads):
+    if not scatter(dy, indices, dtype, *axes, dx, threads):
         raise _outside(indices, _extents(geometry.in_shape, geometry.rank, geometry.channels_last))
     return dx
 
@@ -149,6 +154,11 @@ def avg_pool_backward(dy, x_shape, size, *, stride=None, padding=0, dilation=1, 
     _check_like_result(dy, geometry, "dy")
     if threads is not None:
         threads = check_threads(threads, "threads")
+    if geometry.tiles:
+        dx = geometry.zeros(dtype, dy, np.empty)
+        axes = geometry.rank, geometry.batched, geometry.channels_last
+        if spread(dy, None, dtype, *axes, geometry.window, geometry.share, dx, threads):
+            return dx
     return geometry.average_backward(dy, dtype, threads)
 
 
