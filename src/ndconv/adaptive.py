@@ -200,6 +200,8 @@ def _pool_backward(dy, x, dtype, axes, size, kind, p, threads):
     _check_shape(dy, _out_shape(x, axes, size))
     rank, batched, last = axes
     extents = _extents(x.shape, rank, last)
+    if kind == "avg" and set(size) == {1}:
+        return np.divide(dy, np.asarray(math.prod(extents), dtype), out=new_like(x.shape, dtype, x, *axes))
     if kind == "avg":
         return resample(dy, dtype, *axes, _gradient_tables(extents, size, True), "sum", None, threads)[0]
     if kind == "lp" and p != math.inf:
