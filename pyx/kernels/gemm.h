@@ -144,11 +144,27 @@ static inline __attribute__((always_inline)) void NAME(tile_store)(
             NAME(store)(y + i * y_row + v * VL, sum[i * vc + v]);
 }
 
+/* Asks for the lines of y that the tile will write: their way from L2 and beyond is as long as a few steps. */
+static inline __attribute__((always_inline)) void NAME(tile_ask)(const int mc, const int vc, ptrdiff_t n, const T *y,
+                                                                 ptrdiff_t y_row, ptrdiff_t y_col)
+{
+    if (y_col == 1) {
+#pragma GCC unroll 16
+        for (int i = 0; i < mc; i++) {
+            __builtin_prefetch(y + i * y_row, 1);
+            __builtin_prefetch(y + i * y_row + vc * VL - 1, 1);
+        }
+    } else if (y_row == 1)
+        for (ptrdiff_t j = 0; j < n; j++)
+            __builtin_prefetch(y + j * y_col, 1);
+}
+
 static inline __attribute__((always_inline)) void NAME(tile)(
     const int mc, const int vc, const struct nd_walk *walk, ptrdiff_t n, const T *a, const T *b, T *y,
     ptrdiff_t y_row, ptrdiff_t y_col, int start, const T *bias)
 {
     SUMS;
+    NAME(tile_ask)(mc, vc, n, y, y_row, y_col);
     NAME(tile_start)(mc, vc, n, start, bias, sum);
     if (walk->a_row == 1 && walk->a_k == TILE_ROWS)
         NAME(tile_sums)(mc, vc, 1, walk, a, b, sum);

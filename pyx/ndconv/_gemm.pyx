@@ -88,8 +88,8 @@ cdef Blocking blocking(const nd_problem *p, const nd_kernel_set *k) noexcept nog
     b.y = b.pc * ceil_div(b.panels, b.splits) * (k.nr if b.lanes_oc else k.mr) * k.size
     # parts that see the same pixels do not each pack them
     b.common = 0
-    if b.lanes_oc and b.splits > 1 and b.images * p.g * b.pixels * b.k * <double>k.size <= COMMON_BYTES:
-        b.common = ceil_div(b.images * p.g * b.pixels * b.k * k.size, 64) * 64
+    if b.lanes_oc and b.splits > 1 and b.images * p.g * b.pblocks * b.pc * b.k * <double>k.size <= COMMON_BYTES:
+        b.common = ceil_div(b.images * p.g * b.pblocks * b.pc * b.k * k.size, 64) * 64
     b.turned = 0
     if b.lanes_oc and not p.lanes_oc and (p.kw > 1 or p.sw > 1):
         columns = (min(p.ow, <ptrdiff_t>TURNED_PIXELS) - 1) * p.sw + (p.kw - 1) * p.dw + 1
@@ -114,6 +114,7 @@ cdef struct Forward:
     nd_array x, y
     Blocking b
     bint in_place           # lanes hold oc: the pixels of x are read where they are
+    bint in_tiles           # lanes hold oc: neighbouring pixels of x are packed as [tile][k][mr], others as [pixel][k]
     bint whole              # y's pixels are y.w apart in one run: tiles are stored straight to it
 
 cdef bint is_run(nd_array *a, ptrdiff_t d, ptrdiff_t h, ptrdiff_t w, bint joined) noexcept nogil:
@@ -130,30 +131,32 @@ cdef void forward(const nd_job *job) noexcept nogil:
     f.b = blocking(job.p, job.k)
     cdef bint joined = f.b.images < p.n
     f.whole = is_run(&f.y, p.od, p.oh, p.ow, joined)
-    f.in_place = False
+    f.in_place = f.in_tiles = False
     if (taps_of(p) == 1 and p.sd == p.sh == p.sw == 1 and p.pd == p.ph == p.pw == 0 and p.id == p.od and p.ih == p.oh
             and p.iw == p.ow and f.whole and is_run(&f.x, p.id, p.ih, p.iw, joined)):
         p.iw = p.ow = f.b.pixels
         p.id = p.ih = p.od = p.oh = 1
-        f.in_place = True
-    elif f.b.common > 0:
+        f.in_tiles = f.x.w == 1 and f.x.c != 1
+        f.in_place = not f.in_tiles
+    if f.b.common > 0 and not f.in_place:
         parallel_for(f.b.images * p.g * f.b.pblocks * f.b.kblocks, 1, job.threads, pack_body, &f)
     parallel_for(f.b.images * p.g * f.b.pblocks * f.b.splits, 1, job.threads, forward_body, &f)
 
 cdef inline char *common_block(const Forward *f, ptrdiff_t image, ptrdiff_t first, ptrdiff_t count, ptrdiff_t k0) noexcept nogil:
-    """Packed pixels [count][kc] of a block of an image and group, from k0 on."""
-    return f.job.workspace + f.job.k.size * ((image * f.b.pixels + first) * f.b.k + count * k0)
+    """Packed pixels of a block of an image and group, from k0 on."""
+    cdef ptrdiff_t room = ceil_div(count, f.job.k.mr) * f.job.k.mr
+    return f.job.workspace + f.job.k.size * ((image * f.b.pblocks * f.b.pc + first) * f.b.k + room * k0)
 
 cdef void pack_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
     cdef Forward *f = <Forward *>context
     cdef char *turned = f.job.workspace + f.b.common + worker * scratch_of(&f.b) + f.b.packed + f.b.y
-    cdef ptrdiff_t i, image, first, count, k0
+    cdef ptrdiff_t i, image, first, count, k0, kc
     for i in range(begin, end):
         k0 = i % f.b.kblocks * f.b.kc
         image, first = i // f.b.kblocks // f.b.pblocks, i // f.b.kblocks % f.b.pblocks * f.b.pc
         count = min(f.b.pc, f.b.pixels - first)
-        gather_pixels(f, image // f.p.g, image % f.p.g, first, count, k0, min(f.b.kc, f.b.k - k0),
-                      common_block(f, image, first, count, k0), turned)
+        kc = min(f.b.kc, f.b.k - k0)
+        pack_pixels(f, image // f.p.g, image % f.p.g, first, count, k0, kc, common_block(f, image, first, count, k0), turned)
 
 cdef void forward_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
     cdef Forward *f = <Forward *>context
@@ -319,8 +322,9 @@ cdef void multiply_lanes_oc(Forward *f, ptrdiff_t n, ptrdiff_t g, ptrdiff_t firs
             if b.common > 0:
                 a = common_block(f, n * f.p.g + g, first, count, k0)
             else:
-                gather_pixels(f, n, g, first, count, k0, kc, scratch, scratch + b.packed + b.y)
-            walk.a_row, walk.a_k = kc, 1
+                pack_pixels(f, n, g, first, count, k0, kc, scratch, scratch + b.packed + b.y)
+            walk.a_row = 1 if f.in_tiles else kc
+            walk.a_k = k.mr if f.in_tiles else 1
         for v in range(low, high):
             cols = min(k.nr, f.p.ocg - v * k.nr)
             o = g * f.p.ocg + v * k.nr
@@ -328,12 +332,26 @@ cdef void multiply_lanes_oc(Forward *f, ptrdiff_t n, ptrdiff_t g, ptrdiff_t firs
             i = 0
             for t in range(tiles):
                 m = least + (t < more)
-                k.gemm(&walk, m, cols, a + size * i * walk.a_row, w, y + size * (i * y_row + o * y_col), y_row, y_col,
-                       start_of(f, kb, ND_BIAS_COLUMN), <const char *>f.job.bias + size * o)
+                k.gemm(&walk, m, cols, a + size * (t * kc * k.mr if f.in_tiles else i * walk.a_row), w,
+                       y + size * (i * y_row + o * y_col), y_row, y_col, start_of(f, kb, ND_BIAS_COLUMN),
+                       <const char *>f.job.bias + size * o)
                 i += m
     if not f.whole:
         for o in range(g * f.p.ocg + low * k.nr, g * f.p.ocg + min(high * k.nr, f.p.ocg)):
             scatter_row(&f.p, k, &f.y, o, pixel_at(&f.p, n * b.pixels + first), count, y + size * o, y_row)
+
+cdef void pack_pixels(Forward *f, ptrdiff_t n, ptrdiff_t g, ptrdiff_t first, ptrdiff_t count, ptrdiff_t k0, ptrdiff_t kc,
+                      char *to, char *turned) noexcept nogil:
+    if not f.in_tiles:
+        gather_pixels(f, n, g, first, count, k0, kc, to, turned)
+        return
+    cdef const nd_kernel_set *k = f.job.k
+    cdef ptrdiff_t t, i, tiles = ceil_div(count, k.mr)
+    for t in range(tiles):
+        i = split(count, tiles, t)
+        k.pack(to + k.size * t * kc * k.mr, k.mr,
+               f.x.data + k.size * (n * f.x.n + (g * f.p.icg + k0) * f.x.c + (first + i) * f.x.w), kc,
+               split(count, tiles, t + 1) - i, f.x.c, f.x.w)
 
 cdef void gather_pixels(Forward *f, ptrdiff_t n, ptrdiff_t g, ptrdiff_t first, ptrdiff_t count, ptrdiff_t k0, ptrdiff_t kc,
                         char *to, char *turned) noexcept nogil:
