@@ -19,11 +19,11 @@ cdef bint use_lanes_oc(const nd_problem *p, const nd_kernel_set *k) noexcept nog
 
     Memory decides, with two exceptions. Very few output channels leave vectors empty, so they hold pixels. And narrow
     images are better off with output channels in any memory: rows of 7 to 56 pixels waste 22 to 3 % of vectors that hold
-    pixels, while the channels are whole vectors; storing them across memory costs about one cycle a result, which sums of
-    400 products and more (25 cycles a result) pay for."""
+    pixels, while the channels are whole vectors; storing them across memory costs about one cycle a result, which long
+    sums pay for: of seven products (half a cycle) a pixel of the row, and of 200 at least."""
     if p.lanes_oc:
         return p.ocg >= 4
-    return p.ow <= 8 * k.vl and p.ocg >= k.vl and p.icg * taps_of(p) >= 400
+    return p.ow <= 8 * k.vl and p.ocg >= k.vl and p.icg * taps_of(p) >= max(7 * p.ow, 200)
 
 cdef ptrdiff_t panel_count(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
     """Panels a group."""

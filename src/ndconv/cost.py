@@ -55,7 +55,7 @@ def _vectors_hold_oc(problem, ic, oc, y, k):
     """The rule of use_lanes_oc in pyx/ndconv/_pack.pyx."""
     if problem.lanes_oc:
         return oc >= 4
-    return y[2] <= 8 * _lanes(problem) and oc >= _lanes(problem) and ic * math.prod(k) >= 400
+    return y[2] <= 8 * _lanes(problem) and oc >= _lanes(problem) and ic * math.prod(k) >= max(7 * y[2], 200)
 
 
 def _tiles(along, across, lanes):
