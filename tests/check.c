@@ -78,7 +78,7 @@ void release(void)
 
 void *numbers(ptrdiff_t n, int dtype)
 {
-    void *p = room(n * (dtype == ND_F32 ? 4 : 8));
+    void *p = room(n * size_of(dtype));
     for (ptrdiff_t i = 0; i < n; i++)
         put(p, i, dtype, value());
     return p;
@@ -87,7 +87,7 @@ void *numbers(ptrdiff_t n, int dtype)
 /* A quarter of the arrays has no NaN and no infinity, a quarter infinities, two have NaN: a few, and many. */
 void *sharp_numbers(ptrdiff_t n, int dtype)
 {
-    void *p = room(n * (dtype == ND_F32 ? 4 : 8));
+    void *p = room(n * size_of(dtype));
     const ptrdiff_t kind = below(4);
     for (ptrdiff_t i = 0; i < n; i++) {
         const ptrdiff_t v = below(16);
@@ -104,7 +104,8 @@ void *sharp_numbers(ptrdiff_t n, int dtype)
 
 void expect(int ok, const char *kernel, int dtype, ptrdiff_t m, ptrdiff_t n, int mode)
 {
-    last.kernel = kernel, last.dtype = dtype == ND_F32 ? "f32" : "f64", last.m = m, last.n = n,
+    static const char *const names[] = {"f32", "f64", "u8", "i16", "i32"};
+    last.kernel = kernel, last.dtype = names[dtype], last.m = m, last.n = n,
     last.mode = mode;
     if (!ok && failures++ < 20)
         printf("%s %s %s: wrong at m=%td n=%td mode=%d\n", TABLE.isa, kernel, last.dtype, m, n, mode);

@@ -30,27 +30,57 @@ void check_fft_rows(const struct nd_kernel_set *k, int dtype);
 void check_separable(const struct nd_kernel_set *k, int dtype);
 void check_winograd(const struct nd_kernel_set *k, int dtype);
 void check_pool(const struct nd_kernel_set *k, int dtype);
+void check_pool_integers(const struct nd_kernel_set *k, int dtype);
 void check_pool_index(const struct nd_kernel_set *k, int dtype);
 void check_pool_weigh(const struct nd_kernel_set *k, int dtype);
 
-static inline double get(const void *p, ptrdiff_t i, int dtype)
+static inline ptrdiff_t size_of(int dtype)
 {
-    return dtype == ND_F32 ? ((const float *)p)[i] : ((const double *)p)[i];
+    return dtype == ND_F64 ? 8 : dtype == ND_I16 ? 2 : dtype == ND_U8 ? 1 : 4;
 }
 
+static inline double get(const void *p, ptrdiff_t i, int dtype)
+{
+    switch (dtype) {
+    case ND_F32:
+        return ((const float *)p)[i];
+    case ND_F64:
+        return ((const double *)p)[i];
+    case ND_U8:
+        return ((const uint8_t *)p)[i];
+    case ND_I16:
+        return ((const int16_t *)p)[i];
+    default:
+        return ((const int32_t *)p)[i];
+    }
+}
+
+/* Integers have the nearest, for NaN zero. */
 static inline void put(void *p, ptrdiff_t i, int dtype, double v)
 {
-    if (dtype == ND_F32)
+    const double half = dtype == ND_I16 ? 32768 : 2147483648;
+    const double least = dtype == ND_U8 ? 0 : -half, most = dtype == ND_U8 ? 255 : half - 1;
+    const double inside = v != v ? 0 : v < least ? least : v > most ? most : v;
+    switch (dtype) {
+    case ND_F32:
         ((float *)p)[i] = (float)v;
-    else
+        break;
+    case ND_F64:
         ((double *)p)[i] = v;
+        break;
+    case ND_U8:
+        ((uint8_t *)p)[i] = (uint8_t)inside;
+        break;
+    case ND_I16:
+        ((int16_t *)p)[i] = (int16_t)inside;
+        break;
+    default:
+        ((int32_t *)p)[i] = (int32_t)inside;
+    }
 }
 
 /* Element i, as a pointer. */
-static inline void *item(const void *p, ptrdiff_t i, int dtype)
-{
-    return (char *)p + i * (dtype == ND_F32 ? 4 : 8);
-}
+static inline void *item(const void *p, ptrdiff_t i, int dtype) { return (char *)p + i * size_of(dtype); }
 
 /* As the dtype rounds it. */
 static inline double rounded(double v, int dtype) { return dtype == ND_F32 ? (double)(float)v : v; }

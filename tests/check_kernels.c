@@ -155,6 +155,8 @@ int main(void)
         check_pool_index(k, dtype);
         check_pool_weigh(k, dtype);
     }
+    for (int dtype = ND_U8; dtype <= ND_I32; dtype++)
+        check_pool_integers(TABLE.set[dtype], dtype);
     printf("%s: %d failures\n", TABLE.isa, count_failures());
     return count_failures() != 0;
 }

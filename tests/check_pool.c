@@ -94,6 +94,19 @@ static void check_window(const struct nd_kernel_set *k, int dtype, ptrdiff_t win
     release();
 }
 
+static void check_slide(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, int op)
+{
+    void *to = numbers(n, dtype), *next = numbers(n, dtype), *p = sharp_numbers(n, dtype), *x = sharp_numbers(n, dtype),
+         *s = sharp_numbers(n, dtype);
+    k->pool_slide(to, next, p, x, s, n, op);
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const double e = both(get(p, i, dtype), get(x, i, dtype), op);
+        expect(same(get(next, i, dtype), e), "pool_slide, next", dtype, 0, n, op);
+        expect(same(get(to, i, dtype), both(get(s, i, dtype), e, op)), "pool_slide", dtype, 0, n, op);
+    }
+    release();
+}
+
 static void check_store(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, ptrdiff_t to_step,
                         ptrdiff_t step, ptrdiff_t cells_step)
 {
@@ -121,6 +134,19 @@ static void check_fill(const struct nd_kernel_set *k, int dtype, ptrdiff_t n)
         for (ptrdiff_t i = 0; i < n; i++)
             expect(same(get(to, i, dtype), fill[v]) && !signbit(get(to, i, dtype)) == !signbit(fill[v]),
                    "pool_fill", dtype, v, n, 0);
+    }
+    release();
+}
+
+static void check_integer_fill(const struct nd_kernel_set *k, int dtype, ptrdiff_t n)
+{
+    static const double fill[] = {-INFINITY, 0, 7, INFINITY};
+    void *to = numbers(n, dtype), *e = room(k->size);
+    for (int v = 0; v < 4; v++) {
+        k->pool_fill(to, n, fill[v]);
+        put(e, 0, dtype, fill[v]);
+        for (ptrdiff_t i = 0; i < n; i++)
+            expect(get(to, i, dtype) == get(e, 0, dtype), "pool_fill", dtype, v, n, 0);
     }
     release();
 }
@@ -190,6 +216,20 @@ static void check_sum(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, ptr
     release();
 }
 
+static void check_means(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, ptrdiff_t planes)
+{
+    const ptrdiff_t step = n + planes % 3;
+    void *from = numbers((planes - 1) * step + n, dtype), *to = numbers(planes, dtype);
+    k->pool_means(to, from, planes, step, n);
+    for (ptrdiff_t i = 0; i < planes; i++) {
+        double sum = 0;
+        for (ptrdiff_t j = 0; j < n; j++)
+            sum += get(from, i * step + j, dtype);
+        expect(get(to, i, dtype) == rounded(sum / (double)n, dtype), "pool_means", dtype, planes, n, 0);
+    }
+    release();
+}
+
 static void check_size(const struct nd_kernel_set *k, int dtype, ptrdiff_t n)
 {
     for (ptrdiff_t count = 1; count <= 5; count++)
@@ -211,6 +251,8 @@ static void check_size(const struct nd_kernel_set *k, int dtype, ptrdiff_t n)
     for (int mode = 0; mode < 12; mode++)
         check_store(k, dtype, n, 1 + mode % 2, 1 + mode / 2 % 2, mode / 4);
     check_fill(k, dtype, n);
+    for (int op = ND_SUM; op <= ND_LEAST; op++)
+        check_slide(k, dtype, n, op);
     for (int mode = 0; mode < 18; mode++)
         check_rows(k, dtype, n, 1 + mode % 2, mode / 2 % 3, mode / 6);
 }
@@ -226,5 +268,25 @@ void check_pool(const struct nd_kernel_set *k, int dtype)
         }
         check_sum(k, dtype, n, 1);
         check_sum(k, dtype, n, 3);
+        check_means(k, dtype, n, 1 + n % 16);
     }
+    for (ptrdiff_t n = 510; n <= 515; n++)
+        check_means(k, dtype, n, 11);
+}
+
+void check_pool_integers(const struct nd_kernel_set *k, int dtype)
+{
+    for (ptrdiff_t n = 1; n <= 3 * k->vl + 1; n++)
+        for (int op = ND_GREATEST; op <= ND_LEAST; op++) {
+            for (ptrdiff_t count = 1; count <= 4; count++) {
+                check_combine(k, dtype, n, count, op, 0);
+                check_taps(k, dtype, n, count, op, 0);
+                check_split(k, dtype, n, count, n % 4);
+                check_rows(k, dtype, n, 1 + count % 2, count / 2, op);
+            }
+            for (ptrdiff_t taps = 1; taps <= 9; taps++)
+                check_window(k, dtype, n, taps, 1 + taps % 3 * 2, op);
+            check_slide(k, dtype, n, op);
+            check_integer_fill(k, dtype, n);
+        }
 }

@@ -105,6 +105,41 @@ static void check_store(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, p
     release();
 }
 
+/* Two lines of windows of count rows by `columns`, padding before and behind the row, positions of either size. */
+static void check_places(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, ptrdiff_t count, ptrdiff_t columns, ptrdiff_t stride,
+                         ptrdiff_t pad, ptrdiff_t size, int op)
+{
+    const ptrdiff_t dilation = 1 + (n + count) % 2, reach = (columns - 1) * dilation, ow = (n + 2 * pad - reach - 1) / stride + 1;
+    if (n + 2 * pad <= reach || ow < 1)
+        return;
+    const ptrdiff_t step = n + 3, inner = n - 1 - reach + pad, last = inner < 0 ? 0 : inner / stride + 1;
+    const ptrdiff_t first = (pad + stride - 1) / stride;
+    const struct nd_pool_places s = {count, columns, stride, dilation, pad, n, first, last < ow ? last : ow, ow,
+                                     step, ow + 1, ow + 2, 1000, size, op};
+    void *from = sharp_numbers(count * step + n, dtype), *y = numbers(2 * ow + 1, dtype), *at = room((2 * ow + 2) * size);
+    const void *rows[ROWS];
+    ptrdiff_t bases[ROWS];
+    for (ptrdiff_t r = 0; r < count; r++) {
+        rows[r] = item(from, r * step, dtype);
+        bases[r] = 5 + 1000 * r;
+    }
+    k->pool_rows_index(&s, rows, bases, 2, y, at);
+    for (ptrdiff_t i = 0; i < 2 * ow; i++) {
+        const ptrdiff_t line = i / ow, j = i % ow;
+        double e = op == ND_LEAST ? INFINITY : -INFINITY;
+        ptrdiff_t place = -1;
+        for (ptrdiff_t t = 0; t < count * columns; t++) {
+            const ptrdiff_t column = j * stride - pad + t % columns * dilation, row = t / columns + line;
+            const double a = column < 0 || column >= n ? NAN : get(from, row * step + column, dtype);
+            if (column >= 0 && column < n && (place < 0 || wins(a, e, op)))
+                e = a, place = 5 + 1000 * row + column;
+        }
+        expect(identical(get(y, line * (ow + 1) + j, dtype), e), "pool_rows_index", dtype, columns * 10 + stride, n, (int)pad);
+        expect(get_at(at, line * (ow + 2) + j, size) == place, "pool_rows_index, place", dtype, columns * 10 + stride, n, (int)pad);
+    }
+    release();
+}
+
 /* A box of taps whose last element is the last there is; `backwards`, it is the first. */
 static void check_point(const struct nd_kernel_set *k, int dtype, const ptrdiff_t *taps, int op,
                         int backwards)
@@ -170,6 +205,9 @@ void check_pool_index(const struct nd_kernel_set *k, int dtype)
                 check_combine(k, dtype, n, count, again % 3, ND_GREATEST + again / 3);
                 check_taps(k, dtype, n, count, ND_GREATEST + again / 3);
             }
+        for (int mode = 0; mode < 96; mode++)
+            check_places(k, dtype, n, 1 + mode % 3, 1 + (mode + n) % 3, 1 + mode / 3 % 2, mode / 6 % 3, 4 + mode / 18 % 2 * 4,
+                         ND_GREATEST + mode / 48);
         for (ptrdiff_t size = 4; size <= 8; size += 4)
             for (ptrdiff_t step = 1; step <= 3; step++) {
                 check_store(k, dtype, n, size, step);

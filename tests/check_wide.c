@@ -7,4 +7,10 @@
 #undef VECTOR_MAX_F64
 #undef VECTOR_MIN_F32
 #undef VECTOR_MIN_F64
+#undef VECTOR_MAX_U8
+#undef VECTOR_MAX_I16
+#undef VECTOR_MAX_I32
+#undef VECTOR_MIN_U8
+#undef VECTOR_MIN_I16
+#undef VECTOR_MIN_I32
 #include "../pyx/kernels/all_dtypes.h"

@@ -6,6 +6,7 @@ from checks import assert_elementwise, bits
 
 import ndconv as nd
 from ndconv import reference
+from ndconv.pool import IMAGE_DTYPES
 from ndconv.problem import DTYPES
 
 COUNTING = (dict(), dict(count_include_pad=False), dict(divisor=7))
@@ -35,6 +36,65 @@ def test_max_pool(case, integers, isa):
             np.testing.assert_array_equal(back(alone, layout), values)
             np.testing.assert_array_equal(back(got, layout), values)
             np.testing.assert_array_equal(back(at, layout), indices)
+
+
+def draw_integers(case, dtype):
+    """Values of the whole range, with ties and the extremes."""
+    info = np.iinfo(dtype)
+    x = np.random.default_rng(case.window if isinstance(case.window, int) else 3).integers(
+        info.min, info.max, case.x_shape(), dtype, endpoint=True)
+    x.flat[::3] = info.min
+    x.flat[::7] = info.max
+    return x
+
+
+@pytest.mark.parametrize("image", IMAGE_DTYPES)
+@pytest.mark.parametrize("case", FULL, ids=lambda c: c.name)
+def test_pools_of_integers(case, image, isa):
+    """The greatest and the least in the dtype itself; means, and places, as of the same numbers in floats."""
+    x = draw_integers(case, image)
+    info, wide = np.iinfo(image), x.astype(IMAGE_DTYPES[image])
+    for layout in case.layouts:
+        options = case.options | dict(layout=layout)
+        own, floats = to_layout(x, layout), to_layout(wide, layout)
+        for pool in (nd.max_pool, nd.min_pool):
+            want, places = pool(floats, case.window, return_indices=True, **options)
+            want = np.clip(want, info.min, info.max).astype(image)
+            y, at = pool(own, case.window, return_indices=True, **options)
+            assert y.dtype == image
+            np.testing.assert_array_equal(y, want)
+            np.testing.assert_array_equal(at, places)
+            out = np.empty_like(want)
+            assert pool(own, case.window, out=out, threads=1, **options) is out
+            np.testing.assert_array_equal(out, want)
+        mean = nd.avg_pool(own, case.window, **options)
+        assert mean.dtype == wide.dtype
+        np.testing.assert_array_equal(mean, nd.avg_pool(floats, case.window, **options))
+
+
+@pytest.mark.parametrize("kind", ("max", "min", "avg"))
+@pytest.mark.parametrize("shape, size", [((1, 1, 90, 200), 31), ((2, 3, 70, 69), (7, 5)), ((1, 2, 40, 1100), (4, 1)),
+                                         ((1, 1, 33, 130), (33, 9)), ((1, 1, 2, 50, 70), (1, 5, 4))], ids=str)
+def test_filters(shape, size, kind, dtype, isa):
+    """Windows that move by one and reach far: each tile's edge, bands of rows, dilated columns, padding on all sides."""
+    x = draw("filters", shape, dtype, integers=True)
+    rank = x.ndim - 2
+    size = (size,) * rank if isinstance(size, int) else size
+    for dilation in (1, (*(1,) * (rank - 1), 2)):
+        spans = [(k - 1) * d + 1 for k, d in zip(size, np.broadcast_to(dilation, rank), strict=True)]
+        pads = [(s // 2, s - 1 - s // 2) for s in spans]
+        options = dict(stride=1, padding=tuple(pads), dilation=dilation)
+        if kind == "avg":
+            plain = reference.avg_pool(x, size, stride=1, pads=pads, dilation=dilation)
+            y = nd.avg_pool(x, size, **options)
+            assert_elementwise(y, plain, reference.avg_pool(np.abs(x), size, stride=1, pads=pads, dilation=dilation),
+                               int(np.prod(size)), str(dilation))
+        elif kind == "max":
+            np.testing.assert_array_equal(nd.max_pool(x, size, **options),
+                                          reference.max_pool(x, size, stride=1, pads=pads, dilation=dilation)[0])
+        else:
+            np.testing.assert_array_equal(nd.min_pool(x, size, **options),
+                                          -reference.max_pool(-x, size, stride=1, pads=pads, dilation=dilation)[0])
 
 
 @pytest.mark.parametrize("case", POOLING, ids=lambda c: c.name)

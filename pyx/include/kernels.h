@@ -64,6 +64,16 @@ struct nd_pool_rows {
     double row_cells;
 };
 
+/* The same with positions, for small windows: `columns` elements of each row, `dilation` apart, windows `stride` apart, the
+ * first `pad` before the row's n elements. Windows first <= j < last lie in the row. Bases of rows grow by place_step from one
+ * row of windows to the next; positions are integers of at_size bytes. */
+struct nd_pool_places {
+    ptrdiff_t count, columns, stride, dilation, pad, n, first, last, ow;
+    ptrdiff_t row_step, y_step, at_step, place_step, at_size;
+    int op;
+};
+enum { ND_PLACES = 32 }; /* cells of such a window at most */
+
 /* A block of output rows of a depthwise convolution, see kernels/depthwise.h. Plane p of the input begins plane[p] further,
  * column j of the taps column[j] further; rows of taps are `row` apart, output rows `step`. Of lanes that hold channels:
  * neighbouring pixels are `pixel` apart, y_pixel in y, taps of a channel w_tap. Strides count elements. */
@@ -185,13 +195,17 @@ struct nd_kernel_set {
     /* r[i] = b[i + t*unit] combined over t < k, i <= n - 1 - (k-1)*unit; returns r, which is b or spare. Both are destroyed, and
      * accessible for a vector beyond n */
     void *(*pool_window)(void *b, void *spare, ptrdiff_t n, ptrdiff_t k, ptrdiff_t unit, int op);
+    /* next[i] = p[i] and x[i] combined, to[i] = s[i] and next[i] combined, i < n; next is not p */
+    void (*pool_slide)(void *to, void *next, const void *p, const void *x, const void *s, ptrdiff_t n, int op);
     /* to[j*to_step] = from[j*step] / (cells[j*cells_step] * rows), j < n */
     void (*pool_store)(void *to, ptrdiff_t to_step, const void *from, ptrdiff_t step, ptrdiff_t n, const void *cells,
                        ptrdiff_t cells_step, double rows);
-    /* to[i] = value, i < n */
+    /* to[i] = value, i < n; the least or greatest integer for infinities */
     void (*pool_fill)(void *to, ptrdiff_t n, double value);
     /* the sum of from[i*step], i < n, in partial sums of a few elements in the dtype, of those in double */
     double (*pool_sum)(const void *from, ptrdiff_t n, ptrdiff_t step);
+    /* to[i] = the mean of from[i*step + j] over j < n, i < planes <= 16 */
+    void (*pool_means)(void *to, const void *from, ptrdiff_t planes, ptrdiff_t step, ptrdiff_t n);
     /* the greatest (least) of from[i*step], i < n, and its first position if `at` is not NULL; op is not ND_SUM here or below */
     double (*pool_top)(const void *from, ptrdiff_t n, ptrdiff_t step, int op, ptrdiff_t *at);
     /* Positions are integers as wide as the dtype; the greatest integer stands for none.
@@ -202,6 +216,9 @@ struct nd_kernel_set {
      * from, at and y_at are accessible up to whole vectors */
     void (*pool_taps_index)(void *y, void *y_at, const void *from, const void *at, const ptrdiff_t *taps, ptrdiff_t count,
                             ptrdiff_t n, int op);
+    /* `lines` rows of windows of at most ND_PLACES cells; stride is 1 or 2 */
+    void (*pool_rows_index)(const struct nd_pool_places *s, const void *const *rows, const ptrdiff_t *bases, ptrdiff_t lines,
+                            void *y, void *at);
     /* to[j*step], integers of `size` bytes, = at[j] or -1 for none, j < n */
     void (*pool_store_index)(void *to, ptrdiff_t size, ptrdiff_t step, const void *at, ptrdiff_t n);
     /* one window by its definition: the combination of x[offsets] with the strides and counts of a box of taps;
@@ -232,6 +249,6 @@ struct nd_kernel_set {
 
 struct nd_kernels {
     const char *isa;
-    const struct nd_kernel_set *set[ND_DTYPES];
+    const struct nd_kernel_set *set[ND_SETS]; /* those of integers have moves and pooling without sums */
 };
 #endif

@@ -16,7 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { ND_F32, ND_F64, ND_DTYPES };
+/* dtypes of everything, then those of images that are pooled */
+enum { ND_F32, ND_F64, ND_DTYPES, ND_U8 = ND_DTYPES, ND_I16, ND_I32, ND_SETS };
 
 struct nd_problem {
     ptrdiff_t n, g, icg, ocg;        /* images, groups, channels a group */

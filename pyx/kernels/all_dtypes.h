@@ -1,4 +1,8 @@
 /* The dtypes of one instruction set, and its table. Expects ISA and the simd/<isa>.h definitions. */
+#define ND_JOIN_(name, type, isa) name##_##type##_##isa
+#define ND_JOIN(name, type, isa) ND_JOIN_(name, type, isa)
+#define NAME(name) ND_JOIN(name, TNAME, ISA)
+
 #define T float
 #define TNAME f32
 #define TSIZE 4
@@ -9,6 +13,23 @@
 #define TSIZE 8
 #include "instantiate.h"
 
+#define INTEGER
+#define T uint8_t
+#define TNAME u8
+#define TSIZE 1
+#include "integers.h"
+
+#define T int16_t
+#define TNAME i16
+#define TSIZE 2
+#include "integers.h"
+
+#define T int32_t
+#define TNAME i32
+#define TSIZE 4
+#include "integers.h"
+#undef INTEGER
+
 #define ND_TABLE_(isa) nd_kernels_##isa
 #define ND_TABLE(isa) ND_TABLE_(isa)
 #define ND_SET_(type, isa) set_##type##_##isa
@@ -18,5 +39,6 @@
 
 const struct nd_kernels ND_TABLE(ISA) = {
     .isa = ND_STRING(ISA),
-    .set = {[ND_F32] = &ND_SET(f32, ISA), [ND_F64] = &ND_SET(f64, ISA)},
+    .set = {[ND_F32] = &ND_SET(f32, ISA), [ND_F64] = &ND_SET(f64, ISA), [ND_U8] = &ND_SET(u8, ISA),
+            [ND_I16] = &ND_SET(i16, ISA), [ND_I32] = &ND_SET(i32, ISA)},
 };

@@ -1,11 +1,7 @@
 /* Every kernel body for one dtype of one instruction set: included once per dtype by isa/<isa>.c.
  *
- * Expects ISA, T, TNAME and TSIZE. NAME(gemm) is gemm_f32_avx2 and so on: a profiler line names kernel, dtype and
+ * Expects ISA, T, TNAME, TSIZE and NAME: NAME(gemm) is gemm_f32_avx2 and so on: a profiler line names kernel, dtype and
  * instruction set. */
-#define ND_JOIN_(name, type, isa) name##_##type##_##isa
-#define ND_JOIN(name, type, isa) ND_JOIN_(name, type, isa)
-#define NAME(name) ND_JOIN(name, TNAME, ISA)
-
 #include "../simd/gnu.h"
 #include "pack.h"
 #include "gemm.h"
@@ -20,7 +16,9 @@
 #include "depthwise.h"
 #include "depthwise_grad.h"
 #include "pool.h"
+#include "pool_plane.h"
 #include "pool_index.h"
+#include "pool_places.h"
 #include "pool_weigh.h"
 #include "pool_spread.h"
 
@@ -66,12 +64,15 @@ static const struct nd_kernel_set NAME(set) = {
     .pool_split = NAME(pool_split),
     .pool_taps = NAME(pool_taps),
     .pool_window = NAME(pool_window),
+    .pool_slide = NAME(pool_slide),
     .pool_store = NAME(pool_store),
     .pool_fill = NAME(pool_fill),
     .pool_sum = NAME(pool_sum),
+    .pool_means = NAME(pool_means),
     .pool_top = NAME(pool_top),
     .pool_combine_index = NAME(pool_combine_index),
     .pool_taps_index = NAME(pool_taps_index),
+    .pool_rows_index = NAME(pool_rows_index),
     .pool_store_index = NAME(pool_store_index),
     .pool_point = NAME(pool_point),
     .pool_scatter = NAME(pool_scatter),
@@ -83,18 +84,4 @@ static const struct nd_kernel_set NAME(set) = {
     .peak = NAME(peak),
 };
 
-#undef vec
-#undef vec_unaligned
-#undef ivec
-#undef ivec_unaligned
-#undef IT
-#undef IT_MAX
-#undef VL
-#undef LANES
-#undef POOL_INLINE
-#undef NAME
-#undef ND_JOIN
-#undef ND_JOIN_
-#undef T
-#undef TNAME
-#undef TSIZE
+#include "undefine.h"

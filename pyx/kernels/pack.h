@@ -4,8 +4,8 @@
 /* n <= LANES elements by constant sizes, which compile to single moves */
 static inline __attribute__((always_inline)) void NAME(copy_few)(T *to, const T *from, ptrdiff_t n)
 {
-#pragma GCC unroll 5
-    for (int part = 16; part; part /= 2)
+#pragma GCC unroll 6
+    for (int part = 32; part; part /= 2)
         if (part <= LANES && n & part) {
             __builtin_memcpy(to, from, part * sizeof(T));
             to += part, from += part;
@@ -37,6 +37,7 @@ static void NAME(move)(void *restrict to_, ptrdiff_t to_row, const void *restric
     T *restrict to = to_;
     const T *restrict from = from_;
     ptrdiff_t i = 0;
+#if LANES <= 16
     if (row == 1 && col != 1 && m >= VL)
         for (; i < m; i += VL) {
             i = i < m - VL ? i : m - VL; /* the last block overlaps the one before */
@@ -54,6 +55,7 @@ static void NAME(move)(void *restrict to_, ptrdiff_t to_row, const void *restric
             for (ptrdiff_t v = 0; v < VL && j < n; v++)
                 NAME(copy)(to + (i + v) * to_row + j, from + i + v + j * col, n - j, col);
         }
+#endif
     for (; i < m; i++)
         NAME(copy)(to + i * to_row, from + i * row, n, col);
 }

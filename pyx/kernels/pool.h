@@ -13,6 +13,17 @@
 
 #define POOL_INLINE static inline __attribute__((always_inline))
 
+/* what loses to everything, and whether there are sums: those of integers would leave the dtype */
+#ifdef INTEGER
+#define POOL_LEAST ((T)-1 > 0 ? 0 : (T)((uint64_t)1 << (8 * TSIZE - 1)))
+#define POOL_MOST ((T)~POOL_LEAST)
+#define POOL_SUMS 0
+#else
+#define POOL_LEAST (-(T)__builtin_inf())
+#define POOL_MOST ((T)__builtin_inf())
+#define POOL_SUMS 1
+#endif
+
 POOL_INLINE vec NAME(pool_both)(vec a, vec m, int op)
 {
     return op == ND_GREATEST ? NAME(greater)(a, m) : op == ND_LEAST ? NAME(lesser)(a, m) : m + a;
@@ -97,7 +108,7 @@ static void NAME(pool_combine)(void *to, const void *const *rows, ptrdiff_t coun
         NAME(pool_combine_as)(to, rows, 3, n, ND_GREATEST, 0, ahead);
     else if (op == ND_GREATEST)
         NAME(pool_combine_as)(to, rows, count, n, ND_GREATEST, 0, ahead);
-    else if (op == ND_LEAST)
+    else if (op == ND_LEAST || !POOL_SUMS)
         NAME(pool_combine_as)(to, rows, count, n, ND_LEAST, 0, ahead);
     else
         NAME(pool_combine_as)(to, rows, count, n, ND_SUM, (T)divisor, ahead);
@@ -138,7 +149,7 @@ static void NAME(pool_combine_pairs)(T *even, T *odd, const void *const *rows, p
         NAME(pool_combine_pairs_as)(even, odd, rows, 3, n, ND_GREATEST, ahead);
     else if (op == ND_GREATEST)
         NAME(pool_combine_pairs_as)(even, odd, rows, count, n, ND_GREATEST, ahead);
-    else if (op == ND_LEAST)
+    else if (op == ND_LEAST || !POOL_SUMS)
         NAME(pool_combine_pairs_as)(even, odd, rows, count, n, ND_LEAST, ahead);
     else if (count == 2)
         NAME(pool_combine_pairs_as)(even, odd, rows, 2, n, ND_SUM, ahead);
@@ -204,7 +215,7 @@ static void NAME(pool_taps)(void *y, const void *from, const ptrdiff_t *taps, pt
         NAME(pool_taps_as)(y, from, taps, 3, n, ND_GREATEST, NULL, 0);
     else if (op == ND_GREATEST)
         NAME(pool_taps_as)(y, from, taps, count, n, ND_GREATEST, NULL, 0);
-    else if (op == ND_LEAST)
+    else if (op == ND_LEAST || !POOL_SUMS)
         NAME(pool_taps_as)(y, from, taps, count, n, ND_LEAST, NULL, 0);
     else if (count == 2)
         NAME(pool_taps_as)(y, from, taps, 2, n, ND_SUM, cells, (T)rows);
@@ -288,7 +299,7 @@ static void *NAME(pool_window)(void *b, void *spare, ptrdiff_t n, ptrdiff_t k, p
         NAME(pool_neighbours)(b, b, last, 3, unit, ND_GREATEST);
     else if (op == ND_GREATEST)
         return NAME(pool_window_as)(b, spare, n, k, unit, ND_GREATEST);
-    else if (op == ND_LEAST)
+    else if (op == ND_LEAST || !POOL_SUMS)
         return NAME(pool_window_as)(b, spare, n, k, unit, ND_LEAST);
     else if (k == 2)
         NAME(pool_neighbours)(b, b, last, 2, unit, ND_SUM);
@@ -299,6 +310,33 @@ static void *NAME(pool_window)(void *b, void *spare, ptrdiff_t n, ptrdiff_t k, p
     return b;
 }
 
+POOL_INLINE void NAME(pool_slide_as)(T *to, T *next, const T *p, const T *x, const T *s, ptrdiff_t n, int op)
+{
+    ptrdiff_t i = 0;
+    while (i < n && n >= VL) {
+        i = i < n - VL ? i : n - VL;
+        const vec m = NAME(pool_both)(NAME(load)(x + i), NAME(load)(p + i), op);
+        NAME(store)(next + i, m);
+        NAME(store)(to + i, NAME(pool_both)(m, NAME(load)(s + i), op));
+        i += VL;
+    }
+    for (; i < n; i++) {
+        next[i] = NAME(pool_both_one)(x[i], p[i], op);
+        to[i] = NAME(pool_both_one)(next[i], s[i], op);
+    }
+}
+
+static void NAME(pool_slide)(void *to, void *next, const void *p, const void *x, const void *s, ptrdiff_t n, int op)
+{
+    if (op == ND_GREATEST)
+        NAME(pool_slide_as)(to, next, p, x, s, n, ND_GREATEST);
+    else if (op == ND_LEAST || !POOL_SUMS)
+        NAME(pool_slide_as)(to, next, p, x, s, n, ND_LEAST);
+    else
+        NAME(pool_slide_as)(to, next, p, x, s, n, ND_SUM);
+}
+
+#if POOL_SUMS
 static void NAME(pool_store)(void *to_, ptrdiff_t to_step, const void *from_, ptrdiff_t step, ptrdiff_t n,
                              const void *cells_, ptrdiff_t cells_step, double rows_)
 {
@@ -316,89 +354,33 @@ static void NAME(pool_store)(void *to_, ptrdiff_t to_step, const void *from_, pt
     for (; j < n; j++)
         to[j * to_step] = from[j * step] / (cells[j * cells_step] * rows);
 }
+#endif
 
 static void NAME(pool_fill)(void *to_, ptrdiff_t n, double value)
 {
     T *to = to_;
+    const T v = value >= (double)POOL_MOST ? POOL_MOST : value <= (double)POOL_LEAST ? POOL_LEAST : (T)value;
     for (ptrdiff_t i = 0; i < n; i++)
-        to[i] = (T)value;
+        to[i] = v;
 }
 
-/* The lanes of a vector, added in pairs of pairs. */
-POOL_INLINE double NAME(pool_lanes)(vec v)
+/* x[a*steps[0] + b*steps[1] + c*steps[2]] combined over a < taps[0], b < taps[1], c < taps[2], of which
+ * none is 0 */
+static double NAME(pool_point)(const void *x_, const ptrdiff_t *taps, const ptrdiff_t *steps, int op,
+                               ptrdiff_t *at)
 {
-    double lane[LANES];
-#pragma GCC unroll 16
-    for (int l = 0; l < LANES; l++)
-        lane[l] = v[l];
-#pragma GCC unroll 4
-    for (int half = LANES / 2; half; half /= 2)
-#pragma GCC unroll 8
-        for (int l = 0; l < half; l++)
-            lane[l] += lane[l + half];
-    return lane[0];
-}
-
-/* Eight vectors of at most 16 elements a lane each, then all lanes into double: the error of a sum of
- * 16, whatever n. */
-static double NAME(pool_sum)(const void *from_, ptrdiff_t n, ptrdiff_t step)
-{
-    const T *from = from_;
-    double sum = 0;
-    if (step == 1)
-        for (; n >= 8 * VL;) {
-            const ptrdiff_t part = n < 128 * VL ? n / (8 * VL) : 16;
-            vec m[8] = {{0}};
-            for (ptrdiff_t i = 0; i < part; i++, from += 8 * VL)
-#pragma GCC unroll 8
-                for (int v = 0; v < 8; v++)
-                    m[v] += NAME(load)(from + v * VL);
-            sum += NAME(pool_lanes)(((m[0] + m[1]) + (m[2] + m[3])) + ((m[4] + m[5]) + (m[6] + m[7])));
-            n -= part * 8 * VL;
-        }
-    if (step == 1 && n >= VL) {
-        vec m = NAME(load)(from);
-        for (from += VL, n -= VL; n >= VL; from += VL, n -= VL)
-            m += NAME(load)(from);
-        sum += NAME(pool_lanes)(m);
-    }
-    for (ptrdiff_t i = 0; i < n && step == 1; i++)
-        sum += from[i];
-    return step == 1 ? sum : sum + NAME(sum)(from, n, step);
-}
-
-/* The greatest in eight independent vectors, then the first place that has it. */
-POOL_INLINE double NAME(pool_top_as)(const void *from_, ptrdiff_t n, ptrdiff_t step, int op, ptrdiff_t *at)
-{
-    const T *from = from_;
-    T m = from[0];
-    ptrdiff_t i = 0;
-    if (step == 1 && n >= 8 * VL) {
-        vec part[8];
-#pragma GCC unroll 8
-        for (int v = 0; v < 8; v++)
-            part[v] = NAME(load)(from + v * VL);
-        for (i = 8 * VL; i + 8 * VL <= n; i += 8 * VL)
-#pragma GCC unroll 8
-            for (int v = 0; v < 8; v++)
-                part[v] = NAME(pool_both)(NAME(load)(from + i + v * VL), part[v], op);
-        for (int v = 0; v < 8; v++)
-            for (int l = 0; l < VL; l++)
-                m = NAME(pool_both_one)(part[v][l], m, op);
-    }
-    for (; i < n; i++)
-        m = NAME(pool_both_one)(from[i * step], m, op);
-    if (at)
-        for (i = 0; i < n; i++)
-            if (from[i * step] == m || from[i * step] != from[i * step]) {
-                *at = i;
-                break;
+    const T *x = x_;
+    T m = op == ND_SUM ? 0 : op == ND_LEAST ? POOL_MOST : POOL_LEAST;
+    ptrdiff_t place = -1, next = 0;
+    for (ptrdiff_t a = 0; a < taps[0]; a++)
+        for (ptrdiff_t b = 0; b < taps[1]; b++)
+            for (ptrdiff_t c = 0; c < taps[2]; c++, next++) {
+                T v = x[a * steps[0] + b * steps[1] + c * steps[2]];
+                if (op == ND_SUM)
+                    m += v;
+                else if (place < 0 || NAME(pool_wins)(v, m, op))
+                    m = v, place = next;
             }
+    *at = place;
     return m;
-}
-
-static double NAME(pool_top)(const void *from, ptrdiff_t n, ptrdiff_t step, int op, ptrdiff_t *at)
-{
-    return op == ND_LEAST ? NAME(pool_top_as)(from, n, step, ND_LEAST, at)
-                          : NAME(pool_top_as)(from, n, step, ND_GREATEST, at);
 }

@@ -117,27 +117,6 @@ static void NAME(pool_store_index)(void *to, ptrdiff_t size, ptrdiff_t step, con
             ((int64_t *)to)[j * step] = at[j] == IT_MAX ? -1 : (int64_t)at[j];
 }
 
-/* x[a*steps[0] + b*steps[1] + c*steps[2]] combined over a < taps[0], b < taps[1], c < taps[2], of which
- * none is 0 */
-static double NAME(pool_point)(const void *x_, const ptrdiff_t *taps, const ptrdiff_t *steps, int op,
-                               ptrdiff_t *at)
-{
-    const T *x = x_;
-    T m = op == ND_SUM ? 0 : op == ND_LEAST ? (T)__builtin_inf() : -(T)__builtin_inf();
-    ptrdiff_t place = -1, next = 0;
-    for (ptrdiff_t a = 0; a < taps[0]; a++)
-        for (ptrdiff_t b = 0; b < taps[1]; b++)
-            for (ptrdiff_t c = 0; c < taps[2]; c++, next++) {
-                T v = x[a * steps[0] + b * steps[1] + c * steps[2]];
-                if (op == ND_SUM)
-                    m += v;
-                else if (place < 0 || NAME(pool_wins)(v, m, op))
-                    m = v, place = next;
-            }
-    *at = place;
-    return m;
-}
-
 POOL_INLINE int NAME(pool_scatter_as)(T *restrict dx, ptrdiff_t cells, ptrdiff_t cell, T *restrict dy,
                                       ptrdiff_t dy_step, const void *at, ptrdiff_t size, ptrdiff_t at_step,
                                       ptrdiff_t n, int how)

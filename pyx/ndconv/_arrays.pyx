@@ -12,7 +12,7 @@ cdef object _float64 = np.dtype("float64")
 
 cdef object dtype_of(str name):
     """The native dtype of that name: comparing objects is faster than names."""
-    return _float32 if name == "float32" else _float64
+    return _float32 if name == "float32" else _float64 if name == "float64" else np.dtype(name)
 
 cdef Axes axes_of(int rank, bint batched, bint channels_last) noexcept:
     cdef int first = 1 if batched else 0

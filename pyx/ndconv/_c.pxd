@@ -5,6 +5,9 @@ cdef extern from "problem.h" nogil:
     enum:
         ND_F32
         ND_F64
+        ND_U8
+        ND_I16
+        ND_I32
     struct nd_problem:
         ptrdiff_t n, g, icg, ocg, id, ih, iw, od, oh, ow, kd, kh, kw, sd, sh, sw, dd, dh, dw, pd, ph, pw
         int dtype, lanes_oc
@@ -53,6 +56,11 @@ cdef extern from "kernels.h" nogil:
         int op
         const void *cells
         double row_cells
+    struct nd_pool_places:
+        ptrdiff_t count, columns, stride, dilation, pad, n, first, last, ow, row_step, y_step, at_step, place_step, at_size
+        int op
+    enum:
+        ND_PLACES
     struct nd_depthwise:
         ptrdiff_t planes, kh, kw
         const ptrdiff_t *plane
@@ -125,15 +133,19 @@ cdef extern from "kernels.h" nogil:
         void (*pool_taps)(void *y, const void *src, const ptrdiff_t *taps, ptrdiff_t count, ptrdiff_t n, int op,
                           const void *cells, double rows) noexcept nogil
         void *(*pool_window)(void *b, void *spare, ptrdiff_t n, ptrdiff_t k, ptrdiff_t unit, int op) noexcept nogil
+        void (*pool_slide)(void *to, void *next, const void *p, const void *x, const void *s, ptrdiff_t n, int op) noexcept nogil
         void (*pool_store)(void *to, ptrdiff_t to_step, const void *src, ptrdiff_t step, ptrdiff_t n, const void *cells,
                            ptrdiff_t cells_step, double rows) noexcept nogil
         void (*pool_fill)(void *to, ptrdiff_t n, double value) noexcept nogil
         double (*pool_sum)(const void *src, ptrdiff_t n, ptrdiff_t step) noexcept nogil
+        void (*pool_means)(void *to, const void *src, ptrdiff_t planes, ptrdiff_t step, ptrdiff_t n) noexcept nogil
         double (*pool_top)(const void *src, ptrdiff_t n, ptrdiff_t step, int op, ptrdiff_t *at) noexcept nogil
         void (*pool_combine_index)(void *to, void *at, const void *const *rows, const ptrdiff_t *bases, ptrdiff_t count,
                                    ptrdiff_t n, ptrdiff_t step, int op) noexcept nogil
         void (*pool_taps_index)(void *y, void *y_at, const void *src, const void *at, const ptrdiff_t *taps,
                                 ptrdiff_t count, ptrdiff_t n, int op) noexcept nogil
+        void (*pool_rows_index)(const nd_pool_places *s, const void *const *rows, const ptrdiff_t *bases, ptrdiff_t lines,
+                                void *y, void *at) noexcept nogil
         void (*pool_store_index)(void *to, ptrdiff_t size, ptrdiff_t step, const void *at, ptrdiff_t n) noexcept nogil
         double (*pool_point)(const void *x, const ptrdiff_t *taps, const ptrdiff_t *steps, int op,
                              ptrdiff_t *at) noexcept nogil
@@ -151,7 +163,7 @@ cdef extern from "kernels.h" nogil:
         double (*peak)(ptrdiff_t steps, void *result) noexcept nogil
     struct nd_kernels:
         const char *isa
-        const nd_kernel_set *set[2]
+        const nd_kernel_set *set[5]
 
 cdef extern from "method.h" nogil:
     struct nd_job:

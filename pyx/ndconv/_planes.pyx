@@ -19,7 +19,8 @@ cdef struct Planes:
     nd_array x, at
     ptrdiff_t n, c, d, h, w      # extents of x
     int op                       # enum nd_pool_op
-    double *values               # [n][c]
+    double *values               # [n][c], of the greatest
+    char *means                  # [n][c] in the dtype
     ptrdiff_t *places            # [n][c] or NULL
     ptrdiff_t at_size, cells     # bytes of an index, and what it has to be below
     nd_array dx
@@ -62,31 +63,43 @@ cdef void top_of(const Planes *f, ptrdiff_t n, ptrdiff_t c) noexcept nogil:
 
 cdef void global_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
     cdef const Planes *f = <const Planes *>context
-    cdef ptrdiff_t task, n, c, c0, count, row
-    cdef double *sums
+    cdef ptrdiff_t task, n, c, c0, count
     for task in range(begin, end):
         n, c0 = task // blocks(f), task % blocks(f) * CHANNELS
         count = min(<ptrdiff_t>CHANNELS, f.c - c0)
-        sums = f.values + n * f.c + c0
-        if f.op != ND_SUM:
-            for c in range(c0, c0 + count):
-                top_of(f, n, c)
+        if f.op == ND_SUM:
+            means_of(f, n, c0, count)
             continue
-        for row in range(f.d * f.h):
-            if f.x.c == 1:
-                f.k.sum_columns(sums, f.x.data + f.k.size * row_offset(f, &f.x, n, c0, row), f.w, count, f.x.w)
-            else:
-                for c in range(count):
-                    sums[c] += f.k.pool_sum(f.x.data + f.k.size * row_offset(f, &f.x, n, c0 + c, row), f.w, f.x.w)
+        for c in range(c0, c0 + count):
+            top_of(f, n, c)
+
+cdef void means_of(const Planes *f, ptrdiff_t n, ptrdiff_t c0, ptrdiff_t count) noexcept nogil:
+    """The means of `count` planes from channel c0 on."""
+    cdef char *to = f.means + f.k.size * (n * f.c + c0)
+    cdef double sums[CHANNELS]
+    cdef ptrdiff_t row, c
+    if f.d * f.h == 1 and f.x.w == 1:
+        f.k.pool_means(to, f.x.data + f.k.size * row_offset(f, &f.x, n, c0, 0), count, f.x.c, f.w)
+        return
+    memset(sums, 0, sizeof(sums))
+    for row in range(f.d * f.h):
+        if f.x.c == 1:
+            f.k.sum_columns(sums, f.x.data + f.k.size * row_offset(f, &f.x, n, c0, row), f.w, count, f.x.w)
+        else:
+            for c in range(count):
+                sums[c] += f.k.pool_sum(f.x.data + f.k.size * row_offset(f, &f.x, n, c0 + c, row), f.w, f.x.w)
+    for c in range(count):
+        f.k.pool_fill(to + f.k.size * c, 1, sums[c] / f.cells)
 
 
 def global_values(x, str dtype, int rank, bint batched, bint channels_last, str kind, bint index, threads):
-    """([n, c] sums, greatest or least values in float64, [n, c] indices or None) of whole planes."""
+    """([n, c] means in the dtype, or greatest or least values in float64; [n, c] indices or None) of whole planes."""
     cdef Py_buffer b
     cdef Planes f
     cdef Axes axes = axes_of(rank, batched, channels_last)
     cdef double[::1] values
     cdef ptrdiff_t[::1] places
+    cdef ptrdiff_t size
     cdef int count
     x = open_input(x, "x", dtype, &b)
     try:
@@ -95,10 +108,16 @@ def global_values(x, str dtype, int rank, bint batched, bint channels_last, str 
         f.x = array_of(&b, &axes)
         f.op = ND_GREATEST if kind == "max" else ND_LEAST if kind == "min" else ND_SUM
         set_extents(&f, &b, &axes)
+        f.cells = f.w * f.h * f.d
         if is_one_row(&f, &f.x):
             f.w, f.h, f.d = f.w * f.h * f.d, 1, 1
-        values = result = np.zeros(max(f.n * f.c, 1))
-        f.values = &values[0]
+        size = max(f.n * f.c, 1)
+        if f.op == ND_SUM:
+            result = np.empty(size, dtype)
+            f.means = <char *><size_t>result.ctypes.data
+        else:
+            values = result = np.zeros(size)
+            f.values = &values[0]
         indices = None
         if index:
             places = indices = np.zeros(max(f.n * f.c, 1), np.intp)

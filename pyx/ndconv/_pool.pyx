@@ -1,11 +1,12 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
 """Pooling: which loops compute it, their tasks, and the arrays.
 
-Four ways to walk the windows, by memory and window:
+Five ways to walk the windows, by memory and window:
 
   rows      elements of a row neighbours in memory (NCHW): the rows of a window combined, then the columns
   channels  channels neighbours in memory (NHWC): the cells of a window combined, a vector of channels at once
-  blocks    large windows and powers, of any memory: _window.pyx
+  slides    the same where windows move by one row and one column and reach far: _slide.pyx
+  blocks    other large windows and powers, of any memory: _window.pyx
   points    everything else: one window at a time
 
 Tasks depend on the problem alone, so results do not depend on the number of threads.
@@ -16,8 +17,10 @@ from libc.stdint cimport INT32_MAX, int32_t, int64_t
 from libc.string cimport memset
 
 from ndconv._arrays cimport Axes, array_like, array_of, axes_of, has_shape, may_overlap, open_input, open_output
-from ndconv._c cimport ND_F32, ND_F64, ND_GREATEST, ND_LEAST, ND_SUM, nd_array, nd_body, nd_kernel_set, nd_problem
+from ndconv._c cimport (ND_F32, ND_F64, ND_GREATEST, ND_I16, ND_I32, ND_LEAST, ND_SUM, ND_U8, nd_array, nd_body, nd_kernel_set,
+                        nd_problem)
 from ndconv._rows cimport no_place, plan_rows
+from ndconv._slide cimport plan_slide
 from ndconv._runtime cimport current_kernels, default_threads, parallel_for, scratch_give, scratch_take
 from ndconv._window cimport (GRAIN, TABLE, Pool, Way, blocks_body, blocks_tasks, blocks_work, choose_blocks, clip,
                              empty_value, least, most_of, pads_to, row_cells, set_cells, up)
@@ -29,8 +32,15 @@ cdef object _empty = np.empty
 # Work below this many element operations stays on the calling thread.
 cdef double SMALL = 3e5
 
+# An operation of blocks, which go through L2 at every step, over one of rows.
+cdef double BLOCKS = 1.5
+
 cdef enum:
     CHANNELS = 256        # of a task of `channels`
+
+cdef const nd_kernel_set *kernels_of(str dtype):
+    return current_kernels().set[ND_F32 if dtype == "float32" else ND_F64 if dtype == "float64" else ND_U8 if dtype == "uint8"
+                                 else ND_I16 if dtype == "int16" else ND_I32]
 
 
 # ---- channels
@@ -191,15 +201,20 @@ cdef bint plan_blocks(Pool *f, Way *way) noexcept nogil:
     return True
 
 cdef Way choose(Pool *f) noexcept nogil:
-    """The way that memory suggests, or blocks where they cost less; positions have to fit integers as wide as the dtype."""
-    cdef Pool direct = f[0]
+    """The way that memory suggests, or slides or blocks where they cost less; positions have to fit integers as wide as the
+    dtype."""
+    cdef Pool best = f[0], trial = f[0]
     cdef Way way, other
     cdef bint fits = f.at_size == 0 or f.k.size == 8 or <double>f.p.id * f.fh * f.fw < INT32_MAX
-    if not (fits and ((f.x.w == 1 and plan_rows(&direct, &way)) or (f.x.c == 1 and plan_channels(&direct, &way)))):
-        plan_points(&direct, &way)
-    if f.at_size == 0 and plan_blocks(f, &other) and other.work < way.work:
-        return other
-    f[0] = direct
+    if not (fits and ((f.x.w == 1 and plan_rows(&best, &way)) or (f.x.c == 1 and plan_channels(&best, &way)))):
+        plan_points(&best, &way)
+    if f.at_size == 0:
+        if plan_slide(&trial, &other) and other.work < way.work:
+            best, way = trial, other
+        trial = f[0]
+        if plan_blocks(&trial, &other) and BLOCKS * other.work < way.work:
+            best, way = trial, other
+    f[0] = best
     return way
 
 cdef int run(Pool *f, const Way *way, threads) except -1:
@@ -260,7 +275,7 @@ cdef class Pooling:
         cdef Pool f
         memset(&f, 0, sizeof(Pool))
         f.p = f.q = self.q
-        f.k = current_kernels().set[ND_F32 if dtype == "float32" else ND_F64]
+        f.k = kernels_of(dtype)
         f.fh, f.fw = self.fh, self.fw
         f.end_d, f.end_h, f.end_w = self.end_d, self.end_h, self.end_w
         f.real, f.divisor = self.real, self.divisor

@@ -3,7 +3,7 @@
 row, then its columns. Rows of windows that lie wholly in x follow each other without a look at the geometry."""
 from libc.stdint cimport INT32_MAX, INT64_MAX, int32_t, int64_t
 
-from ndconv._c cimport nd_kernel_set, nd_pool_rows, nd_problem
+from ndconv._c cimport ND_PLACES, nd_kernel_set, nd_pool_places, nd_pool_rows, nd_problem
 from ndconv._window cimport (GRAIN, TABLE, Pool, Way, clip, empty_value, least, most_of, pads_to, row_cells, up)
 
 cdef enum:
@@ -90,11 +90,32 @@ cdef void value_rows(const Pool *f, const Rows *r, nd_pool_rows *s, ptrdiff_t li
         k.pool_split(r.buffer, f.phase, f.split, s.at, r.row, s.n)
     k.pool_taps(y, r.buffer, r.taps, f.p.kw, f.p.ow, f.op, s.cells, s.row_cells)
 
+cdef bint small_windows(const Pool *f) noexcept nogil:
+    """Whether windows with their indices are taken straight from memory, a vector of windows at once."""
+    cdef const nd_problem *p = &f.p
+    return (p.kd * p.kh * p.kw <= ND_PLACES and p.sw <= 2 and f.y.w == 1 and f.at.w == 1
+            and inner_end(p) - up(p.pw, p.sw) >= f.k.vl)
+
+cdef ptrdiff_t inner_end(const nd_problem *p) noexcept nogil:
+    """The first window that reaches beyond the end of its row."""
+    cdef ptrdiff_t last = p.iw - 1 - (p.kw - 1) * p.dw + p.pw
+    return least(p.ow, last // p.sw + 1) if last >= 0 else 0
+
+cdef void index_rows(const Pool *f, const Rows *r, ptrdiff_t count, ptrdiff_t lines, char *y, char *at) noexcept nogil:
+    """`lines` rows of small windows with their indices, the rows of the first listed from their first element on."""
+    cdef const nd_problem *p = &f.p
+    cdef nd_pool_places s
+    s.count, s.columns, s.stride, s.dilation, s.pad, s.n, s.ow = count, p.kw, p.sw, p.dw, p.pw, p.iw, p.ow
+    s.first, s.last = up(p.pw, p.sw), inner_end(p)
+    s.row_step, s.y_step, s.at_step, s.place_step = p.sh * f.x.h, f.y.h, f.at.h, p.sh * f.fw
+    s.at_size, s.op = f.at_size, f.op
+    f.k.pool_rows_index(&s, r.cells, r.bases, lines, y, at)
+
 cdef ptrdiff_t whole_windows(const Pool *f, ptrdiff_t oh) noexcept nogil:
     """How many rows of windows from oh on, at least 1, have the same rows of x further down."""
     cdef const nd_problem *p = &f.p
     cdef ptrdiff_t room = p.ih - 1 - (p.kh - 1) * p.dh - (oh * p.sh - p.ph)
-    if oh * p.sh < p.ph or room < 0 or f.split > 2 or f.at_size or f.y.w != 1:
+    if oh * p.sh < p.ph or room < 0 or f.split > 2 or f.y.w != 1 or (f.at_size and not small_windows(f)):
         return 1
     return room // p.sh + 1
 
@@ -106,8 +127,10 @@ cdef void rows_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) n
     cdef ptrdiff_t column = most_of(0, -p.pw), all = f.phase * f.split
     cdef char *y
     cdef char *out
+    cdef char *at
     cdef Rows r
     cdef nd_pool_rows s
+    cdef bint small = f.at_size != 0 and small_windows(f)
     rows_bytes(f, &r, f.scratch + worker * f.slice)
     for t in range(p.kw):
         r.taps[t] = t * p.dw % f.split * f.phase + t * p.dw // f.split
@@ -124,7 +147,9 @@ cdef void rows_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) n
         last = least(oh + f.block_h, p.oh)
         while oh < last:
             lines = least(whole_windows(f, oh), last - oh)
-            s.count = window_rows(f, &r, f.x.data + size * (n * f.x.n + c * f.x.c), od, oh, column) if s.n > 0 else 0
+            s.count = 0
+            if s.n > 0:
+                s.count = window_rows(f, &r, f.x.data + size * (n * f.x.n + c * f.x.c), od, oh, 0 if small else column)
             if s.count == 0:
                 clear(f, &r, all)
                 lines = 1
@@ -132,9 +157,11 @@ cdef void rows_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) n
                 s.row_cells = row_cells(f, od, oh)
             y = f.y.data + size * (n * f.y.n + c * f.y.c + od * f.y.d + oh * f.y.h)
             out = y if f.y.w == 1 else r.out
-            if f.at_size:
-                index_row(f, &r, s.count, column, s.n, out,
-                          f.at.data + f.at_size * (n * f.at.n + c * f.at.c + od * f.at.d + oh * f.at.h))
+            at = f.at.data + f.at_size * (n * f.at.n + c * f.at.c + od * f.at.d + oh * f.at.h)
+            if f.at_size and small and s.count:
+                index_rows(f, &r, s.count, lines, out, at)
+            elif f.at_size:
+                index_row(f, &r, s.count, column, s.n, out, at)
             else:
                 value_rows(f, &r, &s, lines, out)
             if out != y:

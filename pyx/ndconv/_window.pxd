@@ -52,11 +52,12 @@ cdef inline ptrdiff_t clip(ptrdiff_t start, ptrdiff_t low, ptrdiff_t high, ptrdi
 
 cdef inline ptrdiff_t pads_to(ptrdiff_t n) noexcept nogil:
     """Elements for n, with room for whole vectors and a start at 64 bytes whatever the dtype."""
-    return (n + 47) & ~<ptrdiff_t>15
+    return (n + 127) & ~<ptrdiff_t>63
 
 cdef double row_cells(const Pool *f, ptrdiff_t od, ptrdiff_t oh) noexcept nogil
 cdef void set_cells(const Pool *f, void *cells) noexcept nogil
 cdef void empty_value(const Pool *f, void *to, ptrdiff_t n) noexcept nogil
+cdef double log_steps(ptrdiff_t k) noexcept nogil
 cdef int choose_blocks(Pool *f) noexcept nogil
 cdef double blocks_work(const Pool *f) noexcept nogil
 cdef ptrdiff_t blocks_tasks(const Pool *f) noexcept nogil

@@ -1,6 +1,7 @@
 /* The vector vocabulary in GNU vector extensions (GCC and Clang): vectors of VL_BYTES bytes over T.
  *
- * No include guard: kernels/instantiate.h includes it once per dtype, after defining T and TNAME.
+ * No include guard: kernels/instantiate.h and integers.h include it once per dtype, after defining T and TNAME, and INTEGER if
+ * T is one.
  * simd/<isa>.h defines VL_BYTES and the tile sizes; what these types cannot say is written there too.
  * Functions are static so that no two instruction sets ever share a body. */
 #define vec NAME(vec)
@@ -14,7 +15,13 @@ typedef T vec_unaligned __attribute__((vector_size(VL_BYTES), aligned(sizeof(T))
 /* Integers as wide as T: masks of comparisons, and positions. */
 #define ivec NAME(ivec)
 #define ivec_unaligned NAME(ivec_unaligned)
-#if TSIZE == 4
+#if TSIZE == 1
+#define IT int8_t
+#define IT_MAX INT8_MAX
+#elif TSIZE == 2
+#define IT int16_t
+#define IT_MAX INT16_MAX
+#elif TSIZE == 4
 #define IT int32_t
 #define IT_MAX INT32_MAX
 #else
@@ -81,6 +88,18 @@ static inline void NAME(store_part)(T *p, vec v, ptrdiff_t n)
 #define EVENS 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
 #define ODDS 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
 #define EVERY_OTHER 0, 2, 4, 6, 8, 10, 12, 14, 17, 19, 21, 23, 25, 27, 29, 31
+#else
+#define EIGHT(i) i, i + 2, i + 4, i + 6, i + 8, i + 10, i + 12, i + 14
+#define SIXTEEN(i) EIGHT(i), EIGHT(i + 16)
+#if LANES == 32
+#define EVENS SIXTEEN(0), SIXTEEN(32)
+#define ODDS SIXTEEN(1), SIXTEEN(33)
+#define EVERY_OTHER SIXTEEN(0), SIXTEEN(33)
+#else
+#define EVENS SIXTEEN(0), SIXTEEN(32), SIXTEEN(64), SIXTEEN(96)
+#define ODDS SIXTEEN(1), SIXTEEN(33), SIXTEEN(65), SIXTEEN(97)
+#define EVERY_OTHER SIXTEEN(0), SIXTEEN(32), SIXTEEN(65), SIXTEEN(97)
+#endif
 #endif
 static inline vec NAME(evens)(vec a, vec b) { return __builtin_shufflevector(a, b, EVENS); }
 static inline vec NAME(odds)(vec a, vec b) { return __builtin_shufflevector(a, b, ODDS); }
@@ -94,6 +113,8 @@ static inline vec NAME(every_other)(const T *p)
 #undef EVENS
 #undef ODDS
 #undef EVERY_OTHER
+#undef EIGHT
+#undef SIXTEEN
 
 /* mask ? a : b */
 static inline vec NAME(select)(ivec mask, vec a, vec b)
@@ -104,14 +125,22 @@ static inline ivec NAME(select_index)(ivec mask, ivec a, ivec b) { return (a & m
 
 /* The greater of a and m; NaN where either is. VECTOR_MAX, where simd/<isa>.h has it, gives m or NaN
  * if a or m is NaN. */
-#if TSIZE == 4 && defined(VECTOR_MAX_F32)
+#if defined(INTEGER) && TSIZE == 1 && defined(VECTOR_MAX_U8)
+#define VECTOR_MAX VECTOR_MAX_U8
+#elif defined(INTEGER) && TSIZE == 2 && defined(VECTOR_MAX_I16)
+#define VECTOR_MAX VECTOR_MAX_I16
+#elif defined(INTEGER) && TSIZE == 4 && defined(VECTOR_MAX_I32)
+#define VECTOR_MAX VECTOR_MAX_I32
+#elif TSIZE == 4 && defined(VECTOR_MAX_F32) && !defined(INTEGER)
 #define VECTOR_MAX VECTOR_MAX_F32
 #elif TSIZE == 8 && defined(VECTOR_MAX_F64)
 #define VECTOR_MAX VECTOR_MAX_F64
 #endif
 static inline vec NAME(greater)(vec a, vec m)
 {
-#ifdef VECTOR_MAX
+#if defined(VECTOR_MAX) && defined(INTEGER)
+    return (vec)VECTOR_MAX(a, m);
+#elif defined(VECTOR_MAX)
     return (vec)((ivec)VECTOR_MAX(a, m) | (ivec)(a != a));
 #else
     return NAME(select)((ivec)(a > m) | (ivec)(a != a), a, m);
@@ -120,14 +149,22 @@ static inline vec NAME(greater)(vec a, vec m)
 #undef VECTOR_MAX
 
 /* The lesser of a and m; NaN where either is. VECTOR_MIN likewise. */
-#if TSIZE == 4 && defined(VECTOR_MIN_F32)
+#if defined(INTEGER) && TSIZE == 1 && defined(VECTOR_MIN_U8)
+#define VECTOR_MIN VECTOR_MIN_U8
+#elif defined(INTEGER) && TSIZE == 2 && defined(VECTOR_MIN_I16)
+#define VECTOR_MIN VECTOR_MIN_I16
+#elif defined(INTEGER) && TSIZE == 4 && defined(VECTOR_MIN_I32)
+#define VECTOR_MIN VECTOR_MIN_I32
+#elif TSIZE == 4 && defined(VECTOR_MIN_F32) && !defined(INTEGER)
 #define VECTOR_MIN VECTOR_MIN_F32
 #elif TSIZE == 8 && defined(VECTOR_MIN_F64)
 #define VECTOR_MIN VECTOR_MIN_F64
 #endif
 static inline vec NAME(lesser)(vec a, vec m)
 {
-#ifdef VECTOR_MIN
+#if defined(VECTOR_MIN) && defined(INTEGER)
+    return (vec)VECTOR_MIN(a, m);
+#elif defined(VECTOR_MIN)
     return (vec)((ivec)VECTOR_MIN(a, m) | (ivec)(a != a));
 #else
     return NAME(select)((ivec)(a < m) | (ivec)(a != a), a, m);
@@ -135,6 +172,7 @@ static inline vec NAME(lesser)(vec a, vec m)
 }
 #undef VECTOR_MIN
 
+#if LANES <= 16
 /* LANES rows of LANES elements become columns. Interleaving row i with row i + LANES/2 for all i moves every
  * element's index (row and column bits as one number) one bit to the left; after log2(LANES) rounds rows and
  * columns have changed places. */
@@ -155,5 +193,6 @@ static inline __attribute__((always_inline)) void NAME(transpose)(vec row[LANES]
 }
 static inline vec NAME(interleave_low)(vec a, vec b) { return INTERLEAVE_LOW(a, b); }
 static inline vec NAME(interleave_high)(vec a, vec b) { return INTERLEAVE_HIGH(a, b); }
+#endif
 #undef INTERLEAVE_LOW
 #undef INTERLEAVE_HIGH

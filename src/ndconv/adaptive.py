@@ -182,9 +182,7 @@ def _pool(x, dtype, axes, size, kind, p, threads):
     whole = set(size) == {1}
     if whole and kind != "lp" and (kind == "avg" or not channels):
         values, _ = global_values(x, dtype, *axes, kind, False, threads)
-        if kind == "avg":
-            values /= math.prod(extents)
-        return values.astype(dtype).reshape(_out_shape(x, axes, size))
+        return values.astype(dtype, copy=False).reshape(_out_shape(x, axes, size))
     windows = _windows(x, axes, extents, size)
     if windows is not None and not (whole and kind == "lp"):
         return windows.forward(x, dtype, kind, None, None, threads, p)[0]

@@ -13,9 +13,12 @@ from ndconv.problem import LIMIT, RANKS, as_three, channels_axis, check_int, che
 
 CACHED_GEOMETRIES = 256
 INDEX_DTYPES = ("int64", "int32")
+# dtypes of images, and those that hold all of their values and sums of many
+IMAGE_DTYPES = {"uint8": "float32", "int16": "float32", "int32": "float64"}
 _HASHABLE = (int, str, bool, type(None))
 
 _dtype_names = {np.dtype(name): name for name in ("float32", "float64")}
+_image_names = {np.dtype(name): name for name in IMAGE_DTYPES}
 
 
 def max_pool(x, size, *, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False, index_dtype=np.int64,
@@ -23,11 +26,12 @@ def max_pool(x, size, *, stride=None, padding=0, dilation=1, ceil_mode=False, re
     """The greatest value of every window.
 
     ``y[n, c, i] = max over t < size of x[n, c, i*stride + t*dilation - padding]`` for positions i and taps t with one index
-    per spatial axis, over the cells that x has. NaN is greater than everything. A window without any cell gives -inf.
+    per spatial axis, over the cells that x has. NaN is greater than everything. A window without any cell gives -inf, or the
+    least integer. Integers are compared as they are; only for their indices is x converted to floats that hold them exactly.
 
     Parameters
     ----------
-    x : array, shape (n, c, *spatial), or (c, *spatial) for one image; float32 or float64
+    x : array, shape (n, c, *spatial), or (c, *spatial) for one image; float32, float64, uint8, int16 or int32
         One to three spatial axes: as many as `size` has entries; for a single int, as `layout` has, or all but two.
         Any strides are read in place; when channels are the axis next to each other in memory the result's are too.
     size, stride, dilation : int or one int per spatial axis, at least 1; stride None is size
@@ -68,8 +72,8 @@ def min_pool(x, size, *, stride=None, padding=0, dilation=1, ceil_mode=False, re
     """The least value of every window: -max_pool(-x), without the two negations.
 
     ``y[n, c, i] = min over t < size of x[n, c, i*stride + t*dilation - padding]``. NaN wins over everything; a window without
-    any cell gives +inf. Arguments, indices (of the first least cell, or of the first NaN) and errors are those of `max_pool`,
-    and `max_pool_backward` is the gradient.
+    any cell gives +inf, or the greatest integer. Arguments, indices (of the first least cell, or of the first NaN) and errors
+    are those of `max_pool`, and `max_pool_backward` is the gradient.
 
     >>> min_pool(np.array([[[1.0, 2.0, 5.0, 0.0]]]), 2, return_indices=True)
     (array([[[1., 0.]]]), array([[[0, 3]]]))
@@ -78,13 +82,18 @@ def min_pool(x, size, *, stride=None, padding=0, dilation=1, ceil_mode=False, re
 
 
 def _extreme_pool(kind, x, size, stride, padding, dilation, ceil_mode, return_indices, index_dtype, layout, out, threads):
-    x, dtype = _array(x, "x")
+    x, dtype = _image(x, "x")
     geometry = _geometry(x.shape, size, stride, padding, dilation, ceil_mode, layout)
     if threads is not None:
         threads = check_threads(threads, "threads")
     if not return_indices:
         return geometry.forward(x, dtype, kind, out, None, threads)[0]
-    return geometry.forward(x, dtype, kind, out, _index_dtype(index_dtype), threads)
+    index_dtype = _index_dtype(index_dtype)
+    if dtype not in IMAGE_DTYPES:
+        return geometry.forward(x, dtype, kind, out, index_dtype, threads)
+    wide = IMAGE_DTYPES[dtype]
+    indices = geometry.forward(x.astype(wide), wide, kind, None, index_dtype, threads)[1]
+    return geometry.forward(x, dtype, kind, out, None, threads)[0], indices
 
 
 def avg_pool(x, size, *, stride=None, padding=0, dilation=1, ceil_mode=False, count_include_pad=True, divisor=None, layout=None,
@@ -95,13 +104,17 @@ def avg_pool(x, size, *, stride=None, padding=0, dilation=1, ceil_mode=False, co
 
     count_include_pad : True counts the cells of the window up to the end of the padding, False those of x alone (a window
     without any gives NaN). divisor : an int that takes the place of the count. The other arguments are those of `max_pool`.
+    Means of integers are no integers, so as with np.mean the result is floating: of uint8 and int16 float32, of int32 float64,
+    and x is converted. ``np.rint(y).astype(x.dtype)`` is an image again.
 
     >>> avg_pool(np.array([[[1.0, 3.0, 5.0]]]), 2, stride=1, padding=(1,))
     array([[[0.5, 2. , 4. , 2.5]]])
     >>> avg_pool(np.array([[[1.0, 3.0, 5.0]]]), 2, stride=1, padding=(1,), count_include_pad=False)
     array([[[1., 2., 4., 5.]]])
     """
-    x, dtype = _array(x, "x")
+    x, dtype = _image(x, "x")
+    if dtype in IMAGE_DTYPES:
+        x, dtype = x.astype(IMAGE_DTYPES[dtype]), IMAGE_DTYPES[dtype]
     geometry = _geometry(x.shape, size, stride, padding, dilation, ceil_mode, layout, count_include_pad, divisor)
     if threads is not None:
         threads = check_threads(threads, "threads")
@@ -167,6 +180,13 @@ def _array(a, name):
     if type(a) is not np.ndarray:
         a = np.asarray(a)
     return a, _dtype_names.get(a.dtype) or check_dtype(a.dtype, name)
+
+
+def _image(a, name):
+    """(`a` as an array, the name of its dtype), which may be that of an image."""
+    a = np.asarray(a)
+    dtype = _image_names.get(a.dtype.newbyteorder("="))
+    return (a, dtype) if dtype else _array(a, name)
 
 
 def _index_dtype(dtype):

@@ -1,0 +1,23 @@
+/* The kernel bodies that integers have, for one dtype of one instruction set: moves, and pooling without sums. Expects what
+ * kernels/instantiate.h expects, and INTEGER. */
+#include "../simd/gnu.h"
+#include "pack.h"
+#include "pool.h"
+
+static const struct nd_kernel_set NAME(set) = {
+    .size = sizeof(T),
+    .vl = VL_BYTES / sizeof(T),
+    .copy = NAME(copy),
+    .move = NAME(move),
+    .scatter = NAME(scatter),
+    .pool_combine = NAME(pool_combine),
+    .pool_rows = NAME(pool_rows),
+    .pool_split = NAME(pool_split),
+    .pool_taps = NAME(pool_taps),
+    .pool_window = NAME(pool_window),
+    .pool_slide = NAME(pool_slide),
+    .pool_fill = NAME(pool_fill),
+    .pool_point = NAME(pool_point),
+};
+
+#include "undefine.h"
