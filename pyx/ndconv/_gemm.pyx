@@ -29,7 +29,7 @@ from libc.string cimport memset
 from ndconv._c cimport (ND_ADD, ND_BIAS_COLUMN, ND_BIAS_ROW, ND_ZERO, nd_array, nd_job, nd_kernel_set,
                         nd_method, nd_problem, nd_sizes, nd_walk, nd_weights)
 from ndconv._method cimport new_method
-from ndconv._pack cimport (Pixel, ceil_div, copy_clipped, finish_pixels, next_row, panel_count, panels_bytes, pixel_at,
+from ndconv._pack cimport (Pixel, ceil_div, copy_clipped, finish_pixels, gather_block, next_row, panel_count, panels_bytes, pixel_at,
                            pixels_of, prepare_panels, scatter_row, split, taps_of, use_lanes_oc)
 from ndconv._runtime cimport parallel_for
 from ndconv._weight_grad cimport gemm_weight_grad, gemm_weight_grad_bytes
@@ -241,7 +241,7 @@ cdef void pack_panel(Forward *f, ptrdiff_t g, Pixel at, ptrdiff_t count, ptrdiff
                                                                                         to + k.size * (at_k - k0) * k.nr):
                 channels = p.kw * cb
             else:
-                gather_block(f, g, at, run, tap, c0 + c, channels, to + k.size * (at_k - k0) * k.nr, 1, k.nr)
+                gather_block(p, k, &f.x, g * p.icg + c0 + c, channels, at, run, tap, to + k.size * (at_k - k0) * k.nr, 1, k.nr)
             at_k += channels
         to += run * k.size
         count -= run
@@ -261,37 +261,6 @@ cdef bint pack_taps(Forward *f, ptrdiff_t g, Pixel at, ptrdiff_t run, ptrdiff_t 
     f.job.k.pack_taps(to, f.job.k.nr, x.data + f.job.k.size * (at.n * x.n + (g * p.icg + c) * x.c + d * x.d + h * x.h + w * x.w),
                       p.kw, p.dw * x.w, channels, x.c, run, p.sw * x.w)
     return True
-
-cdef void gather_block(Forward *f, ptrdiff_t g, Pixel at, ptrdiff_t run, ptrdiff_t tap, ptrdiff_t c, ptrdiff_t channels,
-                       char *to, ptrdiff_t to_pixel, ptrdiff_t to_channel) noexcept nogil:
-    """What kernel position `tap` sees at `run` pixels of an output row, channels c and on: pixels to_pixel apart, channels
-    to_channel apart (one of the two is 1), zero in the padding."""
-    cdef const nd_kernel_set *k = f.job.k
-    cdef const nd_problem *p = &f.p
-    cdef const nd_array *x = &f.x
-    cdef ptrdiff_t size = k.size, low = run, high = run, i
-    cdef ptrdiff_t d = at.d * p.sd + tap // (p.kw * p.kh) * p.dd - p.pd
-    cdef ptrdiff_t h = at.h * p.sh + tap // p.kw % p.kh * p.dh - p.ph
-    cdef ptrdiff_t w = at.w * p.sw + tap % p.kw * p.dw - p.pw
-    cdef const char *src
-    if 0 <= d < p.id and 0 <= h < p.ih and w < p.iw:
-        # pixels low <= i < high see the array
-        low = min(ceil_div(max(-w, 0), p.sw), run)
-        high = max(min((p.iw - 1 - w) // p.sw + 1, run), low)
-        src = x.data + size * (at.n * x.n + (g * p.icg + c) * x.c + d * x.d + h * x.h + (w + low * p.sw) * x.w)
-        if to_pixel == 1:
-            k.move(to + size * low, to_channel, src, channels, high - low, x.c, p.sw * x.w)
-        else:
-            k.move(to + size * low * to_pixel, to_pixel, src, high - low, channels, p.sw * x.w, x.c)
-    if to_pixel == 1 and high - low < run:
-        for i in range(channels):
-            memset(to + size * i * to_channel, 0, low * size)
-            memset(to + size * (i * to_channel + high), 0, (run - high) * size)
-    elif to_pixel != 1:
-        for i in range(low):
-            memset(to + size * i * to_pixel, 0, channels * size)
-        for i in range(high, run):
-            memset(to + size * i * to_pixel, 0, channels * size)
 
 cdef void multiply_lanes_oc(Forward *f, ptrdiff_t n, ptrdiff_t g, ptrdiff_t first, ptrdiff_t count, ptrdiff_t part,
                             char *scratch) noexcept nogil:
@@ -378,7 +347,7 @@ cdef void gather_taps(Forward *f, ptrdiff_t g, Pixel at, ptrdiff_t run, ptrdiff_
     cdef ptrdiff_t icg = f.p.icg, tap = k0 // icg, c = k0 % icg, at_k = k0, channels
     while at_k < k0 + kc:
         channels = min(icg - c, k0 + kc - at_k)
-        gather_block(f, g, at, run, tap, c, channels, to, kc, 1)
+        gather_block(&f.p, f.job.k, &f.x, g * icg + c, channels, at, run, tap, to, kc, 1)
         to += channels * f.job.k.size
         at_k += channels
         tap, c = tap + 1, 0

@@ -44,6 +44,8 @@ cdef void copy_clipped(const nd_kernel_set *k, char *to, const char *row, ptrdif
                        ptrdiff_t step, ptrdiff_t count) noexcept nogil
 cdef void gather_row(const nd_problem *p, const nd_kernel_set *k, const nd_array *x, ptrdiff_t channel, ptrdiff_t tap,
                      Pixel at, ptrdiff_t count, char *to) noexcept nogil
+cdef void gather_block(const nd_problem *p, const nd_kernel_set *k, const nd_array *x, ptrdiff_t channel, ptrdiff_t channels,
+                       Pixel at, ptrdiff_t run, ptrdiff_t tap, char *to, ptrdiff_t to_pixel, ptrdiff_t to_channel) noexcept nogil
 cdef void scatter_row(const nd_problem *p, const nd_kernel_set *k, const nd_array *y, ptrdiff_t channel, Pixel at,
                       ptrdiff_t count, const char *row, ptrdiff_t step) noexcept nogil
 cdef void finish_stored(const nd_job *job, ptrdiff_t channel, ptrdiff_t channels, Pixel at, ptrdiff_t count) noexcept nogil

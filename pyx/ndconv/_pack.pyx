@@ -123,6 +123,34 @@ cdef void gather_row(const nd_problem *p, const nd_kernel_set *k, const nd_array
         count -= run
         next_row(p, &at)
 
+cdef void gather_block(const nd_problem *p, const nd_kernel_set *k, const nd_array *x, ptrdiff_t channel, ptrdiff_t channels,
+                       Pixel at, ptrdiff_t run, ptrdiff_t tap, char *to, ptrdiff_t to_pixel, ptrdiff_t to_channel) noexcept nogil:
+    """What kernel position `tap` sees at `run` pixels of an output row, in `channels` channels: pixels to_pixel apart,
+    channels to_channel apart (one of the two is 1), zero in the padding."""
+    cdef ptrdiff_t size = k.size, low = run, high = run, i
+    cdef ptrdiff_t d = at.d * p.sd + tap // (p.kw * p.kh) * p.dd - p.pd
+    cdef ptrdiff_t h = at.h * p.sh + tap // p.kw % p.kh * p.dh - p.ph
+    cdef ptrdiff_t w = at.w * p.sw + tap % p.kw * p.dw - p.pw
+    cdef const char *src
+    if 0 <= d < p.id and 0 <= h < p.ih and w < p.iw:
+        # pixels low <= i < high see the array
+        low = min(ceil_div(max(-w, 0), p.sw), run)
+        high = max(min((p.iw - 1 - w) // p.sw + 1, run), low)
+        src = x.data + size * (at.n * x.n + channel * x.c + d * x.d + h * x.h + (w + low * p.sw) * x.w)
+        if to_pixel == 1:
+            k.move(to + size * low, to_channel, src, channels, high - low, x.c, p.sw * x.w)
+        else:
+            k.move(to + size * low * to_pixel, to_pixel, src, high - low, channels, p.sw * x.w, x.c)
+    if to_pixel == 1 and high - low < run:
+        for i in range(channels):
+            memset(to + size * i * to_channel, 0, low * size)
+            memset(to + size * (i * to_channel + high), 0, (run - high) * size)
+    elif to_pixel != 1:
+        for i in range(low):
+            memset(to + size * i * to_pixel, 0, channels * size)
+        for i in range(high, run):
+            memset(to + size * i * to_pixel, 0, channels * size)
+
 cdef void scatter_row(const nd_problem *p, const nd_kernel_set *k, const nd_array *y, ptrdiff_t channel, Pixel at,
                       ptrdiff_t count, const char *row, ptrdiff_t step) noexcept nogil:
     """y[channel, pixel `at` + i] = row[i*step]: a row of results, wherever y has its pixels."""

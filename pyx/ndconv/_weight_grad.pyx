@@ -4,14 +4,15 @@
 The tile of the forward pass with pixels as the summed index: dY is the vector operand, packed to [pixel][nr]; X is the
 broadcast one, a few rows k at a time:
 
-    gemm      rows of the im2col matrix, gathered for each chunk of pixels: full tiles whatever the channels
+    gemm      rows of the im2col matrix, gathered for each chunk of pixels: full tiles whatever the channels. From NCHW memory
+              as rows of pixels, from NHWC memory, a tile of channels as [pixel][mr]
     direct    read where they are: neighbouring rows are channels, x.c apart, neighbouring pixels sw*x.w apart; for each
               tap the pixels whose window leaves the array are left out, so nothing is padded
 
     for a part of the pixels, group, block of k, block of oc      (one task)
         for chunks of whole output rows, or stretches of one      (dY panel in L1)
             pack dY
-            for tiles of k: register tile over the chunk, added to the part's sums
+            for tiles of k: register tile over the chunk, added to the part's sums, [oc panel][k][nr]
     add the parts in their order, and write dW wherever its strides say
 
 The chunks and the number of parts depend on the problem alone, so bits do not depend on threads. A small dW has up to 16
@@ -19,7 +20,7 @@ parts; a large one has a single part and is dealt out itself: by rows, of which 
 of which direct packs each once.
 """
 from ndconv._c cimport ND_ADD, ND_ZERO, nd_array, nd_job, nd_kernel_set, nd_problem, nd_walk, nd_weights
-from ndconv._pack cimport Pixel, ceil_div, gather_row, pixel_at, pixels_of, split, taps_of
+from ndconv._pack cimport Pixel, ceil_div, gather_block, gather_row, pixel_at, pixels_of, split, taps_of
 from ndconv._runtime cimport parallel_for
 
 cdef enum:
@@ -28,6 +29,7 @@ cdef enum:
     SUMS_BYTES = 262144      # of dW below which each part has its own
     PARTS = 16
     TASKS = 12
+    ROWS = 64                # of a panel of sums that are collected at a time
 
 cdef struct Chunks:
     ptrdiff_t k                          # rows of dW
@@ -59,7 +61,7 @@ cdef Chunks chunking(const nd_problem *p, const nd_kernel_set *k, bint gathered)
     c.kparts = ceil_div(c.k, c.krows)
     c.opanels = ceil_div(c.panels, min(c.panels, ceil_div(tasks, c.kparts)))
     c.oparts = ceil_div(c.panels, c.opanels)
-    c.x = c.krows * c.pixels * k.size if gathered else 2 * ceil_div(c.lines, c.chunks) * <ptrdiff_t>sizeof(ptrdiff_t)
+    c.x = ceil_div(c.krows, k.mr) * k.mr * c.pixels * k.size if gathered else 2 * ceil_div(c.lines, c.chunks) * <ptrdiff_t>sizeof(ptrdiff_t)
     c.x = ceil_div(c.x, 64) * 64
     c.dy = ceil_div(c.pixels * k.nr * k.size, 64) * 64
     c.sums = ceil_div(c.parts * p.g * c.k * c.panels * k.nr * k.size, 64) * 64
@@ -97,7 +99,8 @@ cdef void run(const nd_job *job, bint gathered) noexcept nogil:
     cdef WeightGrad f
     f.job, f.c, f.gathered = job, chunking(job.p, job.k, gathered), gathered
     parallel_for(f.c.parts * job.p.g * f.c.kparts * f.c.oparts, 1, job.threads, sum_body, &f)
-    parallel_for(job.p.g * f.c.k, ceil_div(16384, f.c.parts * f.c.panels * job.k.nr), job.threads, collect_body, &f)
+    parallel_for(job.p.g * f.c.panels * ceil_div(f.c.k, ROWS), ceil_div(16384, f.c.parts * ROWS * job.k.nr), job.threads,
+                 collect_body, &f)
 
 cdef void sum_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
     cdef WeightGrad *f = <WeightGrad *>context
@@ -113,7 +116,7 @@ cdef void sum_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) no
         b.k0, j = j % c.kparts * c.krows, j // c.kparts
         b.rows = min(c.krows, c.k - b.k0)
         b.g, part = j % f.job.p.g, j // f.job.p.g
-        b.sums = f.job.workspace + k.size * ((part * f.job.p.g + b.g) * c.k + b.k0) * c.panels * k.nr
+        b.sums = f.job.workspace + k.size * ((part * f.job.p.g + b.g) * c.panels * c.k + b.k0) * k.nr
         b.start = ND_ZERO
         for chunk in range(split(c.chunks, c.parts, part), split(c.chunks, c.parts, part + 1)):
             b.line = split(c.lines, c.chunks, chunk)
@@ -142,25 +145,47 @@ cdef void pack_gradient(WeightGrad *f, Block *b, ptrdiff_t panel) noexcept nogil
 cdef void add_gathered(WeightGrad *f, Block *b) noexcept nogil:
     cdef const nd_problem *p = f.job.p
     cdef const nd_kernel_set *k = f.job.k
-    cdef ptrdiff_t size = k.size, row = f.c.panels * k.nr, i, v, t, tiles = ceil_div(b.rows, k.mr), zero_off = 0
+    cdef ptrdiff_t size = k.size, i, v, t, tiles = ceil_div(b.rows, k.mr), zero_off = 0
+    cdef bint in_tiles = f.job.x.c == 1 and p.icg >= k.mr
     cdef Pixel at = pixel_at(p, b.line // f.c.strips * p.ow + b.w)
     cdef nd_walk walk
-    walk.runs, walk.len, walk.a_off, walk.b_off = 1, b.lines * b.width, &zero_off, &zero_off
-    walk.a_row, walk.a_k, walk.b_k = walk.len, 1, k.nr
-    for i in range(b.rows):
-        gather_row(p, k, &f.job.x, b.g * p.icg + (b.k0 + i) % p.icg, (b.k0 + i) // p.icg, at, walk.len,
-                   b.x + size * i * walk.len)
+    walk.runs, walk.len, walk.a_off, walk.b_off, walk.b_k = 1, b.lines * b.width, &zero_off, &zero_off, k.nr
+    walk.a_row, walk.a_k = walk.len, 1
+    if in_tiles:
+        walk.a_row, walk.a_k = 1, k.mr
+        for t in range(tiles):
+            gather_tile(f, b, split(b.rows, tiles, t), split(b.rows, tiles, t + 1), b.x + size * t * walk.len * k.mr)
+    else:
+        for i in range(b.rows):
+            gather_row(p, k, &f.job.x, b.g * p.icg + (b.k0 + i) % p.icg, (b.k0 + i) // p.icg, at, walk.len,
+                       b.x + size * i * walk.len)
     for v in range(b.v0, b.v1):
         pack_gradient(f, b, v)
         for t in range(tiles):
             i = split(b.rows, tiles, t)
-            k.gemm(&walk, split(b.rows, tiles, t + 1) - i, k.nr, b.x + size * i * walk.len, b.dy,
-                   b.sums + size * (i * row + v * k.nr), row, 1, b.start, NULL)
+            k.gemm(&walk, split(b.rows, tiles, t + 1) - i, k.nr, b.x + size * walk.len * (t * k.mr if in_tiles else i), b.dy,
+                   b.sums + size * (v * f.c.k + i) * k.nr, k.nr, 1, b.start, NULL)
+
+cdef void gather_tile(WeightGrad *f, Block *b, ptrdiff_t low, ptrdiff_t high, char *to) noexcept nogil:
+    """Rows low <= i < high of the block's k, a tap at a time, as [pixel][mr]."""
+    cdef const nd_problem *p = f.job.p
+    cdef const nd_kernel_set *k = f.job.k
+    cdef ptrdiff_t i, row, c, rows
+    cdef Pixel at
+    for i in range(b.lines):
+        at = pixel_at(p, (b.line + i) // f.c.strips * p.ow + b.w)
+        row = low
+        while row < high:
+            c = (b.k0 + row) % p.icg
+            rows = min(p.icg - c, high - row)
+            gather_block(p, k, &f.job.x, b.g * p.icg + c, rows, at, b.width, (b.k0 + row) // p.icg,
+                         to + k.size * (i * b.width * k.mr + row - low), k.mr, 1)
+            row += rows
 
 cdef void add_in_place(WeightGrad *f, Block *b) noexcept nogil:
     cdef const nd_problem *p = f.job.p
     cdef const nd_kernel_set *k = f.job.k
-    cdef ptrdiff_t size = k.size, row = f.c.panels * k.nr, v, i, c, rows, tiles, t
+    cdef ptrdiff_t size = k.size, v, i, c, rows, tiles, t
     cdef nd_walk walk
     walk.a_off, walk.b_off = <ptrdiff_t *>b.x, <ptrdiff_t *>b.x + b.lines
     walk.a_row, walk.a_k, walk.b_k = f.job.x.c, p.sw * f.job.x.w, k.nr
@@ -176,7 +201,7 @@ cdef void add_in_place(WeightGrad *f, Block *b) noexcept nogil:
             for t in range(tiles):
                 k.gemm(&walk, split(rows, tiles, t + 1) - split(rows, tiles, t), k.nr,
                        f.job.x.data + size * (b.g * p.icg + c + split(rows, tiles, t)) * f.job.x.c, b.dy,
-                       b.sums + size * ((i - b.k0 + split(rows, tiles, t)) * row + v * k.nr), row, 1, b.start, NULL)
+                       b.sums + size * (v * f.c.k + i - b.k0 + split(rows, tiles, t)) * k.nr, k.nr, 1, b.start, NULL)
             i += rows
 
 cdef void set_runs(WeightGrad *f, Block *b, nd_walk *walk, ptrdiff_t tap) noexcept nogil:
@@ -201,17 +226,36 @@ cdef void set_runs(WeightGrad *f, Block *b, nd_walk *walk, ptrdiff_t tap) noexce
             walk.runs += 1
 
 cdef void collect_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
-    """Adds the partial sums in their order and writes rows of dW to where the caller wants them."""
+    """Adds the partial sums in their order and writes rows of a panel of dW to where the caller wants them."""
     cdef WeightGrad *f = <WeightGrad *>context
     cdef const nd_kernel_set *k = f.job.k
     cdef const nd_problem *p = f.job.p
     cdef nd_weights dw = f.job.dw
-    cdef ptrdiff_t size = k.size, row = f.c.panels * k.nr, i, part, tap
+    cdef ptrdiff_t i, part, row, rows, panel, o, channels, tap, c, run, blocks = ceil_div(f.c.k, ROWS)
     cdef char *sums
+    cdef char *to
     for i in range(begin, end):
-        sums = f.job.workspace + size * i * row
+        panel, row = i // blocks, i % blocks * ROWS
+        rows = min(f.c.k - row, <ptrdiff_t>ROWS)
+        sums = f.job.workspace + k.size * (panel * f.c.k + row) * k.nr
         for part in range(1, f.c.parts):
-            k.add(sums, 1, sums + size * part * p.g * f.c.k * row, row)
-        tap = i % f.c.k // p.icg
-        k.scatter(dw.data + size * (i // f.c.k * dw.g + i % p.icg * dw.c + tap // (p.kw * p.kh) * dw.d
-                                    + tap // p.kw % p.kh * dw.h + tap % p.kw * dw.w), dw.o, sums, 1, p.ocg)
+            k.add(sums, 1, sums + k.size * part * p.g * f.c.panels * f.c.k * k.nr, rows * k.nr)
+        o = panel % f.c.panels * k.nr
+        channels = min(k.nr, p.ocg - o)
+        while rows > 0:
+            # the rows of one tap: channels of dW
+            tap, c = row // p.icg, row % p.icg
+            run = min(p.icg - c, rows)
+            to = dw.data + k.size * (panel // f.c.panels * dw.g + o * dw.o + c * dw.c + tap // (p.kw * p.kh) * dw.d
+                                     + tap // p.kw % p.kh * dw.h + tap % p.kw * dw.w)
+            row += run
+            rows -= run
+            if dw.c == 1:
+                k.move(to, dw.o, sums, channels, run, 1, k.nr)
+                sums += k.size * run * k.nr
+                continue
+            while run > 0:
+                k.scatter(to, dw.o, sums, 1, channels)
+                to += k.size * dw.c
+                sums += k.size * k.nr
+                run -= 1
