@@ -242,6 +242,17 @@ SPECTRAL = (
     Conv("spectral-3d", 1, 3, 2, (12, 13, 14), (5, 6, 7), 1, ((2, 2), (3, 2), (3, 3))),
     Conv("spectral-depthwise", 1, 5, 5, (30, 28), (13, 13), 1, 6, groups=5),
     Conv("spectral-image", 1, 1, 1, (64, 97), (21, 21), 1, 10),
+    Conv("spectral-stride", 2, 5, 9, (41, 38), (9, 7), (2, 3), (4, 2)),
+    Conv("spectral-stride-crop", 1, 3, 10, (40, 43), (6, 9), 2, ((-3, 4), (1, -2))),
+    Conv("spectral-dilation", 2, 5, 9, (41, 38), (7, 6), 1, (6, 0), (2, 3)),
+    Conv("spectral-dilation-crop", 1, 4, 4, (40, 43), (5, 5), 1, ((-3, 9), (2, -4)), (3, 2), groups=4),
+    Conv("spectral-stride-dilation", 1, 2, 3, (50, 47), (7, 5), (2, 1), 6, (1, 4)),
+    Conv("spectral-3d-stride", 1, 3, 9, (9, 14, 13), (5, 4, 5), 2, 1),
+    Conv("spectral-1d-dilation", 1, 9, 9, (300,), (17,), 1, ((64, 0),), 4),
+    Conv("spectral-parts", 2, 1, 2, (9001,), (701,), 1, 350),
+    Conv("spectral-parts-crop", 1, 2, 2, (3000,), (1501,), 1, ((-7, 1200),), groups=2, flip=True),
+    Conv("spectral-parts-stride", 1, 1, 1, (4000,), (900,), 3, ((500, 20),), 2),
+    Conv("spectral-parts-2d", 1, 1, 1, (210, 21), (160, 5), 1, (79, 2)),
 )
 
 # Blocks of tiles: first, middle and last ones, tiles cut by an edge, one or several rows of tiles, one block or many.

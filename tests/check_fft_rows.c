@@ -48,6 +48,28 @@ static void check_accumulate(const struct nd_kernel_set *k, int dtype, ptrdiff_t
     release();
 }
 
+/* The sum over parts, from a ring that begins in its middle. */
+static void check_slide(const struct nd_kernel_set *k, int dtype, ptrdiff_t parts, ptrdiff_t vectors)
+{
+    const ptrdiff_t width = 2 * k->vl, n = (vectors * k->vl + parts - 1 + k->vl - 1) / k->vl, size = n + 2;
+    void *ring = numbers(size * width, dtype), *rows = numbers(n * width, dtype), *w = numbers(2 * parts, dtype);
+    void *y = numbers(vectors * width, dtype);
+    k->fft_unroll(rows, ring, size, size / 2, n);
+    for (ptrdiff_t i = 0; i < n * k->vl; i++)
+        expect(get(rows, i, dtype) + I * get(rows, n * k->vl + i, dtype)
+                   == point(k, ring, (size / 2 + i / k->vl) % size * width, i % k->vl, dtype),
+               "fft_unroll", dtype, n, i, 0);
+    k->fft_slide(y, rows, n * k->vl, w, parts, vectors);
+    for (ptrdiff_t i = 0; i < vectors * k->vl; i++) {
+        number sum = 0;
+        for (ptrdiff_t j = 0; j < parts; j++)
+            sum += (get(rows, i + j, dtype) + I * get(rows, n * k->vl + i + j, dtype))
+                 * (get(w, 2 * j, dtype) + I * get(w, 2 * j + 1, dtype));
+        expect(point(k, y, i / k->vl * width, i % k->vl, dtype) == sum, "fft_slide", dtype, parts, vectors, (int)i);
+    }
+    release();
+}
+
 /* Rows of the lanes: next to each other, or apart, each in memory from its first element to its last. */
 enum { APART, NEIGHBOURS, LANES_MOST = 64 };
 
@@ -143,6 +165,9 @@ void check_fft_rows(const struct nd_kernel_set *k, int dtype)
                     check_multiply(k, dtype, m, vectors, steps, 1 + mode / 2 * 2, mode % 2);
     for (ptrdiff_t n = 1; n <= 4; n++)
         check_accumulate(k, dtype, n);
+    for (ptrdiff_t parts = 1; parts <= 2 * k->vl + 1; parts++)
+        for (ptrdiff_t vectors = 1; vectors <= 9; vectors++)
+            check_slide(k, dtype, parts, vectors);
     for (ptrdiff_t n = 1; n <= 3 * k->vl + 7; n++)
         check_rows(k, dtype, n);
     check_points(k, dtype);

@@ -80,6 +80,45 @@ def test_every_mode(case, mode, of, method):
             assert_near_integers(got, want, method, f"{dtype} {layout}")
 
 
+@pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
+@pytest.mark.parametrize("mode", PADDED)
+def test_plans_have_every_mode(case, mode):
+    x, w, b, _ = arrays = data(case, "float64", True)
+    want = define("y", case, (mode,) * case.rank, arrays)
+    for layout in case.layouts:
+        given = to_layout(x, layout)
+        plan = nd.plan_conv(given.shape, w, b, layout=layout, **case.options, **options((mode,)))
+        y = to_layout(want, layout)
+        assert_near_integers(plan(given), y, None, layout)
+        out, residual = np.full(y.shape, np.nan), np.arange(y.size, dtype=float).reshape(y.shape) - 9
+        assert plan(given, out=out, residual=residual) is out
+        assert_near_integers(out, y + residual, None, layout)
+
+
+def test_a_plan_keeps_its_weights_and_checks_its_arrays():
+    x, w, b, _ = data(CASES[0], "float64", True)
+    w = w.copy()
+    geometry = dict(padding=1, padding_mode="reflect")
+    assert nd.methods(x.shape, w.shape, accuracy="strict", **geometry) == ["direct", "gemm", "depthwise"]
+    plan = nd.plan_conv(x.shape, w, b, activation="relu", **geometry)
+    want = plan(x)
+    w[...] = np.nan
+    np.testing.assert_array_equal(plan(x), want)
+    assert want.min() == 0 and plan.workspace_bytes > 0 and plan.method in str(plan.explain())
+    for wrong in (dict(x=x[1:]), dict(x=x.astype("float32")), dict(x=x, residual=want[1:]),
+                  dict(x=x, residual=want.astype("float32")), dict(x=x, out=want[1:])):
+        with pytest.raises((ValueError, TypeError), match="x must|residual must|out must"):
+            plan(**wrong)
+
+
+def test_explanations_are_of_the_inner_box():
+    shapes = (1, 1, 40, 40), (1, 1, 3, 3)
+    inner = nd.explain(*shapes, padding=1, padding_mode="wrap").problem
+    assert inner.before == inner.after == (0, 0, 0) and inner.y == (1, 38, 38)
+    with pytest.raises(ValueError, match="padding_mode must be one of"):
+        nd.methods(*shapes, padding=1, padding_mode="mirror")
+
+
 @pytest.mark.parametrize("modes", MIXED, ids="-".join)
 @pytest.mark.parametrize("of", ("y", "x", "w"))
 def test_a_mode_for_each_axis(modes, of):

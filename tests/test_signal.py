@@ -109,6 +109,23 @@ def test_other_axes_are_taken_element_by_element(function, first, second, axes):
         np.testing.assert_array_equal(out, want)
 
 
+@pytest.mark.parametrize(("size", "taps", "limit"), [((1_000_000,), (200_001,), 20), ((3_000,), (50_000,), 20),
+                                                     ((700, 500), (500, 401), 60)], ids=str)
+def test_kernels_in_parts(size, taps, limit, dtype):
+    """Kernels longer than a good tile, in a workspace of `limit` times the kernel: whole tiles of them would not fit."""
+    rng = np.random.default_rng(len(size))
+    x, w = rng.standard_normal(size).astype(dtype), rng.standard_normal(taps).astype(dtype)
+    shape = [m + n - 1 for m, n in zip(size, taps)]
+    whole = np.fft.irfftn(np.fft.rfftn(x, shape, axes=range(x.ndim)) * np.fft.rfftn(w, shape, axes=range(x.ndim)), shape,
+                          axes=range(x.ndim))
+    y = nd.convolve(x, w, method="fft", workspace_limit=limit * w.nbytes)
+    assert np.linalg.norm(y - whole) <= {"float32": 5e-7, "float64": 12e-15}[dtype] * np.linalg.norm(whole)
+    if x.ndim == 1:
+        x[1000] = np.nan
+        y = nd.convolve(x[:3000], w[:2000], method="fft")
+        assert (np.isnan(y) == ((np.arange(y.size) >= 1000) & (np.arange(y.size) < 3000))).all()
+
+
 def test_mixed_precision_is_float64():
     a, b = draw(((9,), (4,)))
     for x, y in itertools.product((a, a.astype("float32")), (b, b.astype("float32"))):

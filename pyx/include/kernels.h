@@ -131,6 +131,11 @@ struct nd_kernel_set {
     void (*fft_multiply)(const struct nd_product *s, ptrdiff_t m, ptrdiff_t vectors, const void *a, const void *b, void *c);
     /* sum[i] += a[i] * b[i] for n points */
     void (*fft_accumulate)(void *sum, const void *a, const void *b, ptrdiff_t n);
+    /* n points of a ring of `size`, from point `first` on, as a row of real and a row of imaginary parts, n*vl each */
+    void (*fft_unroll)(void *rows, const void *ring, ptrdiff_t size, ptrdiff_t first, ptrdiff_t n);
+    /* y[i] = sum over j < parts of x[i + j] * w[j], complex, i < vectors*vl; x is two rows `row` apart, row >=
+     * vectors*vl + parts - 1, w pairs of numbers, y points */
+    void (*fft_slide)(void *y, const void *rows, ptrdiff_t row, const void *w, ptrdiff_t parts, ptrdiff_t vectors);
     /* to[j*to_step + l] = low[l] <= j < high[l] ? row[l][j*step] : 0, j < n, l < vl; 0 <= low[l], high[l] <= n */
     void (*fft_load)(void *to, ptrdiff_t to_step, ptrdiff_t n, const void *const *row, ptrdiff_t step,
                      const ptrdiff_t *low, const ptrdiff_t *high);

@@ -10,6 +10,7 @@
 #include "fft.h"
 #include "fft_spectrum.h"
 #include "fft_product.h"
+#include "fft_slide.h"
 #include "fft_rows.h"
 #include "winograd.h"
 #include "separable.h"
@@ -45,6 +46,8 @@ static const struct nd_kernel_set NAME(set) = {
     .fft_filter = NAME(fft_filter),
     .fft_multiply = NAME(fft_multiply),
     .fft_accumulate = NAME(fft_accumulate),
+    .fft_unroll = NAME(fft_unroll),
+    .fft_slide = NAME(fft_slide),
     .fft_load = NAME(fft_load),
     .fft_store = NAME(fft_store),
     .conv_points = NAME(conv_points),

@@ -97,6 +97,9 @@ cdef extern from "kernels.h" nogil:
         void (*fft_multiply)(const nd_product *s, ptrdiff_t m, ptrdiff_t vectors, const void *a, const void *b,
                              void *c) noexcept nogil
         void (*fft_accumulate)(void *sum, const void *a, const void *b, ptrdiff_t n) noexcept nogil
+        void (*fft_unroll)(void *rows, const void *ring, ptrdiff_t size, ptrdiff_t first, ptrdiff_t n) noexcept nogil
+        void (*fft_slide)(void *y, const void *rows, ptrdiff_t row, const void *w, ptrdiff_t parts,
+                          ptrdiff_t vectors) noexcept nogil
         void (*fft_load)(void *to, ptrdiff_t to_step, ptrdiff_t n, const void *const *row, ptrdiff_t step,
                          const ptrdiff_t *low, const ptrdiff_t *high) noexcept nogil
         unsigned (*fft_store)(void *const *row, ptrdiff_t step, const ptrdiff_t *count, ptrdiff_t most, ptrdiff_t lanes,

@@ -85,15 +85,15 @@ cdef void fft_weight_grad(const nd_job *job) noexcept nogil:
     while f.first < t.units:
         f.count = min(t.block, t.units - f.first)
         parallel_for(f.count * p.g * (t.icv + t.ocv), chunk, job.threads, transform_body, &f)
-        parallel_for(p.g * t.freqs, ceil_div(4096, f.count * p.icg * t.ocv), job.threads, multiply_body, &f)
+        parallel_for(p.g * t.freqs, ceil_div(4096, f.count * t.ic * t.ocv), job.threads, multiply_body, &f)
         f.first += f.count
-    parallel_for(p.g * p.icg * t.ocv, chunk, job.threads, inverse_body, &f)
+    parallel_for(p.g * t.ic * t.ocv, chunk, job.threads, inverse_body, &f)
 
-cdef void transform_input(Grad *f, char *z, ptrdiff_t unit, ptrdiff_t channel, ptrdiff_t left, char *to,
+cdef void transform_input(Grad *f, char *z, ptrdiff_t unit, ptrdiff_t group, ptrdiff_t channel, char *to,
                           ptrdiff_t step) noexcept nogil:
     cdef const nd_kernel_set *k = f.job.k
     cdef Window w
-    aim_input(&w, f.job.p, k, &f.t, &f.job.x, unit, channel, 1, left)
+    aim_input(&w, f.job.p, k, &f.t, &f.job.x, unit, group, channel)
     load_tile(&w, k, &f.t, z)
     transform(k, &f.t, &f.tables, z, False)
     k.fft_split(to, step, z, f.tables.pairs, f.tables.turns, f.t.pairs, 1, 1)
@@ -119,7 +119,7 @@ cdef void transform_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t e
     for i in range(begin, end):
         v, g, unit = i % (t.icv + t.ocv), i // (t.icv + t.ocv) % p.g, i // (t.icv + t.ocv) // p.g
         if v < t.icv:
-            transform_input(f, z, f.first + unit, g * p.icg + v * vl, p.icg - v * vl,
+            transform_input(f, z, f.first + unit, g, v * vl,
                             f.v + t.point * (g * t.freqs * f.v_freq + unit * t.icv + v), f.v_freq * 2 * vl)
         else:
             v -= t.icv
@@ -145,11 +145,11 @@ cdef void multiply_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t en
         v = 0
         while v < t.ocv:
             c = 0
-            while c < p.icg:
-                m = min(min(k.mr // 2, p.icg - c), k.vl - c % k.vl)
+            while c < t.ic:
+                m = min(min(k.mr // 2, t.ic - c), k.vl - c % k.vl)
                 a = f.v + t.point * (i * f.v_freq + c // k.vl) + k.size * (c % k.vl)
                 b = f.d + t.point * (i * f.d_freq + v)
-                to = f.sums + t.point * ((i * p.icg + c) * t.ocv + v)
+                to = f.sums + t.point * ((i * t.ic + c) * t.ocv + v)
                 k.fft_multiply(&s, m, min(most, t.ocv - v), a, b, to)
                 c += m
             v += most
@@ -164,12 +164,12 @@ cdef void inverse_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end
     cdef nd_weights *dw = <nd_weights *>&f.job.dw
     cdef Window w
     for i in range(begin, end):
-        v, c, g = i % t.ocv, i // t.ocv % p.icg, i // t.ocv // p.icg
-        k.fft_join(z, f.sums + t.point * ((g * t.freqs * p.icg + c) * t.ocv + v), p.icg * t.ocv * 2 * k.vl, f.tables.pairs,
+        v, c, g = i % t.ocv, i // t.ocv % t.ic, i // t.ocv // t.ic
+        k.fft_join(z, f.sums + t.point * ((g * t.freqs * t.ic + c) * t.ocv + v), t.ic * t.ocv * 2 * k.vl, f.tables.pairs,
                    f.tables.turns, t.pairs)
         for lane in range(min(k.vl, p.ocg - v * k.vl)):
-            w.data[lane] = dw.data + k.size * (g * dw.g + (v * k.vl + lane) * dw.o + c * dw.c)
-        aim_taps(&w, k, t, dw, <int>min(k.vl, p.ocg - v * k.vl))
+            w.data[lane] = dw.data + k.size * (g * dw.g + (v * k.vl + lane) * dw.o)
+        aim_taps(&w, k, t, dw, c, <int>min(k.vl, p.ocg - v * k.vl))
         store_taps(f, &w, z, g, v * k.vl, c)
 
 cdef void store_taps(Grad *f, const Window *w, char *z, ptrdiff_t g, ptrdiff_t o, ptrdiff_t c) noexcept nogil:
@@ -183,21 +183,29 @@ cdef void store_taps(Grad *f, const Window *w, char *z, ptrdiff_t g, ptrdiff_t o
     flags = store_tile(w, k, &f.t, zero, z)
     for lane in range(w.lanes):
         if flags >> lane & 1 and f.t.lanes == CHANNELS:
-            compute_taps(f, g, o + lane, c, w.data[lane])
+            compute_taps(f, w, lane, g, o + lane, c)
         elif flags >> lane & 1:
-            compute_taps(f, g + lane, 0, 0, w.data[lane])
+            compute_taps(f, w, lane, g + lane, 0, 0)
 
-cdef void compute_taps(Grad *f, ptrdiff_t g, ptrdiff_t o, ptrdiff_t c, char *to) noexcept nogil:
-    """One kernel's gradient by its definition."""
+cdef void compute_taps(Grad *f, const Window *w, int lane, ptrdiff_t g, ptrdiff_t o, ptrdiff_t c) noexcept nogil:
+    """One kernel's gradient by its definition; c is one of t.ic."""
     cdef const nd_problem *p = f.job.p
     cdef nd_array x = f.job.x, dy = f.job.y
     cdef ptrdiff_t tap[3]
-    cdef ptrdiff_t i, size = f.job.k.size
-    x.data += size * (g * p.icg + c) * x.c
+    cdef ptrdiff_t split[3]
+    cdef ptrdiff_t d, h, i, size = f.job.k.size
+    x.data += size * (g * p.icg + c % p.icg) * x.c
     dy.data += size * (g * p.ocg + o) * dy.c
-    for i in range(p.kd * p.kh * p.kw):
-        tap[0], tap[1], tap[2] = i // p.kw // p.kh, i // p.kw % p.kh, i % p.kw
-        f.job.k.grad_point(p, &x, &dy, tap, to + size * (tap[0] * f.job.dw.d + tap[1] * f.job.dw.h + tap[2] * f.job.dw.w))
+    c //= p.icg
+    for i in range(2, -1, -1):
+        split[i] = c % f.t.side[i].split
+        c //= f.t.side[i].split
+    for d in range(w.high[0][lane]):
+        for h in range(w.high[1][lane]):
+            for i in range(w.high[2][lane]):
+                tap[0], tap[1] = split[0] + d * f.t.side[0].split, split[1] + h * f.t.side[1].split
+                tap[2] = split[2] + i * f.t.side[2].split
+                f.job.k.grad_point(p, &x, &dy, tap, w.data[lane] + size * (d * w.step[0] + h * w.step[1] + i * w.step[2]))
 
 # ------------------------------------------------------------------------------------- filters
 
@@ -218,7 +226,7 @@ cdef void filter_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end)
         left = p.g - channel
         memset(sums, 0, t.spectrum)
         for unit in range(split(t.units, f.shares, i % f.shares), split(t.units, f.shares, i % f.shares + 1)):
-            transform_input(f, z, unit, channel, left, x, 2 * k.vl)
+            transform_input(f, z, unit, channel, 0, x, 2 * k.vl)
             transform_gradient(f, z, unit, channel, left, dy, 2 * k.vl)
             clear_spare_lanes(f, unit, dy)
             k.fft_accumulate(sums, x, dy, t.freqs)
@@ -257,7 +265,7 @@ cdef void filter_inverse_body(void *context, int worker, ptrdiff_t begin, ptrdif
         k.fft_join(z, sums, 2 * k.vl, f.tables.pairs, f.tables.turns, t.pairs)
         for lane in range(lanes):
             w.data[lane] = dw.data + k.size * (g + lane) * dw.g
-        aim_taps(&w, k, t, dw, <int>lanes)
+        aim_taps(&w, k, t, dw, 0, <int>lanes)
         store_taps(f, &w, z, g, 0, 0)
 
 cdef void add_lanes(const nd_kernel_set *k, char *vector) noexcept nogil:
