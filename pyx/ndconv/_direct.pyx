@@ -31,7 +31,7 @@ from libc.string cimport memset
 from ndconv._c cimport (ND_ADD, ND_BIAS_COLUMN, ND_BIAS_ROW, ND_LIST, ND_ZERO, nd_array, nd_job, nd_kernel_set,
                         nd_method, nd_problem, nd_sizes, nd_walk, nd_weights)
 from ndconv._method cimport new_method
-from ndconv._pack cimport (Pixel, ceil_div, copy_clipped, finish_pixels, panel_count, panels_bytes, prepare_panels, split,
+from ndconv._pack cimport (Pixel, ceil_div, copy_clipped, evened, finish_pixels, panel_count, panels_bytes, prepare_panels, split,
                            taps_of, use_lanes_oc)
 from ndconv._phases cimport transpose_forward, transpose_prepare, transpose_sizes
 from ndconv._runtime cimport parallel_for
@@ -49,7 +49,7 @@ cdef enum:
 cdef struct Blocking:
     bint lanes_oc, by_row              # whether tiles end with the row
     ptrdiff_t taps, icb                # channels of a block
-    ptrdiff_t rows, blocks             # output rows of a task, blocks of a depth
+    ptrdiff_t rows, blocks             # output rows of the largest task, blocks of a depth
     ptrdiff_t columns, strips          # output columns of a task, strips of a row
     ptrdiff_t height, taller           # output channels of a panel; the first `taller` panels have one more
     ptrdiff_t wide                     # columns of the widest tile (lanes hold pixels)
@@ -100,7 +100,7 @@ cdef Blocking blocking(const nd_problem *p, const nd_kernel_set *k) noexcept nog
         else:
             b.columns = (b.columns + 1) // 2
         set_slab(p, k, &b)
-    b.blocks = ceil_div(p.oh, b.rows)
+    b.blocks = evened(ceil_div(p.oh, b.rows), images, p.oh)
     b.rows = ceil_div(p.oh, b.blocks)
     # strips: few rows are cut across
     b.strips = max(ceil_div(p.ow, b.columns), min(ceil_div(TASKS, images * b.blocks), p.ow // STRIP))
@@ -164,10 +164,11 @@ cdef void forward_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end
     for i in range(begin, end):
         part, at = i % b.splits, i // b.splits
         t.ow, at = at % b.strips * b.columns, at // b.strips
-        t.oh, t.od = at % b.blocks * b.rows, at // b.blocks
+        t.oh, t.od = split(p.oh, b.blocks, at % b.blocks), at // b.blocks
+        t.rows = split(p.oh, b.blocks, at % b.blocks + 1) - t.oh
         t.g, t.od = t.od // p.od, t.od % p.od
         t.n, t.g = t.g // p.g, t.g % p.g
-        t.rows, t.columns = min(b.rows, p.oh - t.oh), min(b.columns, p.ow - t.ow)
+        t.columns = min(b.columns, p.ow - t.ow)
         t.low, t.high = split(b.panels, b.splits, part), split(b.panels, b.splits, part + 1)
         if b.lanes_oc:
             convolve_lanes_oc(f, &t)

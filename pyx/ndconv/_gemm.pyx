@@ -29,7 +29,7 @@ from libc.string cimport memset
 from ndconv._c cimport (ND_ADD, ND_BIAS_COLUMN, ND_BIAS_ROW, ND_ZERO, nd_array, nd_job, nd_kernel_set,
                         nd_method, nd_problem, nd_sizes, nd_walk, nd_weights)
 from ndconv._method cimport new_method
-from ndconv._pack cimport (Pixel, ceil_div, copy_clipped, finish_pixels, gather_block, next_row, panel_count, panels_bytes, pixel_at,
+from ndconv._pack cimport (Pixel, ceil_div, copy_clipped, evened, finish_pixels, gather_block, next_row, panel_count, panels_bytes, pixel_at,
                            pixels_of, prepare_panels, scatter_row, split, taps_of, use_lanes_oc)
 from ndconv._runtime cimport parallel_for
 from ndconv._weight_grad cimport gemm_weight_grad, gemm_weight_grad_bytes
@@ -47,7 +47,7 @@ cdef struct Blocking:
     ptrdiff_t k, kc, kblocks           # length of the sum, of its blocks, their number
     ptrdiff_t icb                      # k runs over blocks of icb channels, in a block over taps, then over its channels
     ptrdiff_t images                   # n, or 1 when all images are joined to one
-    ptrdiff_t pixels, pc, pblocks      # pixels of an image, of a task, tasks of an image
+    ptrdiff_t pixels, pc, pblocks      # pixels of an image, of its largest task, tasks of an image
     ptrdiff_t height, taller           # lanes of pixels: output channels of a panel; the first `taller` panels have one more
     ptrdiff_t panels, splits           # weight panels a group, parts they are dealt to
     ptrdiff_t packed, y                # bytes of a worker's scratch: packed pixels, results that y cannot take as they come
@@ -56,7 +56,7 @@ cdef struct Blocking:
 
 cdef Blocking blocking(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
     cdef Blocking b
-    cdef ptrdiff_t step, tasks, limit, columns
+    cdef ptrdiff_t step, steps, tasks, limit, columns
     b.lanes_oc = use_lanes_oc(p, k)
     b.k = p.icg * taps_of(p)
     limit = max(PANEL_BYTES // (k.nr * k.size), 32)
@@ -80,8 +80,9 @@ cdef Blocking blocking(const nd_problem *p, const nd_kernel_set *k) noexcept nog
     else:
         tasks = max(ceil_div(TASKS, b.images * p.g), ceil_div(b.pixels, b.pc))
     b.pc = min(max(ceil_div(b.pixels, tasks), 4 * step), max(b.pixels, 1))
-    b.pc = ceil_div(ceil_div(b.pixels, ceil_div(b.pixels, b.pc)), step) * step
-    b.pblocks = ceil_div(b.pixels, b.pc)
+    steps = ceil_div(b.pixels, step)
+    b.pblocks = evened(ceil_div(b.pixels, b.pc), b.images * p.g, steps)
+    b.pc = ceil_div(steps, max(b.pblocks, 1)) * step
     # few pixels: deal the output channels out too
     b.splits = min(ceil_div(TASKS, b.images * p.g * b.pblocks), max(b.panels * (k.nr if b.lanes_oc else k.mr) // 32, 1))
     b.packed = ceil_div((b.pc if b.lanes_oc else k.nr) * b.kc * k.size, 64) * 64
@@ -153,8 +154,8 @@ cdef void pack_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) n
     cdef ptrdiff_t i, image, first, count, k0, kc
     for i in range(begin, end):
         k0 = i % f.b.kblocks * f.b.kc
-        image, first = i // f.b.kblocks // f.b.pblocks, i // f.b.kblocks % f.b.pblocks * f.b.pc
-        count = min(f.b.pc, f.b.pixels - first)
+        image, count = i // f.b.kblocks // f.b.pblocks, i // f.b.kblocks % f.b.pblocks
+        first, count = first_pixel(f, count), first_pixel(f, count + 1) - first_pixel(f, count)
         kc = min(f.b.kc, f.b.k - k0)
         pack_pixels(f, image // f.p.g, image % f.p.g, first, count, k0, kc, common_block(f, image, first, count, k0), turned)
 
@@ -165,8 +166,8 @@ cdef void forward_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end
     for i in range(begin, end):
         part = i % f.b.splits
         image = i // f.b.splits // f.b.pblocks
-        first = i // f.b.splits % f.b.pblocks * f.b.pc
-        count = min(f.b.pc, f.b.pixels - first)
+        count = i // f.b.splits % f.b.pblocks
+        first, count = first_pixel(f, count), first_pixel(f, count + 1) - first_pixel(f, count)
         if f.b.lanes_oc:
             multiply_lanes_oc(f, image // f.p.g, image % f.p.g, first, count, part, scratch)
         else:
@@ -177,6 +178,11 @@ cdef inline void finish_block(Forward *f, ptrdiff_t n, ptrdiff_t g, ptrdiff_t fi
                               ptrdiff_t part) noexcept nogil:
     cdef ptrdiff_t low = first_channel(f, part), high = first_channel(f, part + 1)
     finish_pixels(f.job, g * f.p.ocg + low, high - low, pixel_at(f.job.p, n * f.b.pixels + first), count)
+
+cdef inline ptrdiff_t first_pixel(const Forward *f, ptrdiff_t block) noexcept nogil:
+    """The first of an image's pixels that belongs to a block: whole tiles are dealt out."""
+    cdef ptrdiff_t step = f.job.k.mr if f.b.lanes_oc else f.job.k.nr
+    return min(split(ceil_div(f.b.pixels, step), f.b.pblocks, block) * step, f.b.pixels)
 
 cdef inline ptrdiff_t first_channel(const Forward *f, ptrdiff_t part) noexcept nogil:
     """The first of a group's output channels that belongs to a part."""

@@ -17,6 +17,14 @@ cdef inline ptrdiff_t split(ptrdiff_t total, ptrdiff_t parts, ptrdiff_t i) noexc
     cdef ptrdiff_t base = total // parts, more = total % parts
     return base * i + (i if i < more else more)
 
+cdef inline ptrdiff_t evened(ptrdiff_t parts, ptrdiff_t others, ptrdiff_t most) noexcept nogil:
+    """Up to three parts more, so that parts * others tasks are as many for each of two or four threads, unless they are few or
+    many anyway."""
+    cdef ptrdiff_t limit = min(parts + 3, most)
+    while parts < limit and 6 <= parts * others < 48 and parts * others % 4 != 0:
+        parts += 1
+    return parts
+
 cdef inline ptrdiff_t pixels_of(const nd_problem *p) noexcept nogil:
     return p.od * p.oh * p.ow
 

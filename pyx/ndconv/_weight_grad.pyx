@@ -37,8 +37,8 @@ cdef struct Chunks:
     ptrdiff_t lines, chunks              # stretches of all images, chunks of them
     ptrdiff_t pixels                     # of the longest chunk
     ptrdiff_t parts                      # partial sums
-    ptrdiff_t krows, kparts              # rows of dW of a task, tasks over them
-    ptrdiff_t panels, opanels, oparts    # oc panels a group, of a task, tasks over them
+    ptrdiff_t krows, kparts              # rows of dW of the largest task, tasks over them
+    ptrdiff_t panels, oparts             # oc panels a group, tasks over them
     ptrdiff_t x, dy, sums                # bytes: gathered X or offsets, packed dY (a worker's); all sums
 
 cdef Chunks chunking(const nd_problem *p, const nd_kernel_set *k, bint gathered) noexcept nogil:
@@ -59,9 +59,9 @@ cdef Chunks chunking(const nd_problem *p, const nd_kernel_set *k, bint gathered)
     if gathered:
         c.krows = min(c.krows, max(BLOCK_BYTES // (c.pixels * k.size) // k.mr, 1) * k.mr)
     c.kparts = ceil_div(c.k, c.krows)
-    c.opanels = ceil_div(c.panels, min(c.panels, ceil_div(tasks, c.kparts)))
-    c.oparts = ceil_div(c.panels, c.opanels)
-    c.x = ceil_div(c.krows, k.mr) * k.mr * c.pixels * k.size if gathered else 2 * ceil_div(c.lines, c.chunks) * <ptrdiff_t>sizeof(ptrdiff_t)
+    c.krows = ceil_div(ceil_div(c.k, k.mr), max(c.kparts, 1)) * k.mr
+    c.oparts = min(c.panels, ceil_div(tasks, c.kparts))
+    c.x = c.krows * c.pixels * k.size if gathered else 2 * ceil_div(c.lines, c.chunks) * <ptrdiff_t>sizeof(ptrdiff_t)
     c.x = ceil_div(c.x, 64) * 64
     c.dy = ceil_div(c.pixels * k.nr * k.size, 64) * 64
     c.sums = ceil_div(c.parts * p.g * c.k * c.panels * k.nr * k.size, 64) * 64
@@ -102,6 +102,10 @@ cdef void run(const nd_job *job, bint gathered) noexcept nogil:
     parallel_for(job.p.g * f.c.panels * ceil_div(f.c.k, ROWS), ceil_div(16384, f.c.parts * ROWS * job.k.nr), job.threads,
                  collect_body, &f)
 
+cdef inline ptrdiff_t first_row(const WeightGrad *f, ptrdiff_t part) noexcept nogil:
+    """The first row of dW that belongs to a part: whole tiles are dealt out."""
+    return min(split(ceil_div(f.c.k, f.job.k.mr), f.c.kparts, part) * f.job.k.mr, f.c.k)
+
 cdef void sum_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
     cdef WeightGrad *f = <WeightGrad *>context
     cdef const nd_kernel_set *k = f.job.k
@@ -111,10 +115,11 @@ cdef void sum_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) no
     b.x = f.job.workspace + c.sums + worker * (c.x + c.dy)
     b.dy = b.x + c.x
     for i in range(begin, end):
-        b.v0, j = i % c.oparts * c.opanels, i // c.oparts
-        b.v1 = min(b.v0 + c.opanels, c.panels)
-        b.k0, j = j % c.kparts * c.krows, j // c.kparts
-        b.rows = min(c.krows, c.k - b.k0)
+        b.v0, b.v1 = split(c.panels, c.oparts, i % c.oparts), split(c.panels, c.oparts, i % c.oparts + 1)
+        j = i // c.oparts
+        b.k0 = first_row(f, j % c.kparts)
+        b.rows = first_row(f, j % c.kparts + 1) - b.k0
+        j = j // c.kparts
         b.g, part = j % f.job.p.g, j // f.job.p.g
         b.sums = f.job.workspace + k.size * ((part * f.job.p.g + b.g) * c.panels * c.k + b.k0) * k.nr
         b.start = ND_ZERO

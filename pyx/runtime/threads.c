@@ -7,8 +7,8 @@
  *
  *     | number ............ | open 1 bit | inside 16 bits |
  *
- * A worker enters by adding one with compare-and-swap while the gate is open, takes chunks from an atomic
- * counter, and leaves by subtracting one. The caller works too; when no chunk is left it closes the gate and
+ * A worker enters by adding one with compare-and-swap while the gate is open, takes chunks of what is left, ever
+ * smaller ones, from an atomic counter, and leaves by subtracting one. The caller works too; when no chunk is left it closes the gate and
  * waits for `inside` to reach zero. So a worker that wakes late finds the gate closed and touches nothing, and
  * nobody waits for it. Idle workers spin for some 40 microseconds (the hand-over to a spinning worker costs
  * about 0.3), then sleep on a condition variable.
@@ -20,7 +20,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-enum { MAX_WORKERS = 255, SPINS = 1500, CHUNKS_PER_THREAD = 6 };
+enum { MAX_WORKERS = 255, SPINS = 1500, SHARES = 3 };
 #define OPEN ((uint64_t)1 << 16)
 #define INSIDE (OPEN - 1)
 
@@ -33,19 +33,22 @@ static struct {
     _Alignas(64) _Atomic uint64_t gate;
     nd_body body;
     void *context;
-    ptrdiff_t n, chunk;
+    ptrdiff_t n, grain;
     int threads;
     _Alignas(64) _Atomic ptrdiff_t next;
 } pool = {.mutex = ND_MUTEX_INIT, .wake = ND_CONDITION_INIT, .busy = ATOMIC_FLAG_INIT};
 
 static void run_chunks(int worker)
 {
-    for (;;) {
-        ptrdiff_t begin = atomic_fetch_add_explicit(&pool.next, pool.chunk, memory_order_relaxed);
-        if (begin >= pool.n)
-            return;
-        ptrdiff_t end = pool.n - begin < pool.chunk ? pool.n : begin + pool.chunk;
-        pool.body(pool.context, worker, begin, end);
+    /* a third of a thread's even share of what is left: all threads end together, whatever the tasks take */
+    ptrdiff_t begin = atomic_load_explicit(&pool.next, memory_order_relaxed);
+    while (begin < pool.n) {
+        const ptrdiff_t left = pool.n - begin, share = left / (pool.threads * (ptrdiff_t)SHARES);
+        const ptrdiff_t chunk = share > pool.grain ? share : pool.grain, end = begin + (chunk < left ? chunk : left);
+        if (atomic_compare_exchange_weak_explicit(&pool.next, &begin, end, memory_order_relaxed, memory_order_relaxed)) {
+            pool.body(pool.context, worker, begin, end);
+            begin = atomic_load_explicit(&pool.next, memory_order_relaxed);
+        }
     }
 }
 
@@ -100,9 +103,7 @@ void nd_parallel_for(ptrdiff_t n, ptrdiff_t grain, int threads, nd_body body, vo
     /* worker numbers start at 1, the caller is 0; a thread that cannot be started is done without */
     while (pool.workers < threads - 1 && nd_start_thread(work, (void *)(intptr_t)(pool.workers + 1)) == 0)
         pool.workers++;
-    ptrdiff_t chunk = n / (threads * (ptrdiff_t)CHUNKS_PER_THREAD);
-    pool.chunk = chunk > grain ? chunk : grain > 1 ? grain : 1;
-    pool.n = n, pool.body = body, pool.context = context, pool.threads = threads;
+    pool.n = n, pool.grain = grain > 1 ? grain : 1, pool.body = body, pool.context = context, pool.threads = threads;
     atomic_store_explicit(&pool.next, 0, memory_order_relaxed);
     uint64_t number = (atomic_load_explicit(&pool.gate, memory_order_relaxed) >> 17) + 1;
     atomic_store(&pool.gate, number << 17 | OPEN);
