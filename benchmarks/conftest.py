@@ -1,4 +1,5 @@
 """Set-up of the benchmarks: the grids of the tests, what the machine can do, and the check before each timing."""
+import math
 import sys
 from pathlib import Path
 
@@ -30,5 +31,8 @@ def measure(benchmark):
         benchmark(run)
         if benchmark.stats:  # none with --benchmark-disable
             rates = {f"g{name}_per_s": amount / benchmark.stats.stats.median / 1e9 for name, amount in amounts.items()}
+            if "byte" in amounts:  # of a copy in the level of memory that holds as much
+                size = 1 << round(math.log2(max(amounts["byte"] // 2, 4096)))
+                rates["share_of_copy"] = rates["gbyte_per_s"] * 1e9 / bench.measure_copy(nd.get_num_threads(), size)
             benchmark.extra_info |= rates
     return measure

@@ -129,6 +129,23 @@ static void check_taps(const struct nd_kernel_set *k, int dtype, ptrdiff_t n)
     }
 }
 
+/* Even and odd columns of two rows, with padding of every width before and behind. */
+static void check_pad_pairs(const struct nd_kernel_set *k, int dtype, ptrdiff_t n)
+{
+    for (ptrdiff_t low = 0; low < 6; low++) {
+        const ptrdiff_t least = (low + n + 1) / 2, phase = (least > k->vl ? least : k->vl) + n % 3, line = 2 * phase + 1;
+        void *from = numbers(2 * n + 1, dtype), *to = numbers(line + 2 * phase, dtype);
+        /* columns before `low` are none of the array's */
+        k->pad_pairs(to, line, phase, item(from, -low, dtype), 2, n + 1, low, low + n);
+        for (ptrdiff_t i = 0; i < 4 * phase; i++) {
+            const ptrdiff_t row = i / (2 * phase), j = i % (2 * phase);
+            const double e = j < low || j >= low + n ? 0 : get(from, row * (n + 1) + j - low, dtype);
+            expect(get(to, row * line + j % 2 * phase + j / 2, dtype) == e, "pad_pairs", dtype, low, n, (int)phase);
+        }
+        release();
+    }
+}
+
 int main(void)
 {
     for (int dtype = 0; dtype < ND_DTYPES; dtype++) {
@@ -142,6 +159,7 @@ int main(void)
             check_moves(k, dtype, n);
             check_panels(k, dtype, n);
             check_pad(k, dtype, n);
+            check_pad_pairs(k, dtype, n);
             if (n <= k->nr)
                 check_taps(k, dtype, n);
         }

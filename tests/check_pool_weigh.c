@@ -74,26 +74,30 @@ static void check_scale(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, p
     release();
 }
 
-/* Two rows a window; indices of every kind: inside their windows (`astray` 0), one of them elsewhere, or none given. */
+/* Two lines of windows of two rows; indices of every kind: inside their windows (`astray` 0), one of them elsewhere, or none
+ * given. */
 static void check_spread(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, ptrdiff_t columns, ptrdiff_t size, int astray)
 {
-    const ptrdiff_t bases[2] = {40, 40 + n * columns + 3};
-    void *rows[2] = {numbers(n * columns, dtype), numbers(n * columns, dtype)}, *dy = numbers(n, dtype);
-    void *at = room(n * (size ? size : 8));
-    for (ptrdiff_t o = 0; o < n && size; o++) {
-        const ptrdiff_t place = bases[below(2)] + o * columns + below(columns) + (astray && o == n / 2 ? 1000 : 0);
+    const ptrdiff_t width = n * columns + 3, step = 2 * width, dy_step = n + 1, at_step = n + 2, bases[2] = {40, 40 + width};
+    void *dx = numbers(4 * width - 3, dtype), *dy = numbers(dy_step + n, dtype), *at = room((at_step + n) * (size ? size : 8));
+    void *rows[2] = {dx, item(dx, width, dtype)};
+    ptrdiff_t moving[2] = {bases[0], bases[1]};
+    int64_t places[2 * 64];
+    for (ptrdiff_t i = 0; i < 2 * n; i++) {
+        const ptrdiff_t line = i / n, o = i % n, elsewhere = astray && i == n + n / 2;
+        places[i] = bases[below(2)] + line * step + o * columns + below(columns) + (elsewhere ? 1000 : 0);
         if (size == 4)
-            ((int32_t *)at)[o] = (int32_t)place;
+            ((int32_t *)at)[line * at_step + o] = (int32_t)places[i];
         else
-            ((int64_t *)at)[o] = place + (astray == 2 && o == n / 2 ? (int64_t)1 << 32 : 0);
+            ((int64_t *)at)[line * at_step + o] = places[i] + (astray == 2 && elsewhere ? (int64_t)1 << 32 : 0);
     }
-    const int lost = k->pool_spread(rows, bases, 2, columns, dy, n, 4, size ? at : NULL, size);
+    const int lost = k->pool_spread(rows, moving, 2, columns, 2, step, dy, dy_step, n, 4, size ? at : NULL, at_step, size);
     expect(lost == (size && astray), "pool_spread, outside", dtype, columns, n, (int)size);
-    for (ptrdiff_t i = 0; i < 2 * n * columns && !lost; i++) {
-        const ptrdiff_t r = i % 2, j = i / 2, o = j / columns;
-        const int64_t place = size == 4 ? ((int32_t *)at)[o] : ((int64_t *)at)[o];
-        const double e = !size ? get(dy, o, dtype) / 4 : place == bases[r] + j ? get(dy, o, dtype) : 0;
-        expect(get(rows[r], j, dtype) == e, "pool_spread", dtype, columns, n, (int)size);
+    for (ptrdiff_t i = 0; i < 4 * n * columns && !lost; i++) {
+        const ptrdiff_t row = i % 4, j = i / 4, o = j / columns, line = row / 2;
+        const double g = get(dy, line * dy_step + o, dtype);
+        const double e = !size ? g / 4 : places[line * n + o] == 40 + row * width + j ? g : 0;
+        expect(get(dx, row * width + j, dtype) == e, "pool_spread", dtype, columns, n, (int)size);
     }
     release();
 }

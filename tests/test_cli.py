@@ -1,6 +1,7 @@
 """The command line: what it prints, writes and refuses."""
 import dataclasses
 import json
+import math
 import os
 import sys
 
@@ -215,6 +216,17 @@ def test_bench_writes_json_and_a_heat_map(extras, tmp_path, capsys):
     assert plot.read_bytes().startswith(PNG)
     shown = capsys.readouterr().out
     assert all(text in shown for text in ["grey.k1s4", "of peak", "regret", "auto took the fastest method", *nd.select.METHODS])
+
+
+def test_bench_rates_pooling_and_depthwise_against_a_copy(extras, capsys):
+    """In the level of memory that holds the data; other convolutions have the peak alone."""
+    assert run("bench", "--quick", "--only", "inception", "--threads", 1) == 0
+    assert "of copy" in capsys.readouterr().out
+    wide = dataclasses.replace(SMALL, ic=4, oc=4)
+    assert bench.measure_case(wide, "float32", 1, 0)["copy_gbs"] is None
+    depthwise = dataclasses.replace(wide, groups=4, k=3)
+    row = bench.measure_case(depthwise, "float32", 1, 0)
+    assert row["copy_gbs"] > 0 and row["bytes"] == 4 * (math.prod(depthwise.x_shape) + math.prod(depthwise.y_shape))
 
 
 @pytest.mark.parametrize("op", ["forward", *bench_cases.GRADIENTS])

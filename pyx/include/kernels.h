@@ -105,6 +105,10 @@ struct nd_kernel_set {
                       ptrdiff_t channel, ptrdiff_t n, ptrdiff_t col);
     /* to[i*width + j] = low <= j < high ? from[i*row + j] : 0 for i < m, j < width */
     void (*pad)(void *to, ptrdiff_t width, const void *from, ptrdiff_t m, ptrdiff_t row, ptrdiff_t low, ptrdiff_t high);
+    /* to[i*line + j%2*phase + j/2] = low <= j < high ? from[i*row + j] : 0 for i < m, j < 2*phase: even and odd columns; phase is
+     * a vector at least */
+    void (*pad_pairs)(void *to, ptrdiff_t line, ptrdiff_t phase, const void *from, ptrdiff_t m, ptrdiff_t row, ptrdiff_t low,
+                      ptrdiff_t high);
     /* to[i*to_step] = from[i*from_step] for i < n */
     void (*scatter)(void *to, ptrdiff_t to_step, const void *from, ptrdiff_t from_step, ptrdiff_t n);
     /* to[i*step] += from[i] for i < n */
@@ -233,10 +237,12 @@ struct nd_kernel_set {
      * (how: enum nd_at; nowhere is 0); returns whether there are other positions, -1 apart */
     int (*pool_scatter)(void *dx, ptrdiff_t cells, ptrdiff_t cell, void *dy, ptrdiff_t dy_step, const void *at,
                         ptrdiff_t size, ptrdiff_t at_step, ptrdiff_t n, int how);
-    /* rows[r][o*columns + t], r < count, t < columns, o < n, = dy[o] / divisor without `at`, else dy[o] where at[o], integers of
-     * `size` bytes, is bases[r] + o*columns + t, and 0 elsewhere; returns whether an index is none of its window's */
-    int (*pool_spread)(void *const *rows, const ptrdiff_t *bases, ptrdiff_t count, ptrdiff_t columns, const void *dy, ptrdiff_t n,
-                       double divisor, const void *at, ptrdiff_t size);
+    /* For `lines` rows of windows: rows[r][o*columns + t], r < count, t < columns, o < n, = dy[o] / divisor without `at`, else
+     * dy[o] where at[o], integers of `size` bytes, is bases[r] + o*columns + t, and 0 elsewhere; the next row of windows is `step`
+     * further in rows and bases, dy_step in dy and at_step in at. Returns whether an index is none of its window's */
+    int (*pool_spread)(void **rows, ptrdiff_t *bases, ptrdiff_t count, ptrdiff_t columns, ptrdiff_t lines, ptrdiff_t step,
+                       const void *dy, ptrdiff_t dy_step, ptrdiff_t n, double divisor, const void *at, ptrdiff_t at_step,
+                       ptrdiff_t size);
     /* to[i] = sum over r < count of weights[r] * rows[r][i], i < n, count > 0 */
     void (*pool_weigh)(void *to, const void *const *rows, const double *weights, ptrdiff_t count, ptrdiff_t n);
     /* to[o] = sum over t < count[o] of weights[o*width + t] * from[first[o] + t], o < n */

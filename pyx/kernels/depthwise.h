@@ -1,19 +1,22 @@
 /* depthwise: a block of output rows of a convolution with very few channels a group,
  *
- *   y[r][i] = bias + sum over planes p, tap rows t, tap columns j of  w[p][t][j] * x_p[r*step + t*row + i + column[j]]
+ *   y[r][i] = bias + sum over planes p, tap rows t, tap columns j of
+ *             w[p][t][j] * x_p[r*step + t*row + i + column[j]]
  *
- * lanes hold pixels    a tile is up to 4 output rows x 3 vectors of a row. Input rows stream through it: a vector of a row
- *                      is loaded once and multiplied for every output row that it belongs to, weights are broadcast from
- *                      memory. 12 sums, 3 of x and 1 weight fill the 16 registers of AVX2. For 3x3: 6 rows x 3 columns x 3
- *                      vectors of x and 36 weights are loaded for 108 multiply-adds, 90 loads (117 with those that cross a
- *                      line) for 54 cycles of two loads and two multiply-adds each. A stride along x is taken apart into
+ * lanes hold pixels    a tile is up to 4 output rows x 3 vectors of a row. Input rows stream through it: a
+ *                      vector of a row is loaded once and multiplied for every output row that it belongs
+ *                      to, weights are broadcast from memory. 12 sums, 3 of x and 1 weight fill the 16
+ *                      registers of AVX2. For 3x3: 6 rows x 3 columns x 3 vectors of x and 36 weights are
+ *                      loaded for 108 multiply-adds, 90 loads (117 with those that cross a line) for 54
+ *                      cycles of two loads and two multiply-adds each. A stride along x is taken apart into
  *                      phases by the caller, so that a column of taps is only another place to read from.
- * lanes hold channels  a tile is up to 2 rows x 6 pixels of one vector of channels: a weight vector is loaded once for 12
- *                      multiply-adds that take x from memory, where whole vectors of channels cross no line.
+ * lanes hold channels  a tile is up to 2 rows x 6 pixels of one vector of channels: a weight vector is
+ *                      loaded once for 12 multiply-adds that take x from memory, where whole vectors of
+ *                      channels cross no line.
  *
  * Nothing is copied here, x is read in place or from a padded slab. Bytes moved: x once or twice, y once.
- * Rows kept in registers: Zhang et al., High Performance Depthwise and Pointwise Convolutions on Mobile Devices, AAAI 2020;
- * Hao et al., Towards Effective Depthwise Convolutions on ARMv8, arXiv 2206.12124. */
+ * Rows kept in registers: Zhang et al., High Performance Depthwise and Pointwise Convolutions on Mobile
+ * Devices, AAAI 2020; Hao et al., Towards Effective Depthwise Convolutions on ARMv8, arXiv 2206.12124. */
 
 #define STRIP_ROWS 4
 #define STRIP_VECTORS 3
@@ -39,8 +42,8 @@ static inline vec NAME(held)(vec v)
     return v;
 }
 
-/* One input row to output rows low <= r < high, for which it is row t - r*sh of taps. w is at row t of the taps' first
- * column; the last vector begins `last` after the first. */
+/* One input row to output rows low <= r < high, for which it is row t - r*sh of taps. w is at row t of the
+ * taps' first column; the last vector begins `last` after the first. */
 static inline __attribute__((always_inline)) void NAME(strip_row)(
     const int vc, const int low, const int high, const int sh, ptrdiff_t kh, ptrdiff_t kw,
     const ptrdiff_t *column, const T *x, ptrdiff_t last, const T *w, STRIP)
@@ -68,12 +71,12 @@ static inline __attribute__((always_inline)) void NAME(strip_3x3)(
 {
 #pragma GCC unroll 16
     for (int q = 0; q < (rc - 1) * sh + 3; q++, x = NAME(as_it_is)(x + s->row))
-        NAME(strip_row)(vc, q < 3 ? 0 : (q - 3) / sh + 1, q / sh + 1 < rc ? q / sh + 1 : rc, sh, 3, 3, s->column,
-                        x, last, w + q, sum);
+        NAME(strip_row)(vc, q < 3 ? 0 : (q - 3) / sh + 1, q / sh + 1 < rc ? q / sh + 1 : rc, sh, 3, 3,
+                        s->column, x, last, w + q, sum);
 }
 
-/* kh >= rc rows of taps, output rows that follow each other: the first and the last rc - 1 input rows belong to some of the
- * output rows, those between to all. */
+/* kh >= rc rows of taps, output rows that follow each other: the first and the last rc - 1 input rows belong
+ * to some of the output rows, those between to all. */
 static inline __attribute__((always_inline)) void NAME(strip_slide)(
     const int rc, const int vc, const struct nd_depthwise *s, const T *x, ptrdiff_t last, const T *w, STRIP)
 {
@@ -113,7 +116,8 @@ static inline __attribute__((always_inline)) void NAME(strip_any)(
 
 /* n results a row, of which only the last vector may be incomplete. */
 static inline __attribute__((always_inline)) void NAME(strip)(
-    const int rc, const int vc, const int kind, const struct nd_depthwise *s, ptrdiff_t n, const T *x, const T *w,
+    const int rc, const int vc, const int kind, const struct nd_depthwise *s, ptrdiff_t n, const T *x,
+    const T *w,
     const T *bias, T *y)
 {
     STRIP;
@@ -196,7 +200,8 @@ static inline __attribute__((always_inline)) void NAME(strips_of_kind)(
     }
 }
 
-static void NAME(depthwise_rows)(const struct nd_depthwise *s, const void *x_, const void *w, const void *bias, void *y_)
+static void NAME(depthwise_rows)(const struct nd_depthwise *s, const void *x_, const void *w,
+                                 const void *bias, void *y_)
 {
     const T *x = x_;
     T *y = y_;
@@ -267,8 +272,8 @@ static inline __attribute__((always_inline)) void NAME(block)(
         NAME(block)(rc, pc, s, x + i * s->pixel, w, bias, y + i * s->y_pixel);                               \
         break;
 
-static inline __attribute__((always_inline)) void NAME(blocks)(const int rc, const struct nd_depthwise *s, const T *x,
-                                                               const T *w, const T *bias, T *y)
+static inline __attribute__((always_inline)) void NAME(blocks)(const int rc, const struct nd_depthwise *s,
+                                                               const T *x, const T *w, const T *bias, T *y)
 {
     const ptrdiff_t tiles = (s->n + BLOCK_PIXELS - 1) / BLOCK_PIXELS;
     ptrdiff_t wider = s->n % tiles;
@@ -282,7 +287,8 @@ static inline __attribute__((always_inline)) void NAME(blocks)(const int rc, con
 }
 #undef BLOCK
 
-static void NAME(depthwise_pixels)(const struct nd_depthwise *s, const void *x_, const void *w, const void *bias, void *y_)
+static void NAME(depthwise_pixels)(const struct nd_depthwise *s, const void *x_, const void *w,
+                                   const void *bias, void *y_)
 {
     const T *x = x_;
     T *y = y_;

@@ -1,22 +1,25 @@
-/* depthwise_grad: weight gradients of a convolution with very few channels a group, over a block of output rows,
+/* depthwise_grad: weight gradients of a convolution with very few channels a group, over a block of output
+ * rows,
  *
  *   sums[p][t][j] += sum over rows r, pixels i of  dy[r][i] * x_p[r*step + t*row + column[j] + i],
  *
- * a vector of partial sums a tap. A block is up to 3 rows by 4 columns of taps, 12 sums in registers. Where output rows
- * follow each other (step = row) one row of x meets 3 rows of dy, each a row of taps further: 3 vectors of dy and 4 of x are
- * loaded for 12 multiply-adds. The few rows of dy for which a row of x is missing are taken by themselves. With a stride
- * each row of dy meets 3 rows of x, 13 loads for 12 multiply-adds.
+ * a vector of partial sums a tap. A block is up to 3 rows by 4 columns of taps, 12 sums in registers. Where
+ * output rows follow each other (step = row) one row of x meets 3 rows of dy, each a row of taps further: 3
+ * vectors of dy and 4 of x are loaded for 12 multiply-adds. The few rows of dy for which a row of x is
+ * missing are taken by themselves. With a stride each row of dy meets 3 rows of x, 13 loads for 12
+ * multiply-adds.
  *
- * lanes hold pixels    the vectors of a row of dy; x at a tap's column is an unaligned load. A row that is no multiple of
- *                      a vector ends with one that overlaps the vector before, its old lanes zero in x and in dy, so that
- *                      no NaN reaches a tap that it does not belong to. The caller adds the lanes of each sum.
+ * lanes hold pixels    the vectors of a row of dy; x at a tap's column is an unaligned load. A row that is
+ *                      no multiple of a vector ends with one that overlaps the vector before, its old lanes
+ *                      zero in x and in dy, so that no NaN reaches a tap that it does not belong to. The
+ *                      caller adds the lanes of each sum.
  * lanes hold channels  a vector of channels of a row's pixels; a lane is a channel's sum. */
 #define GRAD_ROWS 3
 #define GRAD_COLUMNS 4
 #define GRAD_LEAST_ROWS 16 /* fewer are sooner done row by row */
 
-/* How a row is walked: `count` vectors, x_step and y_step apart, then at `tail` one of which `mask` tells the lanes that
- * count (tail < 0: none); dy has `part` elements there if that is less than a vector. */
+/* How a row is walked: `count` vectors, x_step and y_step apart, then at `tail` one of which `mask` tells
+ * the lanes that count (tail < 0: none); dy has `part` elements there if that is less than a vector. */
 struct NAME(grad_walk) {
     ptrdiff_t count, x_step, y_step, tail, part;
     ivec mask;
@@ -25,7 +28,8 @@ struct NAME(grad_walk) {
 /* tr x kc taps over `rows` rows of dy. Row of taps t reads x t rows further, or (one_x) dy t rows before. */
 static inline __attribute__((always_inline)) void NAME(grad_block)(
     const int tr, const int kc, const int one_x, ptrdiff_t rows, const struct nd_depthwise *s,
-    const struct NAME(grad_walk) *walk, const ptrdiff_t *column, const T *x, const T *dy, T *sums, ptrdiff_t unit,
+    const struct NAME(grad_walk) *walk, const ptrdiff_t *column, const T *x, const T *dy, T *sums,
+    ptrdiff_t unit,
     ivec lanes)
 {
     const ptrdiff_t x_row = one_x ? 0 : s->row, y_row = one_x ? -s->y_row : 0;
@@ -81,14 +85,14 @@ static inline __attribute__((always_inline)) void NAME(grad_taps)(
         NAME(grad_block)(tr, kc, 0, s->rows, s, walk, column, x, dy, sums, unit, lanes);
         return;
     }
-    NAME(grad_block)(tr, kc, 1, s->rows - (tr - 1), s, walk, column, x + (tr - 1) * s->row, dy + (tr - 1) * s->y_row,
-                     sums, unit, lanes);
+    NAME(grad_block)(tr, kc, 1, s->rows - (tr - 1), s, walk, column, x + (tr - 1) * s->row,
+                     dy + (tr - 1) * s->y_row, sums, unit, lanes);
     for (ptrdiff_t t = 0; t < tr; t++)
         for (int end = 0; end < 2; end++) {
             /* the first tr - 1 - t rows, the last t */
             const ptrdiff_t from = end ? s->rows - t : 0, rows = end ? t : tr - 1 - t;
-            NAME(grad_block)(1, kc, 0, rows, s, walk, column, x + from * s->step + t * s->row, dy + from * s->y_row,
-                             sums + t * s->kw * unit, unit, lanes);
+            NAME(grad_block)(1, kc, 0, rows, s, walk, column, x + from * s->step + t * s->row,
+                             dy + from * s->y_row, sums + t * s->kw * unit, unit, lanes);
         }
 }
 
@@ -99,7 +103,8 @@ static inline __attribute__((always_inline)) void NAME(grad_taps)(
 
 /* tr rows of taps */
 static inline __attribute__((always_inline)) void NAME(grad_rows)(
-    const int tr, const struct nd_depthwise *s, const struct NAME(grad_walk) *walk, const T *x, const T *dy, T *sums,
+    const int tr, const struct nd_depthwise *s, const struct NAME(grad_walk) *walk, const T *x, const T *dy,
+    T *sums,
     ptrdiff_t unit, ivec lanes)
 {
     const ptrdiff_t blocks = (s->kw + GRAD_COLUMNS - 1) / GRAD_COLUMNS;
@@ -158,7 +163,8 @@ static void NAME(depthwise_grad_rows)(const struct nd_depthwise *s, const void *
     NAME(grad_planes)(s, &walk, x, dy, sums, VL, NAME(lanes_between)(0, VL));
 }
 
-static void NAME(depthwise_grad_pixels)(const struct nd_depthwise *s, const void *x, const void *dy, void *sums)
+static void NAME(depthwise_grad_pixels)(const struct nd_depthwise *s, const void *x, const void *dy,
+                                        void *sums)
 {
     const struct NAME(grad_walk) walk = {s->n, s->pixel, s->y_pixel, -1, 0, {0}};
     for (ptrdiff_t c = 0; c < s->channels; c += VL) {

@@ -1,10 +1,11 @@
-/* finish: y[i] = activation(y[i] + residual[i]), on results that have just been stored and are still in L1 or L2.
+/* finish: y[i] = activation(y[i] + residual[i]), on results just stored, which are still in L1 or L2.
  *
- * Bytes moved: y and the residual read once, y written once; relu and clip run at the speed of the cache. sigmoid, tanh and
- * silu need exp(t) = 2^n (1 + expm1(r)), n the integer nearest to t / ln 2, r = t - n ln 2 with ln 2 in two parts, and
- * expm1(r) by its Taylor series on |r| <= ln(2)/2, whose remainder is under a quarter of an ulp: about 25 operations and a
- * division a vector. exp is taken of t <= 0 only, so nothing overflows, and 2^n is multiplied in two steps, so that results
- * below the normal numbers are right too. Errors are at most 4 ulp; NaN stays NaN, infinities give the limits. */
+ * Bytes moved: y and the residual read once, y written once; relu and clip run at the speed of the cache.
+ * sigmoid, tanh and silu need exp(t) = 2^n (1 + expm1(r)), n the integer nearest to t / ln 2, r = t - n ln 2
+ * with ln 2 in two parts, and expm1(r) by its Taylor series on |r| <= ln(2)/2, whose remainder is under a
+ * quarter of an ulp: about 25 operations and a division a vector. exp is taken of t <= 0 only, so nothing
+ * overflows, and 2^n is multiplied in two steps, so that results below the normal numbers are right too.
+ * Errors are at most 4 ulp; NaN stays NaN, infinities give the limits. */
 #if TSIZE == 4
 #define EXP_LEAST -110.0f      /* x*exp(x) rounds to zero from here down */
 #define EXP_MAGIC 12582912.0f  /* 1.5 * 2^23: what is added to it is rounded to an integer, in the low bits */
@@ -66,7 +67,8 @@ static inline __attribute__((always_inline)) vec NAME(sigmoid)(vec v, const int 
     return y * NAME(select)(negative, scale[1], one);
 }
 
-static inline __attribute__((always_inline)) vec NAME(activate)(const int activation, vec v, vec low, vec high)
+static inline __attribute__((always_inline)) vec NAME(activate)(const int activation, vec v, vec low,
+                                                                vec high)
 {
     const vec zero = {0};
     switch (activation) {
@@ -97,7 +99,8 @@ static inline vec NAME(load_every)(const T *p, ptrdiff_t step, ptrdiff_t n)
 }
 
 static inline __attribute__((always_inline)) void NAME(finish_as)(
-    const int activation, T *y, ptrdiff_t y_step, const T *residual, ptrdiff_t r_step, ptrdiff_t n, double low, double high)
+    const int activation, T *y, ptrdiff_t y_step, const T *residual, ptrdiff_t r_step, ptrdiff_t n,
+    double low, double high)
 {
     const vec least = NAME(broadcast)((T)low), most = NAME(broadcast)((T)high);
     ptrdiff_t i = 0;
@@ -106,7 +109,8 @@ static inline __attribute__((always_inline)) void NAME(finish_as)(
             NAME(store)(y + i, NAME(activate)(activation, NAME(load)(y + i), least, most));
     else if (y_step == 1 && r_step == 1)
         for (; i + VL <= n; i += VL)
-            NAME(store)(y + i, NAME(activate)(activation, NAME(load)(y + i) + NAME(load)(residual + i), least, most));
+            NAME(store)(y + i, NAME(activate)(activation, NAME(load)(y + i) + NAME(load)(residual + i),
+                                              least, most));
     for (; i < n; i += VL) {
         const ptrdiff_t count = n - i < VL ? n - i : VL;
         vec v = NAME(load_every)(y + i * y_step, y_step, count);
@@ -119,8 +123,8 @@ static inline __attribute__((always_inline)) void NAME(finish_as)(
 }
 
 /* y[i*y_step] = activation(y[i*y_step] + residual[i*r_step]), i < n; residual NULL: none */
-static void NAME(finish)(void *y, ptrdiff_t y_step, const void *residual, ptrdiff_t r_step, ptrdiff_t n, int activation,
-                         double low, double high)
+static void NAME(finish)(void *y, ptrdiff_t y_step, const void *residual, ptrdiff_t r_step, ptrdiff_t n,
+                         int activation, double low, double high)
 {
     switch (activation) {
     case ND_NONE:

@@ -35,6 +35,7 @@ static const struct nd_kernel_set NAME(set) = {
     .pack = NAME(pack),
     .pack_taps = NAME(pack_taps),
     .pad = NAME(pad),
+    .pad_pairs = NAME(pad_pairs),
     .scatter = NAME(scatter),
     .add = NAME(add),
     .finish = NAME(finish),

@@ -1,5 +1,5 @@
-/* The kernel bodies that integers have, for one dtype of one instruction set: moves, and pooling without sums. Expects what
- * kernels/instantiate.h expects, and INTEGER. */
+/* The kernel bodies that integers have, for one dtype of one instruction set: moves, and pooling without
+ * sums. Expects what kernels/instantiate.h expects, and INTEGER. */
 #include "../simd/gnu.h"
 #include "pack.h"
 #include "pool.h"

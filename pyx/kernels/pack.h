@@ -117,6 +117,40 @@ static void NAME(pad)(void *restrict to_, ptrdiff_t width, const void *restrict 
     }
 }
 
+/* to[i*line + j%2*phase + j/2] = low <= j < high ? from[i*row + j] : 0, i < m, j < 2*phase: even columns, then odd ones. Where
+ * the padding is a vector at most a phase is a vector of zeros at either end, then what x has over them. */
+static void NAME(pad_pairs)(void *restrict to_, ptrdiff_t line, ptrdiff_t phase, const void *restrict from_,
+                            ptrdiff_t m, ptrdiff_t row, ptrdiff_t low, ptrdiff_t high)
+{
+    const T *restrict from = from_;
+    T *restrict to = to_;
+    const ptrdiff_t n = high - low;
+    const int edges = low <= 2 * VL && 2 * phase - high <= 2 * VL;
+    for (; m > 0; m--, to += line, from += row) {
+        if (edges)
+            for (int half = 0; half < 2; half++) {
+                NAME(store)(to + half * phase, (vec){0});
+                NAME(store)(to + (half + 1) * phase - VL, (vec){0});
+            }
+        else
+            for (ptrdiff_t j = 0; j < 2 * phase; j++)
+                to[j] = 0;
+        T *first = to + low % 2 * phase + low / 2, *second = to + (low + 1) % 2 * phase + (low + 1) / 2;
+        const T *p = from + low;
+        ptrdiff_t i = 0;
+        while (i < n && n >= 2 * VL) {
+            i = i < n - 2 * VL ? i : n - 2 * VL;
+            const vec a = NAME(load)(p + i), b = NAME(load)(p + i + VL);
+            const vec even = NAME(evens)(a, b), odd = NAME(odds)(a, b);
+            NAME(store)(i % 2 ? second + i / 2 : first + i / 2, even);
+            NAME(store)(i % 2 ? first + i / 2 + 1 : second + i / 2, odd);
+            i += 2 * VL;
+        }
+        for (; i < n; i++)
+            (i % 2 ? second : first)[i / 2] = p[i];
+    }
+}
+
 /* to[i*width + j] = j < n ? from[i*row + j*col] : 0, i < m, j < width */
 static void NAME(pack)(void *restrict to_, ptrdiff_t width, const void *restrict from, ptrdiff_t m,
                        ptrdiff_t n, ptrdiff_t row, ptrdiff_t col)

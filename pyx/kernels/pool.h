@@ -326,7 +326,8 @@ POOL_INLINE void NAME(pool_slide_as)(T *to, T *next, const T *p, const T *x, con
     }
 }
 
-static void NAME(pool_slide)(void *to, void *next, const void *p, const void *x, const void *s, ptrdiff_t n, int op)
+static void NAME(pool_slide)(void *to, void *next, const void *p, const void *x, const void *s, ptrdiff_t n,
+                             int op)
 {
     if (op == ND_GREATEST)
         NAME(pool_slide_as)(to, next, p, x, s, n, ND_GREATEST);

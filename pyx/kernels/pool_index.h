@@ -1,5 +1,5 @@
-/* pool_index: the greatest (or least) of a window and where it lies: vectors of positions beside the vectors of
- * values, compared and selected together. The first in row-major order wins a tie, the first NaN wins
+/* pool_index: the greatest (or least) of a window and where it lies: vectors of positions beside the vectors
+ * of values, compared and selected together. The first in row-major order wins a tie, the first NaN wins
  * everything.
  *
  * Down a column positions grow, so a later value has to be greater; across columns the lesser position
@@ -40,7 +40,8 @@ POOL_INLINE void NAME(pool_combine_index_as)(void *to_, void *at_, const void *c
     for (; i + VL <= n; i += VL)
         NAME(pool_combine_index_at)(to, at, rows, bases, count, i, (lanes + (IT)i) * (IT)step, op);
     if (i < n && n >= VL) {
-        NAME(pool_combine_index_at)(to, at, rows, bases, count, n - VL, (lanes + (IT)(n - VL)) * (IT)step, op);
+        NAME(pool_combine_index_at)(to, at, rows, bases, count, n - VL, (lanes + (IT)(n - VL)) * (IT)step,
+                                    op);
         return;
     }
     for (; i < n; i++) {
@@ -94,8 +95,8 @@ POOL_INLINE void NAME(pool_taps_index_as)(void *y_, void *y_at_, const void *fro
     }
 }
 
-static void NAME(pool_taps_index)(void *y, void *y_at, const void *from, const void *at, const ptrdiff_t *taps,
-                                  ptrdiff_t count, ptrdiff_t n, int op)
+static void NAME(pool_taps_index)(void *y, void *y_at, const void *from, const void *at,
+                                  const ptrdiff_t *taps, ptrdiff_t count, ptrdiff_t n, int op)
 {
     if (op == ND_LEAST)
         NAME(pool_taps_index_as)(y, y_at, from, at, taps, count, n, ND_LEAST);
@@ -137,10 +138,11 @@ POOL_INLINE int NAME(pool_scatter_as)(T *restrict dx, ptrdiff_t cells, ptrdiff_t
     return outside;
 }
 
-static int NAME(pool_scatter)(void *dx, ptrdiff_t cells, ptrdiff_t cell, void *dy, ptrdiff_t dy_step, const void *at,
-                              ptrdiff_t size, ptrdiff_t at_step, ptrdiff_t n, int how)
+static int NAME(pool_scatter)(void *dx, ptrdiff_t cells, ptrdiff_t cell, void *dy, ptrdiff_t dy_step,
+                              const void *at, ptrdiff_t size, ptrdiff_t at_step, ptrdiff_t n, int how)
 {
-    return how == ND_ADD_AT ? NAME(pool_scatter_as)(dx, cells, cell, dy, dy_step, at, size, at_step, n, ND_ADD_AT)
+    return how == ND_ADD_AT ? NAME(pool_scatter_as)(dx, cells, cell, dy, dy_step, at, size, at_step, n,
+                                                    ND_ADD_AT)
          : how == ND_PUT ? NAME(pool_scatter_as)(dx, cells, cell, dy, dy_step, at, size, at_step, n, ND_PUT)
                          : NAME(pool_scatter_as)(dx, cells, cell, dy, dy_step, at, size, at_step, n, ND_TAKE);
 }

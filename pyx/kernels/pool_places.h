@@ -1,12 +1,13 @@
 /* pool_places: the greatest (or least) of small windows and where it lies, straight from the rows of memory.
  *
- * For vectors of neighbouring windows: the cells of a window one after the other in row-major order, so that a later one
- * has to be greater; value and relative position stay in registers, the windows' own positions are added in the end. A
- * stride of 2 takes every other element of two loads. Windows that leave the row are the same in all lines: a vector holds those of
- * neighbouring lines.
+ * For vectors of neighbouring windows: the cells of a window one after the other in row-major order, so that
+ * a later one has to be greater; value and relative position stay in registers, the windows' own positions
+ * are added in the end. A stride of 2 takes every other element of two loads. Windows that leave the row are
+ * the same in all lines: a vector holds those of neighbouring lines.
  *
- * Registers: value, position, the cell, two masks. Bytes moved: x once from memory, value and position written once. A
- * cell costs a load, two comparisons and two selections a vector; a stride of 2 three operations more. */
+ * Registers: value, position, the cell, two masks. Bytes moved: x once from memory, value and position
+ * written once. A cell costs a load, two comparisons and two selections a vector; a stride of 2 three
+ * operations more. */
 
 /* where m keeps its place against a, which came after it: a is not greater (less), or m is NaN already */
 POOL_INLINE ivec NAME(places_stay)(vec a, vec m, int op)
@@ -34,8 +35,9 @@ POOL_INLINE void NAME(places_store)(void *to, ivec at, ptrdiff_t size)
 }
 
 /* windows j to j + VL - 1; relative[r*columns + t] is the place of a cell in a window */
-POOL_INLINE vec NAME(places_windows)(ivec *at, const void *const *rows, const IT *relative, ptrdiff_t count, ptrdiff_t columns,
-                                     ptrdiff_t dilation, ptrdiff_t stride, ptrdiff_t i, int op)
+POOL_INLINE vec NAME(places_windows)(ivec *at, const void *const *rows, const IT *relative, ptrdiff_t count,
+                                     ptrdiff_t columns, ptrdiff_t dilation, ptrdiff_t stride, ptrdiff_t i,
+                                     int op)
 {
     vec m = {0};
     ivec place = {0};
@@ -53,8 +55,8 @@ POOL_INLINE vec NAME(places_windows)(ivec *at, const void *const *rows, const IT
 }
 
 /* one window of which some columns may lie outside the row */
-POOL_INLINE void NAME(places_window)(const struct nd_pool_places *s, const void *const *rows, const ptrdiff_t *bases,
-                                     ptrdiff_t line, ptrdiff_t j, T *y, char *at)
+POOL_INLINE void NAME(places_window)(const struct nd_pool_places *s, const void *const *rows,
+                                     const ptrdiff_t *bases, ptrdiff_t line, ptrdiff_t j, T *y, char *at)
 {
     const ptrdiff_t start = j * s->stride - s->pad;
     T m = s->op == ND_LEAST ? POOL_MOST : POOL_LEAST;
@@ -74,8 +76,9 @@ POOL_INLINE void NAME(places_window)(const struct nd_pool_places *s, const void 
 }
 
 /* the same of VL lines at once */
-POOL_INLINE void NAME(places_column)(const struct nd_pool_places *s, const void *const *rows, const ptrdiff_t *bases,
-                                     ptrdiff_t line, ptrdiff_t j, T *y, char *at, int op)
+POOL_INLINE void NAME(places_column)(const struct nd_pool_places *s, const void *const *rows,
+                                     const ptrdiff_t *bases, ptrdiff_t line, ptrdiff_t j, T *y, char *at,
+                                     int op)
 {
     const ptrdiff_t start = j * s->stride - s->pad;
     vec m = NAME(broadcast)(op == ND_LEAST ? POOL_MOST : POOL_LEAST);
@@ -109,8 +112,9 @@ POOL_INLINE void NAME(places_column)(const struct nd_pool_places *s, const void 
 }
 
 /* windows first <= j < last of all lines */
-POOL_INLINE void NAME(places_edge)(const struct nd_pool_places *s, const void *const *rows, const ptrdiff_t *bases,
-                                   ptrdiff_t lines, ptrdiff_t first, ptrdiff_t last, T *y, char *at, int op)
+POOL_INLINE void NAME(places_edge)(const struct nd_pool_places *s, const void *const *rows,
+                                   const ptrdiff_t *bases, ptrdiff_t lines, ptrdiff_t first, ptrdiff_t last,
+                                   T *y, char *at, int op)
 {
     for (ptrdiff_t j = first; j < last; j++) {
         ptrdiff_t line = 0;
@@ -123,8 +127,9 @@ POOL_INLINE void NAME(places_edge)(const struct nd_pool_places *s, const void *c
     }
 }
 
-POOL_INLINE void NAME(pool_rows_index_as)(const struct nd_pool_places *s, const void *const *rows, const ptrdiff_t *bases,
-                                          ptrdiff_t lines, T *y, char *at, ptrdiff_t count, ptrdiff_t columns,
+POOL_INLINE void NAME(pool_rows_index_as)(const struct nd_pool_places *s, const void *const *rows,
+                                          const ptrdiff_t *bases, ptrdiff_t lines, T *y, char *at,
+                                          ptrdiff_t count, ptrdiff_t columns,
                                           ptrdiff_t stride, int op)
 {
     const int inside = s->last - s->first >= VL;
@@ -146,6 +151,11 @@ POOL_INLINE void NAME(pool_rows_index_as)(const struct nd_pool_places *s, const 
         for (ptrdiff_t j = s->first; j < s->last; j += VL) {
             j = j < s->last - VL ? j : s->last - VL; /* the last vector overlaps the one before */
             ivec place;
+            if (count > 1) { /* the memory's own prefetch follows a row, but not the step to the next */
+                const ptrdiff_t ahead = s->row_step + j * stride;
+                __builtin_prefetch((const T *)row[count - 2] + ahead);
+                __builtin_prefetch((const T *)row[count - 1] + ahead);
+            }
             const vec m = NAME(places_windows)(&place, row, relative, count, columns, s->dilation, stride,
                                                j * stride - s->pad, op);
             NAME(store)(y + j, m);
@@ -159,8 +169,8 @@ POOL_INLINE void NAME(pool_rows_index_as)(const struct nd_pool_places *s, const 
     }
 }
 
-static void NAME(pool_rows_index)(const struct nd_pool_places *s, const void *const *rows, const ptrdiff_t *bases,
-                                  ptrdiff_t lines, void *y, void *at)
+static void NAME(pool_rows_index)(const struct nd_pool_places *s, const void *const *rows,
+                                  const ptrdiff_t *bases, ptrdiff_t lines, void *y, void *at)
 {
     const ptrdiff_t count = s->count, columns = s->columns;
     if (s->op == ND_LEAST)

@@ -1,8 +1,9 @@
 /* pool_plane: sums and the greatest of whole planes, straight from memory.
  *
- * Several sums, or several greatest, run side by side, since each addition waits four cycles for the one before. Of planes of up
- * to 512 cells a vector of sums each is kept, then vectors of all planes are turned round and added, so that no lane is added up
- * alone. Bytes moved: x once; bound by the memory that x comes from. */
+ * Several sums, or several greatest, run side by side, since each addition waits four cycles for the one
+ * before. Of planes of up to 512 cells a vector of sums each is kept, then vectors of all planes are turned
+ * round and added, so that no lane is added up alone. Bytes moved: x once; bound by the memory that x comes
+ * from. */
 
 /* The lanes of a vector, added in pairs of pairs. */
 POOL_INLINE double NAME(pool_lanes)(vec v)

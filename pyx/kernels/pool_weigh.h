@@ -1,11 +1,13 @@
-/* pool_weigh: sums with weights, and powers of absolute values: adaptive means, upsampling and their gradients, lp pooling.
+/* pool_weigh: sums with weights, and powers of absolute values: adaptive means, upsampling and their
+ * gradients, lp pooling.
  *
- * pool_weigh holds one vector of sums and reads a row from memory at each step; pool_bins gathers, so it takes an element at
- * a time: two loads and a multiply-add a tap. Bytes moved: each row once from the first-level cache a window row. Powers other
- * than 1, 2 and 1/2 are the C library's, some 20 cycles an element. */
+ * pool_weigh holds one vector of sums and reads a row from memory at each step; pool_bins gathers, so it
+ * takes an element at a time: two loads and a multiply-add a tap. Bytes moved: each row once from the
+ * first-level cache a window row. Powers other than 1, 2 and 1/2 are the C library's, some 20 cycles an
+ * element. */
 
-static void NAME(pool_weigh)(void *restrict to_, const void *const *rows, const double *weights, ptrdiff_t count,
-                             ptrdiff_t n)
+static void NAME(pool_weigh)(void *restrict to_, const void *const *rows, const double *weights,
+                             ptrdiff_t count, ptrdiff_t n)
 {
     T *restrict to = to_;
     ptrdiff_t i = 0;
@@ -25,8 +27,9 @@ static void NAME(pool_weigh)(void *restrict to_, const void *const *rows, const 
     }
 }
 
-static void NAME(pool_bins)(void *restrict to_, const void *restrict from_, ptrdiff_t n, const ptrdiff_t *first,
-                            const ptrdiff_t *count, const double *weights, ptrdiff_t width)
+static void NAME(pool_bins)(void *restrict to_, const void *restrict from_, ptrdiff_t n,
+                            const ptrdiff_t *first, const ptrdiff_t *count, const double *weights,
+                            ptrdiff_t width)
 {
     T *restrict to = to_;
     for (ptrdiff_t o = 0; o < n; o++, weights += width) {
@@ -62,8 +65,8 @@ static void NAME(pool_power)(void *to_, const void *from_, ptrdiff_t n, double p
         to[i] = NAME(pool_power_one)(from[i], p);
 }
 
-/* to[i*to_step] = a[i*a_step] * sign(b[i*b_step]) * |b[i*b_step]|^q, 0 where b is 0 and NaN where it is NaN, i < n;
- * `to` may be a */
+/* to[i*to_step] = a[i*a_step] * sign(b[i*b_step]) * |b[i*b_step]|^q, 0 where b is 0 and NaN where it is NaN,
+ * i < n; `to` may be a */
 static void NAME(pool_scale)(void *to_, ptrdiff_t to_step, const void *a_, ptrdiff_t a_step, const void *b_,
                              ptrdiff_t b_step, ptrdiff_t n, double q)
 {
@@ -71,7 +74,10 @@ static void NAME(pool_scale)(void *to_, ptrdiff_t to_step, const void *a_, ptrdi
     const T *a = a_, *b = b_;
     for (ptrdiff_t i = 0; i < n; i++) {
         const T v = b[i * b_step], s = v < 0 ? -a[i * a_step] : a[i * a_step];
-        T r = q == 0 ? s : q == 1 ? a[i * a_step] * v : q == -1 ? a[i * a_step] / v : s * NAME(pool_power_one)(v, q);
+        T r = q == 0    ? s
+              : q == 1  ? a[i * a_step] * v
+              : q == -1 ? a[i * a_step] / v
+                        : s * NAME(pool_power_one)(v, q);
         to[i * to_step] = v == 0 ? 0 : v != v ? v : r;
     }
 }

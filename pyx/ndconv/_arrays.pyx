@@ -113,7 +113,7 @@ cdef object array_like(tuple shape, dtype, const nd_array *x, bint batched, bint
     return np.moveaxis(make(shape[:lead] + shape[lead + 1:] + shape[lead:lead + 1], dtype), -1, lead)
 
 
-def new_like(tuple shape, dtype, like, int rank, bint batched, bint channels_last, zeros=False):
+def new_like(tuple shape, dtype, like, int rank, bint batched, bint channels_last):
     """A new array of shape and dtype in memory of the order of `like`'s, an array of as many axes."""
     cdef Py_buffer b
     cdef Axes axes = axes_of(rank, batched, channels_last)
@@ -121,4 +121,4 @@ def new_like(tuple shape, dtype, like, int rank, bint batched, bint channels_las
     PyObject_GetBuffer(like, &b, PyBUF_STRIDES)
     a = array_of(&b, &axes)
     PyBuffer_Release(&b)
-    return array_like(shape, dtype, &a, batched, channels_last, np.zeros if zeros else np.empty)
+    return array_like(shape, dtype, &a, batched, channels_last, np.empty)

@@ -263,7 +263,8 @@ def resample(x, str dtype, int rank, bint batched, bint channels_last, tuple tab
         if f.scratch == NULL:
             raise MemoryError(f"no memory for {f.slice * count} bytes of workspace")
         with nogil:
-            parallel_for(tasks, <ptrdiff_t>(GRAIN / (work / tasks + 1)) + 1, count, channels_body if f.channels else rows_body, &f)
+            parallel_for(tasks, <ptrdiff_t>(GRAIN / (work / tasks + 1)) + 1, count,
+                         channels_body if f.channels else rows_body, &f)
             scratch_give(f.scratch)
     finally:
         PyBuffer_Release(&xb)

@@ -80,6 +80,8 @@ cdef extern from "kernels.h" nogil:
                           ptrdiff_t channel, ptrdiff_t n, ptrdiff_t col) noexcept nogil
         void (*pad)(void *to, ptrdiff_t width, const void *src, ptrdiff_t m, ptrdiff_t row, ptrdiff_t low,
                     ptrdiff_t high) noexcept nogil
+        void (*pad_pairs)(void *to, ptrdiff_t line, ptrdiff_t phase, const void *src, ptrdiff_t m, ptrdiff_t row, ptrdiff_t low,
+                          ptrdiff_t high) noexcept nogil
         void (*scatter)(void *to, ptrdiff_t to_step, const void *src, ptrdiff_t from_step, ptrdiff_t n) noexcept nogil
         void (*add)(void *to, ptrdiff_t step, const void *src, ptrdiff_t n) noexcept nogil
         void (*finish)(void *y, ptrdiff_t y_step, const void *residual, ptrdiff_t r_step, ptrdiff_t n, int activation, double low,
@@ -154,8 +156,9 @@ cdef extern from "kernels.h" nogil:
                              ptrdiff_t *at) noexcept nogil
         int (*pool_scatter)(void *dx, ptrdiff_t cells, ptrdiff_t cell, void *dy, ptrdiff_t dy_step, const void *at,
                             ptrdiff_t size, ptrdiff_t at_step, ptrdiff_t n, int how) noexcept nogil
-        int (*pool_spread)(void *const *rows, const ptrdiff_t *bases, ptrdiff_t count, ptrdiff_t columns, const void *dy,
-                           ptrdiff_t n, double divisor, const void *at, ptrdiff_t size) noexcept nogil
+        int (*pool_spread)(void **rows, ptrdiff_t *bases, ptrdiff_t count, ptrdiff_t columns, ptrdiff_t lines, ptrdiff_t step,
+                           const void *dy, ptrdiff_t dy_step, ptrdiff_t n, double divisor, const void *at, ptrdiff_t at_step,
+                           ptrdiff_t size) noexcept nogil
         void (*pool_weigh)(void *to, const void *const *rows, const double *weights, ptrdiff_t count,
                            ptrdiff_t n) noexcept nogil
         void (*pool_bins)(void *to, const void *src, ptrdiff_t n, const ptrdiff_t *first, const ptrdiff_t *count,

@@ -127,7 +127,8 @@ cdef void walk_block(const Run *f, Block *t) noexcept nogil:
     cdef const nd_problem *p = f.job.p
     cdef ptrdiff_t first = t.od * p.sd - p.pd, reach = (p.kh - 1) * p.dh, top, bottom, left, right
     left, right = min(max(f.left, t.c0), t.c1), max(min(f.right, t.c1), t.c0)
-    if first < 0 or first + (p.kd - 1) * p.dd >= p.id or not reads_in_place(f) or right - left < (LEAST_PIXELS if f.b.lanes_c else LEAST):
+    if (first < 0 or first + (p.kd - 1) * p.dd >= p.id or not reads_in_place(f)
+            or right - left < (LEAST_PIXELS if f.b.lanes_c else LEAST)):
         place(f, t, t.r0, t.r1, t.c0, t.c1, False)
         return
     top, bottom = t.r0, t.r1
@@ -214,16 +215,12 @@ cdef void fill_rows(const Run *f, const Block *t, char *to, const char *src, ptr
     if p.sw == 1 and x.w == 1:
         k.pad(to, t.line, src + size * left, rows, p.dh * x.h, low, high)
         return
+    if p.sw == 2 and x.w == 1:
+        k.pad_pairs(to, t.line, t.phase_size, src + size * left, rows, p.dh * x.h, low, high)
+        return
     for r in range(rows):
-        if p.sw == 2 and x.w == 1:
-            for i in range(2):
-                # even and odd columns
-                memset(to + i * t.phase_size * size, 0, (low - i + 1) // 2 * size)
-                memset(to + (i * t.phase_size + (high - i + 1) // 2) * size, 0, (t.phase_size - (high - i + 1) // 2) * size)
-            k.pool_split(to, t.phase_size, 2, low, src + size * (left + low), high - low)
-        else:
-            for i in range(p.sw):
-                copy_clipped(k, to + i * t.phase_size * size, src, x.w, min(p.iw, left + columns), left + i, p.sw, t.phase_size)
+        for i in range(p.sw):
+            copy_clipped(k, to + i * t.phase_size * size, src, x.w, min(p.iw, left + columns), left + i, p.sw, t.phase_size)
         to += t.line * size
         src += p.dh * x.h * size
 

@@ -134,24 +134,37 @@ def global_values(x, str dtype, int rank, bint batched, bint channels_last, str 
 
 cdef void scatter_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
     cdef const Planes *f = <const Planes *>context
-    cdef ptrdiff_t task, n, c, row
+    cdef ptrdiff_t task, n, c, c0, count, row
     for task in range(begin, end):
-        n = task // blocks(f)
+        n, c0 = task // blocks(f), task % blocks(f) * CHANNELS
+        count = min(<ptrdiff_t>CHANNELS, f.c - c0)
+        if f.how != ND_TAKE:
+            clear_planes(f, f.dx.data + f.k.size * (n * f.dx.n + c0 * f.dx.c), count)
         for row in range(f.d * f.h):
-            for c in range(task % blocks(f) * CHANNELS, min(f.c, (task % blocks(f) + 1) * CHANNELS)):
+            for c in range(c0, c0 + count):
                 f.bad[worker] |= f.k.pool_scatter(f.dx.data + f.k.size * (n * f.dx.n + c * f.dx.c), f.cells, f.dx.w,
                                                   f.x.data + f.k.size * row_offset(f, &f.x, n, c, row), f.x.w,
                                                   f.at.data + f.at_size * row_offset(f, &f.at, n, c, row), f.at_size,
                                                   f.at.w, f.w, f.how)
 
+cdef void clear_planes(const Planes *f, char *dx, ptrdiff_t count) noexcept nogil:
+    """Zeros for some channels of an image, which are rows of channels or planes."""
+    cdef ptrdiff_t i
+    if f.dx.w == 1:
+        for i in range(count):
+            memset(dx + f.k.size * i * f.dx.c, 0, f.k.size * f.cells)
+    else:
+        for i in range(f.cells):
+            memset(dx + f.k.size * i * f.dx.w, 0, f.k.size * count)
+
 
 def scatter(dy, indices, str dtype, int rank, bint batched, bint channels_last, dx, threads, str how="add"):
-    """Adds each dy to dx, contiguous memory, where its index says, or puts it there, or takes it from there into dy, which is
-    then a contiguous array. False if an index is out of range (-1 apart)."""
+    """Writes dx, contiguous memory: to zeros each dy is added where its index says, or put there. Or takes it from there into
+    dy, which is then a contiguous array. False if an index is out of range (-1 apart)."""
     cdef Py_buffer yb, ab, xb
     cdef Planes f
     cdef Axes axes = axes_of(rank, batched, channels_last)
-    cdef int count = 1 if dy.size < SMALL else threads or default_threads()
+    cdef int count = 1 if dy.size + dx.size < SMALL else threads or default_threads()
     cdef dict ways = {"add": ND_ADD_AT, "put": ND_PUT, "take": ND_TAKE}
     cdef int32_t[::1] bad = np.zeros(count, np.int32)
     memset(&ab, 0, sizeof(Py_buffer))
@@ -169,7 +182,7 @@ def scatter(dy, indices, str dtype, int rank, bint batched, bint channels_last, 
         set_extents(&f, &yb, &axes)
         if f.x.c != 1 and is_one_row(&f, &f.x) and is_one_row(&f, &f.at):
             f.w, f.h, f.d = f.w * f.h * f.d, 1, 1
-        if dy.size:
+        if dx.size:
             with nogil:
                 parallel_for(f.n * blocks(&f), 1, count, scatter_body, &f)
         return not any_of(&f, count)
@@ -191,26 +204,31 @@ cdef enum:
 
 cdef void spread_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
     cdef const Planes *f = <const Planes *>context
-    cdef ptrdiff_t task, n, c, d, h, i, r, size = f.k.size, rows = f.kd * f.kh, rest = (f.iw - f.w * f.kw) * size
+    cdef ptrdiff_t task, n, c, d, h, r, size = f.k.size, rows = f.kd * f.kh, covered = f.w * f.kw, rest = f.iw - covered
     cdef ptrdiff_t bases[ROWS]
     cdef void *cells[ROWS]
     cdef char *plane
-    cdef const char *at
+    cdef const char *dy
+    cdef const char *at = NULL
     for task in range(begin, end):
         n, c = task // f.c, task % f.c
         plane = f.dx.data + size * (n * f.dx.n + c * f.dx.c)
-        for i in range(f.d * f.h):
-            d, h = i // f.h, i % f.h
+        for d in range(f.d):
             for r in range(rows):
-                bases[r] = ((d * f.kd + r // f.kh) * f.ih + h * f.kh + r % f.kh) * f.iw
+                bases[r] = ((d * f.kd + r // f.kh) * f.ih + r % f.kh) * f.iw
                 cells[r] = plane + size * bases[r]
-                memset(<char *>cells[r] + size * f.w * f.kw, 0, rest)
-            at = NULL if f.at_size == 0 else f.at.data + f.at_size * row_offset(f, &f.at, n, c, i)
-            f.bad[worker] |= f.k.pool_spread(cells, bases, rows, f.kw, f.x.data + size * row_offset(f, &f.x, n, c, i), f.w,
-                                             f.divisor, at, f.at_size)
-        for d in range(f.id):  # rows and planes behind the last windows
+            dy = f.x.data + size * (n * f.x.n + c * f.x.c + d * f.x.d)
+            if f.at_size:
+                at = f.at.data + f.at_size * (n * f.at.n + c * f.at.c + d * f.at.d)
+            f.bad[worker] |= f.k.pool_spread(cells, bases, rows, f.kw, f.h, f.kh * f.iw, dy, f.x.h, f.w, f.divisor, at, f.at.h,
+                                             f.at_size)
+        for d in range(f.id):  # cells behind the last windows: of rows, whole rows and planes
             h = f.h * f.kh if d < f.d * f.kd else 0
-            memset(plane + size * (d * f.ih + h) * f.iw, 0, size * (f.ih - h) * f.iw)
+            if rest:
+                for r in range(h):
+                    memset(plane + size * ((d * f.ih + r) * f.iw + covered), 0, size * rest)
+            if h < f.ih:
+                memset(plane + size * (d * f.ih + h) * f.iw, 0, size * (f.ih - h) * f.iw)
 
 
 def spread(dy, indices, str dtype, int rank, bint batched, bint channels_last, tuple window, double divisor, dx, threads):

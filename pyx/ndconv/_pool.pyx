@@ -377,11 +377,11 @@ cdef class Pooling:
         """What the mean of a window that lies in x divides by."""
         return self.divisor or self.q.kd * self.q.kh * self.q.kw
 
-    def zeros(self, str dtype, like, make=np.zeros):
-        """Zeros for a gradient by the input, in memory of the order of `like`'s, an array of the result's shape."""
+    def gradient(self, str dtype, like):
+        """An array for a gradient by the input, in memory of the order of `like`'s, an array of the result's shape."""
         cdef Py_buffer b
         cdef nd_array a
         PyObject_GetBuffer(like, &b, PyBUF_STRIDES)
         a = array_of(&b, &self.axes)
         PyBuffer_Release(&b)
-        return self.like(self.in_shape, dtype, &a, make)
+        return self.like(self.in_shape, dtype, &a)

@@ -220,7 +220,8 @@ cdef void store_block(const Pool *f, const Block *t, char *b, char *spare) noexc
     cdef char *y
     for z in range(t.nd - 1, -1, -1):
         y = f.y.data + size * (t.n * f.y.n + t.c * f.y.c + (t.d + z) * f.y.d + t.h * f.y.h + t.w * f.y.w)
-        if spare == NULL and not divide and not root and ((t.cb == 1 and f.y.w == 1) or (f.y.w == t.cb and f.y.c == 1 and p.sw == 1)):
+        if spare == NULL and not divide and not root and (
+                (t.cb == 1 and f.y.w == 1) or (f.y.w == t.cb and f.y.c == 1 and p.sw == 1)):
             k.move(y, f.y.h, b + size * z * t.high * t.line, t.nh, t.nw * t.cb, t.line, p.sw)
             continue
         for r in range(t.nh - 1, -1, -1):  # what a row writes beyond its end is no longer needed

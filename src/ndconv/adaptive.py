@@ -210,7 +210,7 @@ def _pool_backward(dy, x, dtype, axes, size, kind, p, threads):
         scale_by_power(dx, x, p - 1, dtype, *axes, threads)
         return dx
     indices = _places(np.abs(x) if kind == "lp" else x, dtype, axes, extents, size, "min" if kind == "min" else "max", threads)
-    dx = new_like(x.shape, dtype, x, *axes, True)
+    dx = new_like(x.shape, dtype, x, *axes)
     scatter(dy, indices, dtype, *axes, dx, threads)
     if kind == "lp":
         scale_by_power(dx, x, 0, dtype, *axes, threads)

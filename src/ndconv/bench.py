@@ -26,17 +26,33 @@ PASSES = 3
 COPY_BYTES = 128 * 2**20  # beyond any cache
 
 
-def measure_copy(threads):
-    """Bytes a second that np.copyto reads and writes together on `threads` threads, the best of five."""
-    source, target = np.ones(COPY_BYTES, np.uint8), np.ones(COPY_BYTES, np.uint8)
+@functools.lru_cache(maxsize=64)
+def measure_copy(threads, size=COPY_BYTES):
+    """Bytes a second that np.copyto reads and writes together between two arrays of `size` bytes, on `threads` threads that
+    each copy their part again and again; the best of five."""
+    source, target = np.ones(size, np.uint8), np.ones(size, np.uint8)
     parts = list(zip(np.array_split(target, threads), np.array_split(source, threads), strict=True))
+    times = max(1, COPY_BYTES // size)
+
+    def copy(part):
+        for _ in range(times):
+            np.copyto(*part)
+
     best = math.inf
     with ThreadPoolExecutor(threads) as pool:
         for _ in range(5):
             start = time.perf_counter()
-            list(pool.map(lambda part: np.copyto(*part), parts))
+            list(pool.map(copy, parts))
             best = min(best, time.perf_counter() - start)
-    return 2 * COPY_BYTES / best
+    return 2 * size * times / best
+
+
+def copy_rate(case, itemsize, threads):
+    """GB/s of a copy between arrays that are together as large as x and y, so in the level of memory that holds them; of
+    cases that memory bounds, None for others. Sizes are rounded to powers of two."""
+    if not case.is_bound_by_memory:
+        return None
+    return measure_copy(threads, 1 << round(math.log2(max(case.moved(itemsize) // 2, 4096)))) / 1e9
 
 
 def make_arrays(case, dtype):
@@ -149,6 +165,7 @@ def measure_case(case, dtype, threads, seconds, peers=()):
         "section": case.section, "name": case.name, "op": case.op, "kernel": case.k, "x_shape": case.x_shape,
         "w_shape": None if case.is_pool else case.w_shape, **case.geometry,
         "flops": None if case.is_pool else case.flops, "bytes": case.moved(np.dtype(dtype).itemsize),
+        "copy_gbs": copy_rate(case, np.dtype(dtype).itemsize, threads),
         "ms": {name: times[name][0] * 1e3 for name in ours}, "auto": auto,
         "regret": times[auto][0] / fastest - 1 if auto in times else None,
         "peers_ms": {name: times[name][0] * 1e3 for name in runs if name not in ours},

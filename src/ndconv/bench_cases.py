@@ -66,8 +66,13 @@ class Case:
         """Multiplications and additions of a direct convolution, whatever the method spends."""
         return 2 * math.prod(self.y_shape) * math.prod(self.w_shape[1:])
 
+    @property
+    def is_bound_by_memory(self):
+        """Pooling, and depthwise convolutions that multiply little."""
+        return self.is_pool or (self.op == "forward" and 1 < self.groups == self.ic and self.k == 3)
+
     def moved(self, itemsize):
-        """Bytes that pooling reads and writes at the least; an index takes 8."""
+        """Bytes of x and y, which are read and written at the least; an index takes 8."""
         indices = 8 if self.op == "max_pool_indices" else 0
         return math.prod(self.x_shape) * itemsize + math.prod(self.y_shape) * (itemsize + indices)
 

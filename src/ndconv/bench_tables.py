@@ -34,38 +34,42 @@ def show_head(console, report):
 
 
 def section_table(rows, report, methods, peers):
-    """One section's rows. Convolutions are rated against the peak, pooling against the copy."""
-    pool = rows[0]["flops"] is None
+    """One section's rows. Convolutions are rated against the peak; pooling, and convolutions that multiply little, against a
+    copy in the level of memory that holds their data."""
+    pool, copied = rows[0]["flops"] is None, any(row["copy_gbs"] for row in rows)
     ours = ["pool"] if pool else methods
     table = Table(title=f"{rows[0]['section']}: milliseconds", title_style="bold", title_justify="left", header_style="",
                   box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("case", no_wrap=True)
     for name in ours:
         table.add_column(name, justify="right")
-    for heading in ("GB/s", "of copy") if pool else ("GFLOP/s", "of peak", "auto", "regret"):
+    headings = ("GB/s", "of copy") if pool else ("GFLOP/s", "of peak", *["of copy"] * copied, "auto", "regret")
+    for heading in headings:
         table.add_column(heading, justify="left" if heading == "auto" else "right")
     for name in peers:
         table.add_column(name, justify="right", style="dim")
     if peers:
         table.add_column("peer/ours", justify="right")
     for row in rows:
-        table.add_row(*_cells(row, report, ours, peers))
+        table.add_row(*_cells(row, report, ours, peers, copied))
     return table
 
 
-def _cells(row, report, ours, peers):
+def _cells(row, report, ours, peers, copied):
     fastest = min(row["ms"], key=row["ms"].get, default=None)
     yield row["name"]
     for name in ours:
         text = _ms(row, "ms", name)
         yield f"[bold]{text}[/]" if name == fastest and len(row["ms"]) > 1 else text
     ms = row["ms"].get(row["auto"], math.nan)
+    moved = row["bytes"] / ms / 1e6
+    share = f"{moved / row['copy_gbs']:.0%}" if row["copy_gbs"] else "-"
     if row["flops"] is None:
-        rate = row["bytes"] / ms / 1e6
-        yield from (f"{rate:.1f}", f"{rate / report['copy_gbs']:.0%}")
+        yield from (f"{moved:.1f}", share)
     else:
         rate = row["flops"] / ms / 1e6
-        yield from (f"{rate:.1f}", f"{rate / report['peak_gflops']:.0%}", row["auto"], regret_text(row["regret"]))
+        yield from (f"{rate:.1f}", f"{rate / report['peak_gflops']:.0%}", *[share] * copied, row["auto"],
+                    regret_text(row["regret"]))
     for name in peers:
         yield _ms(row, "peers_ms", name)
     if peers:
@@ -96,6 +100,7 @@ def show_summary(console, rows):
     for row, (name, reason) in itertools.chain.from_iterable(zip(itertools.repeat(row), row["wrong"].items()) for row in rows):
         console.print(f"[red]not timed:[/] {name} on {row['name']}: {reason}")
     console.print("GFLOP/s count the operations of a direct convolution: above the peak, a method needs fewer of them. "
+                  "The share of a copy is of one in the level of memory that holds the data. "
                   "Regret is how much longer auto's method took than the fastest.")
 
 

@@ -50,7 +50,7 @@ def lp_pool_backward(dy, x, y, size, *, p=2, stride=None, padding=0, dilation=1,
     axes = geometry.rank, geometry.batched, geometry.channels_last
     if p == math.inf:
         _, indices = geometry.forward(np.abs(x), dtype, "max", None, "int64", threads)
-        dx = geometry.zeros(dtype, x)
+        dx = geometry.gradient(dtype, x)
         scatter(dy, indices, dtype, *axes, dx, threads)
         scale_by_power(dx, x, 0, dtype, *axes, threads)
         return dx

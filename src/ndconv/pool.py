@@ -141,11 +141,9 @@ def max_pool_backward(dy, indices, x_shape, size, *, stride=None, padding=0, dil
     if threads is not None:
         threads = check_threads(threads, "threads")
     axes = geometry.rank, geometry.batched, geometry.channels_last
-    if geometry.tiles:
-        dx = geometry.zeros(dtype, dy, np.empty)
-        if spread(dy, indices, dtype, *axes, geometry.window, 1, dx, threads):
-            return dx
-    dx = geometry.zeros(dtype, dy)
+    dx = geometry.gradient(dtype, dy)
+    if geometry.tiles and spread(dy, indices, dtype, *axes, geometry.window, 1, dx, threads):
+        return dx
     if not scatter(dy, indices, dtype, *axes, dx, threads):
         raise _outside(indices, _extents(geometry.in_shape, geometry.rank, geometry.channels_last))
     return dx
@@ -168,7 +166,7 @@ def avg_pool_backward(dy, x_shape, size, *, stride=None, padding=0, dilation=1, 
     if threads is not None:
         threads = check_threads(threads, "threads")
     if geometry.tiles:
-        dx = geometry.zeros(dtype, dy, np.empty)
+        dx = geometry.gradient(dtype, dy)
         axes = geometry.rank, geometry.batched, geometry.channels_last
         if spread(dy, None, dtype, *axes, geometry.window, geometry.share, dx, threads):
             return dx

@@ -70,7 +70,7 @@ def max_unpool(y, indices, x_shape, *, layout=None, threads=None):
     """
     y, dtype = _array(y, "y")
     indices, axes = _planes(y.shape, indices, x_shape, layout, "y")
-    x = new_like(tuple(x_shape), dtype, y, *axes, True)
+    x = new_like(tuple(x_shape), dtype, y, *axes)
     threads = None if threads is None else check_threads(threads, "threads")
     if not scatter(y, indices, dtype, *axes, x, threads, "put"):
         raise _outside(indices, _extents(x.shape, axes[0], axes[2]))
