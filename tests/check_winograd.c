@@ -119,14 +119,14 @@ static void check_output(const struct nd_kernel_set *k, int dtype, struct nd_win
     release();
 }
 
-/* m tiles of rows, two runs, and a partial panel; y is added to in mode 1. */
-static void check_multiply(const struct nd_kernel_set *k, int dtype, ptrdiff_t m, ptrdiff_t vectors, int start)
+/* m tiles of rows, two runs, and a partial panel; y is added to in mode 1. Rows of A are `a_row` apart, columns `a_k`. */
+static void check_multiply(const struct nd_kernel_set *k, int dtype, ptrdiff_t m, ptrdiff_t vectors, int start, int turned)
 {
-    const ptrdiff_t len = 5, a_row = 2 * len + 3, a_off[2] = {0, len + 1}, b_off[2] = {len * k->nr, 0};
-    const ptrdiff_t n = vectors * k->vl, y_row = n + 2;
-    const struct nd_walk walk = {2, len, a_off, b_off, a_row, 1, k->nr};
-    void *a = numbers((m - 1) * a_row + a_off[1] + len, dtype), *b = numbers((2 * len - 1) * k->nr + n, dtype);
-    void *y = numbers((m - 1) * y_row + n, dtype);
+    const ptrdiff_t len = 5, a_row = turned ? 1 : 2 * len + 3, a_k = turned ? m + 2 : 1, b_k = k->nr + turned;
+    const ptrdiff_t a_off[2] = {0, len * a_k + 1}, b_off[2] = {len * b_k, 0}, n = vectors * k->vl, y_row = n + 2;
+    const struct nd_walk walk = {2, len, a_off, b_off, a_row, a_k, b_k};
+    void *a = numbers((m - 1) * a_row + a_off[1] + (len - 1) * a_k + 1, dtype);
+    void *b = numbers((2 * len - 1) * b_k + n, dtype), *y = numbers((m - 1) * y_row + n, dtype);
     double *before = room((ptrdiff_t)sizeof(double) * m * n);
     for (ptrdiff_t i = 0; i < m * n; i++)
         before[i] = start == ND_ADD ? get(y, i / n * y_row + i % n, dtype) : 0;
@@ -135,8 +135,8 @@ static void check_multiply(const struct nd_kernel_set *k, int dtype, ptrdiff_t m
         double e = before[i];
         for (int run = 0; run < 2; run++)
             for (ptrdiff_t j = 0; j < len; j++)
-                e += get(a, i / n * a_row + a_off[run] + j, dtype) * get(b, b_off[run] + j * k->nr + i % n, dtype);
-        expect(get(y, i / n * y_row + i % n, dtype) == e, "winograd_multiply", dtype, m, vectors, start);
+                e += get(a, i / n * a_row + a_off[run] + j * a_k, dtype) * get(b, b_off[run] + j * b_k + i % n, dtype);
+        expect(get(y, i / n * y_row + i % n, dtype) == e, "winograd_multiply", dtype, m, vectors, start + 10 * turned);
     }
     release();
 }
@@ -160,7 +160,8 @@ void check_winograd(const struct nd_kernel_set *k, int dtype)
     }
     for (ptrdiff_t m = 1; m <= 2 * k->mr + 1; m++)
         for (ptrdiff_t vectors = 1; vectors <= k->nr / k->vl; vectors++) {
-            check_multiply(k, dtype, m, vectors, ND_ZERO);
-            check_multiply(k, dtype, m, vectors, ND_ADD);
+            check_multiply(k, dtype, m, vectors, ND_ZERO, 0);
+            check_multiply(k, dtype, m, vectors, ND_ADD, 0);
+            check_multiply(k, dtype, m, vectors, ND_ADD, 1);
         }
 }

@@ -167,7 +167,7 @@ struct nd_kernel_set {
     /* and back: rows x cols results; returns whether any of the tile is not finite */
     int (*winograd_output)(const struct nd_winograd *v, void *to, ptrdiff_t row, ptrdiff_t col, const void *from,
                            ptrdiff_t from_point, ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t n, const void *bias);
-    /* y[i*y_row + j] (+)= sum over the walk of A[i] * B[j], i < m, j < vectors * vl <= nr; the walk's a_k is 1, its b_k nr;
+    /* y[i*y_row + j] (+)= sum over the walk of A[i] * B[j], i < m, j < vectors * vl <= nr;
      * start is ND_ZERO or ND_ADD; what is at `ahead` is prefetched */
     void (*winograd_multiply)(const struct nd_walk *walk, ptrdiff_t m, ptrdiff_t vectors, const void *a, const void *b,
                               void *y, ptrdiff_t y_row, int start, const void *ahead);

@@ -15,7 +15,8 @@ struct nd_job {
     const struct nd_kernel_set *k;
     int threads;
     struct nd_array x, y;            /* weight_grad: y is dy */
-    const void *w;                   /* forward: the prepared weights, 64-byte aligned */
+    const void *w;                   /* forward: the prepared weights, 64-byte aligned; NULL: */
+    struct nd_weights fresh;         /* the weights as they are, if the method's sizes offer that */
     const void *bias;
     struct nd_array residual;        /* of y's extents; data NULL: none */
     int activation;                  /* enum nd_activation, */
@@ -24,9 +25,10 @@ struct nd_job {
     char *workspace;
 };
 
-/* Bytes: prepared weights; workspace of each thread while preparing them; workspace of a run, once and a thread. */
+/* Bytes: prepared weights; workspace of each thread while preparing them; workspace of a run, once and a thread; of a thread
+ * of a run that takes the weights as they are, 0 if they are to be prepared. */
 struct nd_sizes {
-    size_t prepared, prepare_worker, shared, worker;
+    size_t prepared, prepare_worker, shared, worker, fresh;
 };
 
 struct nd_method {

@@ -250,13 +250,13 @@ static int NAME(winograd_output)(const struct nd_winograd *v, void *to, ptrdiff_
 
 /* --------------------------------------------------------------------------------------------- products */
 
-/* One register tile, as in gemm.h, of rows of A that are contiguous and a panel of B; lines of B's successor are asked for
- * on the way, `step` bytes a k. */
+/* One register tile, as in gemm.h, without its many forms of B and y; lines of B's successor are asked for on the way,
+ * `step` bytes a k. */
 INLINE void NAME(winograd_tile)(const int mc, const int vc, const struct nd_walk *walk, const T *a, const T *b, T *y,
                                 ptrdiff_t y_row, int start, const char *ahead, ptrdiff_t step)
 {
     vec sum[TILE_ROWS][TILE_VECTORS];
-    const ptrdiff_t row = walk->a_row, row3 = 3 * row;
+    const ptrdiff_t row = walk->a_row, row3 = 3 * row, a_k = walk->a_k, b_k = walk->b_k;
 #pragma GCC unroll 16
     for (int i = 0; i < mc; i++)
 #pragma GCC unroll 16
@@ -264,7 +264,7 @@ INLINE void NAME(winograd_tile)(const int mc, const int vc, const struct nd_walk
             sum[i][v] = (vec){0};
     for (ptrdiff_t run = 0; run < walk->runs; run++) {
         const T *pa = a + walk->a_off[run], *pb = b + walk->b_off[run];
-        for (ptrdiff_t j = walk->len; j > 0; j--, pa++, pb += TILE_VECTORS * VL, ahead += step) {
+        for (ptrdiff_t j = walk->len; j > 0; j--, pa += a_k, pb += b_k, ahead += step) {
             vec vb[TILE_VECTORS];
             __builtin_prefetch(ahead);
 #pragma GCC unroll 16
@@ -309,8 +309,7 @@ INLINE void NAME(winograd_rows)(const int vc, const struct nd_walk *walk, ptrdif
 }
 #undef TILE
 
-/* y[i*y_row + j] (+)= sum over the walk of A[i] * B[j], i < m, j < vectors * VL: all tiles of a panel, walked with a_k = 1 and
- * b_k = NR. The panel after this one, at `ahead`, is asked for meanwhile: weights that come from the last level of the cache
+/* y[i*y_row + j] (+)= sum over the walk of A[i] * B[j], i < m, j < vectors * VL: all tiles of a panel. The panel after this one, at `ahead`, is asked for meanwhile: weights that come from the last level of the cache
  * or from memory arrive in time. */
 static void NAME(winograd_multiply)(const struct nd_walk *walk, ptrdiff_t m, ptrdiff_t vectors, const void *a_, const void *b,
                                     void *y_, ptrdiff_t y_row, int start, const void *ahead_)
@@ -341,9 +340,19 @@ static void NAME(winograd_multiply)(const struct nd_walk *walk, ptrdiff_t m, ptr
 
 /* ---------------------------------------------------------------------------------------------- weights */
 
-/* As many doubles as a vector has lanes: weights are transformed in double and rounded once. */
-typedef double NAME(wide) __attribute__((vector_size(VL_BYTES / TSIZE * 8)));
-typedef T NAME(narrow) __attribute__((vector_size(VL_BYTES), aligned(TSIZE), may_alias));
+/* Weights are transformed in double and rounded once: a vector of doubles, and as many elements. */
+enum { NAME(DOUBLES) = VL_BYTES / 8 };
+typedef double NAME(wide) __attribute__((vector_size(VL_BYTES)));
+typedef T NAME(narrow) __attribute__((vector_size(VL_BYTES / 8 * TSIZE), aligned(TSIZE), may_alias));
+
+INLINE NAME(wide) NAME(widen)(const T *p)
+{
+#if TSIZE == 4 && defined(WIDEN_F32)
+    return WIDEN_F32(*(const NAME(narrow) *)p);
+#else
+    return __builtin_convertvector(*(const NAME(narrow) *)p, NAME(wide));
+#endif
+}
 
 /* G along an axis: points from k taps, to and from `step` apart. */
 INLINE void NAME(winograd_taps)(const int points, NAME(wide) *to, int to_step, const NAME(wide) *from, int step)
@@ -365,16 +374,16 @@ INLINE void NAME(winograd_taps)(const int points, NAME(wide) *to, int to_step, c
     }
 }
 
-INLINE void NAME(winograd_weights_of)(const int ph, const int pw, T *to, ptrdiff_t to_point, const T *from, ptrdiff_t n,
-                                      ptrdiff_t width)
+INLINE void NAME(winograd_weights_of)(const int ph, const int pw, T *to, ptrdiff_t to_point, const T *from,
+                                      ptrdiff_t n, ptrdiff_t width)
 {
     const int kh = ph > 1 ? 3 : 1, kw = pw > 1 ? 3 : 1;
     for (ptrdiff_t c = 0; c < n; c++, to += width, from += kh * kw * width)
-        for (ptrdiff_t l = 0; l < width; l += VL) {
+        for (ptrdiff_t l = 0; l < width; l += NAME(DOUBLES)) {
             NAME(wide) w[9], t[18], u[6];
 #pragma GCC unroll 9
             for (int i = 0; i < kh * kw; i++)
-                w[i] = __builtin_convertvector(*(const NAME(narrow) *)(from + i * width + l), NAME(wide));
+                w[i] = NAME(widen)(from + i * width + l);
 #pragma GCC unroll 3
             for (int i = 0; i < kh; i++)
                 NAME(winograd_taps)(pw, t + i * pw, 1, w + i * kw, 1);
@@ -383,7 +392,8 @@ INLINE void NAME(winograd_weights_of)(const int ph, const int pw, T *to, ptrdiff
                 NAME(winograd_taps)(ph, u, 1, t + s, pw);
 #pragma GCC unroll 6
                 for (int r = 0; r < ph; r++)
-                    NAME(store)(to + (r * pw + s) * to_point + l, __builtin_convertvector(u[r], vec));
+                    *(NAME(narrow) *)(to + (r * pw + s) * to_point + l) =
+                        __builtin_convertvector(u[r], NAME(narrow));
             }
         }
 }

@@ -178,6 +178,7 @@ cdef extern from "method.h" nogil:
         int threads
         nd_array x, y
         const void *w
+        nd_weights fresh
         const void *bias
         nd_array residual
         int activation
@@ -185,7 +186,7 @@ cdef extern from "method.h" nogil:
         nd_weights dw
         char *workspace
     struct nd_sizes:
-        size_t prepared, prepare_worker, shared, worker
+        size_t prepared, prepare_worker, shared, worker, fresh
     struct nd_method:
         void (*sizes)(const nd_problem *p, const nd_kernel_set *k, nd_sizes *to) noexcept nogil
         void (*prepare)(const nd_problem *p, const nd_kernel_set *k, const nd_weights *w, void *to, char *workspace,

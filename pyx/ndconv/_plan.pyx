@@ -111,6 +111,7 @@ cdef class Core:
         if not problem.reversed or max(problem.stride) == 1 or self.method.c.transpose == NULL or 0 in (
                 problem.n, problem.ic, problem.oc, *problem.x):
             return
+        memset(&size, 0, sizeof(nd_sizes))
         self.method.c.transpose_sizes(&self.whole, self.k, &size)
         if size.prepared == 0:
             return
@@ -175,7 +176,7 @@ cdef class Core:
             size = &self.stages[i].size
             most = max(most, size.shared + threads * size.worker)
             if preparing:
-                most = max(most, threads * size.prepare_worker)
+                most = max(most, max(threads * size.prepare_worker, size.shared + threads * size.fresh))
         return most
 
     def prepared_bytes(self):
@@ -302,10 +303,9 @@ cdef class Core:
         cdef size_t prepared = 0, work = self.work_bytes(job.threads, wb != NULL)
         cdef char *block
         cdef nd_array y = job.y, residual = job.residual
-        cdef nd_weights view
         cdef Stage *s
         for i in range(self.count):
-            if wb != NULL:
+            if wb != NULL and self.stages[i].size.fresh == 0:
                 prepared = max(prepared, self.stages[i].size.prepared)
         block = <char *>scratch_take(prepared + work + 64)
         if block == NULL:
@@ -319,8 +319,9 @@ cdef class Core:
                 job.p = &s.p
                 job.w = s.prepared
                 if wb != NULL:
-                    view = self.weights_of(wb, s)
-                    self.prepare_stage(s, &view, block, job.workspace, job.threads)
+                    job.fresh, job.w = self.weights_of(wb, s), NULL
+                if wb != NULL and s.size.fresh == 0:
+                    self.prepare_stage(s, &job.fresh, block, job.workspace, job.threads)
                     job.w = block
                 job.y = phase_of(&y, s, self.k.size)
                 job.residual = phase_of(&residual, s, self.k.size)

@@ -37,20 +37,48 @@ from ndconv._method cimport new_method
 from ndconv._pack cimport Pixel, ceil_div, finish_pixels, split, taps_of
 from ndconv._runtime cimport parallel_for
 from ndconv._winograd_grad cimport winograd_weight_grad, winograd_weight_grad_bytes
-from ndconv._winograd_plan cimport DEPTHS, Block, Tiling, View, block_at, choose_tiling, view_of
+from ndconv._winograd_plan cimport DEPTHS, STEPS, Block, Tiling, View, block_at, choose_tiling, take_fresh_weights, view_of
 from ndconv._winograd_tile cimport gathered_bytes, transform_rows
 
-cdef enum:
-    STEPS = 256              # channels of a part of a sum: 16 KiB of the vector operand, and short sums err less
-    WEIGHTS = 32             # channels of weights that are gathered at a time
+cdef extern from *:
+    void __builtin_prefetch(const void *address) nogil
 
-# ------------------------------------------------------------------------------- prepared weights
-# U [g][point][panel][kd][ic][nr], then the weights [g][panel][kd][ic][tap][nr], for the tiles that are computed again
+cdef enum:
+    WEIGHTS = 32             # channels of weights that are gathered at a time
+    AHEAD = 8                # channels of weights that are asked for before they are read, where each is far from the other
+    LINE = 64
+
+# ---------------------------------------------------------------------------------------- weights
+# Prepared: U [g][point][panel][kd][ic][nr], then the weights [g][panel][kd][ic][tap][nr], for the tiles that are computed again
 
 cdef inline ptrdiff_t plain_weights(const nd_problem *p, const nd_kernel_set *k, const Tiling *t, ptrdiff_t g, ptrdiff_t panel,
                                     ptrdiff_t d, ptrdiff_t c) noexcept nogil:
     """Where among the prepared elements the weights of a panel and depth begin, from an input channel on."""
     return p.g * t.points * t.u_point + (((g * t.panels + panel) * p.kd + d) * p.icg + c) * p.kh * p.kw * k.nr
+
+cdef void gather(const nd_problem *p, const nd_kernel_set *k, const nd_weights *w, ptrdiff_t g, ptrdiff_t panel, ptrdiff_t d,
+                 ptrdiff_t c0, ptrdiff_t channels, char *to) noexcept nogil:
+    """The weights of a panel, a depth and some input channels: [ic][tap][nr]. Taps that are next to each other, forwards or
+    backwards, are turned in registers."""
+    cdef ptrdiff_t taps = p.kh * p.kw, size = k.size, tap, c, i, cols = min(p.ocg - panel * k.nr, k.nr)
+    cdef const char *src = w.data + size * (g * w.g + panel * k.nr * w.o + c0 * w.c + d * w.d)
+    if cols < k.nr:
+        memset(to, 0, channels * taps * k.nr * size)
+    if w.w == 1 and w.h == p.kw and w.c == taps:
+        k.move(to, k.nr, src, channels * taps, cols, 1, w.o)
+    elif w.w == 1 and w.h == p.kw:
+        for c in range(channels):
+            k.move(to + size * c * taps * k.nr, k.nr, src + size * c * w.c, taps, cols, 1, w.o)
+    elif w.w == -1 and w.h == -p.kw:
+        src -= size * (taps - 1)
+        for c in range(channels):
+            for i in range(ceil_div(taps * cols * size, LINE)):
+                __builtin_prefetch(src + size * (c + AHEAD) * w.c + i * LINE)
+            k.move(to + size * ((c + 1) * taps - 1) * k.nr, -k.nr, src + size * c * w.c, taps, cols, 1, w.o)
+    else:
+        for tap in range(taps):
+            k.move(to + size * tap * k.nr, taps * k.nr, src + size * (tap // p.kw * w.h + tap % p.kw * w.w), channels, cols,
+                   w.c, w.o)
 
 cdef struct Prepare:
     const nd_problem *p
@@ -70,26 +98,16 @@ cdef void prepare_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end
     cdef Prepare *f = <Prepare *>context
     cdef const nd_problem *p = f.p
     cdef const nd_kernel_set *k = f.k
-    cdef const nd_weights *w = f.w
-    cdef ptrdiff_t parts = ceil_div(p.icg, WEIGHTS), taps = p.kh * p.kw, size = k.size, i, tap, c0, cb, v, d, g, cols
-    cdef char *gathered
-    cdef const char *src
+    cdef ptrdiff_t parts = ceil_div(p.icg, WEIGHTS), i, c0, count, v, d, g
+    cdef char *plain
     for i in range(begin, end):
         c0 = i % parts * WEIGHTS
         d, v, g = i // parts % p.kd, i // parts // p.kd % f.t.panels, i // parts // p.kd // f.t.panels
-        cb, cols = min(p.icg - c0, <ptrdiff_t>WEIGHTS), min(p.ocg - v * k.nr, k.nr)
-        gathered = f.to + size * plain_weights(p, k, &f.t, g, v, d, c0)
-        src = w.data + size * (g * w.g + v * k.nr * w.o + c0 * w.c + d * w.d)
-        if cols < k.nr:
-            memset(gathered, 0, cb * taps * k.nr * size)
-        if w.w == 1 and w.h == p.kw and w.c == taps:
-            k.move(gathered, k.nr, src, cb * taps, cols, 1, w.o)
-        else:
-            for tap in range(taps):
-                k.move(gathered + size * tap * k.nr, taps * k.nr, src + size * (tap // p.kw * w.h + tap % p.kw * w.w), cb, cols,
-                       w.c, w.o)
-        k.winograd_weights(&f.t.v, f.to + size * (g * f.t.points * f.t.u_point + ((v * p.kd + d) * p.icg + c0) * k.nr),
-                           f.t.u_point, gathered, cb, k.nr)
+        count = min(p.icg - c0, <ptrdiff_t>WEIGHTS)
+        plain = f.to + k.size * plain_weights(p, k, &f.t, g, v, d, c0)
+        gather(p, k, f.w, g, v, d, c0, count, plain)
+        k.winograd_weights(&f.t.v, f.to + k.size * (g * f.t.points * f.t.u_point + ((v * p.kd + d) * p.icg + c0) * k.nr),
+                           f.t.u_point, plain, count, k.nr)
 
 # ---------------------------------------------------------------------------------------- forward
 
@@ -99,114 +117,182 @@ cdef struct Forward:
     Block b              # common: the block
     char *v
     char *m
+    char *workers
+
+# Weights of panels v0 to v1 and input channels c0 to c1: where their first point is, elements between points, channels between
+# the depths of a panel.
+cdef struct Part:
+    ptrdiff_t v0, v1, c0, c1
+    const char *u
+    ptrdiff_t point, rows
 
 cdef inline ptrdiff_t out_bytes(const nd_kernel_set *k, const Tiling *t) noexcept nogil:
     """Of results of a row of tiles, a panel of channels."""
     return ceil_div(t.mh * t.columns * t.mw * k.nr * k.size, 64) * 64
 
 cdef inline ptrdiff_t edge_bytes(const nd_problem *p, const nd_kernel_set *k, const Tiling *t) noexcept nogil:
-    """Of gathered input, or of results and one kernel."""
-    return max(gathered_bytes(k, t), out_bytes(k, t) + ceil_div(p.icg * taps_of(p) * k.size, 64) * 64)
+    """Of gathered input, of gathered weights, or of results and one kernel."""
+    cdef ptrdiff_t weights = ceil_div(WEIGHTS * p.kh * p.kw * k.nr * k.size, 64) * 64 if t.fresh else 0
+    return max(max(gathered_bytes(k, t), weights), out_bytes(k, t) + ceil_div(p.icg * taps_of(p) * k.size, 64) * 64)
 
 cdef inline ptrdiff_t worker_bytes(const nd_problem *p, const nd_kernel_set *k, const Tiling *t) noexcept nogil:
+    """Of edges; V and M unless they are shared; M and weights if those are fresh."""
+    if t.fresh:
+        return edge_bytes(p, k, t) + t.m_bytes + t.points * t.u_point * k.size
     return edge_bytes(p, k, t) + (0 if t.common else t.v_bytes + t.m_bytes)
 
 cdef void sizes(const nd_problem *p, const nd_kernel_set *k, nd_sizes *to) noexcept nogil:
     cdef Tiling t = choose_tiling(p, k, False)
     to.prepared, to.prepare_worker = k.size * plain_weights(p, k, &t, p.g, 0, 0, 0), 0
     to.shared = t.v_bytes + t.m_bytes if t.common else 0
-    to.worker = worker_bytes(p, k, &t)
+    to.worker, to.fresh = worker_bytes(p, k, &t), 0
+    take_fresh_weights(&t, p, k)
+    if t.fresh:
+        to.fresh = worker_bytes(p, k, &t)
 
 cdef void forward(const nd_job *job) noexcept nogil:
     cdef const nd_problem *p = job.p
     cdef Forward f
     cdef ptrdiff_t i
-    f.job, f.t = job, choose_tiling(p, job.k, False)
+    f.job, f.t, f.workers = job, choose_tiling(p, job.k, False), job.workspace
     if not f.t.common:
         parallel_for(f.t.blocks * p.g, 1, job.threads, block_body, &f)
         return
+    if job.w == NULL:
+        take_fresh_weights(&f.t, p, job.k)
     f.v = job.workspace
     f.m = f.v + f.t.v_bytes
+    f.workers = f.m + (0 if f.t.fresh else f.t.m_bytes)
     for i in range(f.t.blocks * p.g):
         f.b = block_at(p, &f.t, i)
         parallel_for(f.b.rows * ceil_div(p.icg, 2 * job.k.vl), 1, job.threads, input_body, &f)
-        parallel_for(f.t.points * f.t.panels, 1, job.threads, multiply_body, &f)
-        parallel_for(f.b.rows * f.t.panels, 1, job.threads, output_body, &f)
+        if f.t.fresh:
+            parallel_for(f.t.slices, 1, job.threads, slice_body, &f)
+        else:
+            parallel_for(f.t.points * f.t.panels, 1, job.threads, multiply_body, &f)
+            parallel_for(f.b.rows * f.t.panels, 1, job.threads, output_body, &f)
 
 cdef void block_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
     cdef Forward *f = <Forward *>context
     cdef const Tiling *t = &f.t
-    cdef char *scratch = f.job.workspace + worker * worker_bytes(f.job.p, f.job.k, t)
-    cdef char *v = scratch
+    cdef char *edge = edge_of(f, worker)
+    cdef char *v = edge + edge_bytes(f.job.p, f.job.k, t)
     cdef char *m = v + t.v_bytes
-    cdef char *edge = m + t.m_bytes
-    cdef ptrdiff_t i, s, point, v0, v1
+    cdef ptrdiff_t i, s, point
     cdef Block b
+    cdef Part part
     for i in range(begin, end):
         b = block_at(f.job.p, t, i)
         transform_rows(f.job, t, &b, False, 0, b.rows, 0, f.job.p.icg, v, edge)
         for s in range(t.slices):
-            v0, v1 = split(t.panels, t.slices, s), split(t.panels, t.slices, s + 1)
+            part = prepared_part(f, &b, split(t.panels, t.slices, s), split(t.panels, t.slices, s + 1))
             for point in range(t.points):
-                multiply(f, &b, point, v0, v1, v0, v, m)
-            store_rows(f, &b, 0, b.rows, v0, v1, v0, m, edge)
+                multiply(f, &b, &part, point, v, m)
+            store_rows(f, &b, 0, b.rows, part.v0, part.v1, m, edge)
 
 cdef void input_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
     cdef Forward *f = <Forward *>context
-    cdef char *edge = f.m + f.t.m_bytes + worker * worker_bytes(f.job.p, f.job.k, &f.t)
     cdef ptrdiff_t i, step = 2 * f.job.k.vl, parts = ceil_div(f.job.p.icg, step), c
     for i in range(begin, end):
         c = i % parts * step
-        transform_rows(f.job, &f.t, &f.b, False, i // parts, i // parts + 1, c, min(c + step, f.job.p.icg), f.v, edge)
+        transform_rows(f.job, &f.t, &f.b, False, i // parts, i // parts + 1, c, min(c + step, f.job.p.icg), f.v,
+                       edge_of(f, worker))
 
 cdef void multiply_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
     cdef Forward *f = <Forward *>context
-    cdef ptrdiff_t i
+    cdef ptrdiff_t i, panel
+    cdef Part part
     for i in range(begin, end):
-        multiply(f, &f.b, i // f.t.panels, i % f.t.panels, i % f.t.panels + 1, 0, f.v, f.m)
+        panel = i % f.t.panels
+        part = prepared_part(f, &f.b, panel, panel + 1)
+        multiply(f, &f.b, &part, i // f.t.panels, f.v, f.m + f.job.k.size * panel * f.job.k.nr)
 
 cdef void output_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
     cdef Forward *f = <Forward *>context
-    cdef char *edge = f.m + f.t.m_bytes + worker * worker_bytes(f.job.p, f.job.k, &f.t)
-    cdef ptrdiff_t i
+    cdef ptrdiff_t i, row, panel
     for i in range(begin, end):
-        store_rows(f, &f.b, i // f.t.panels, i // f.t.panels + 1, i % f.t.panels, i % f.t.panels + 1, 0, f.m, edge)
+        row, panel = i // f.t.panels, i % f.t.panels
+        store_rows(f, &f.b, row, row + 1, panel, panel + 1, f.m + f.job.k.size * panel * f.job.k.nr, edge_of(f, worker))
+
+cdef void slice_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
+    """Slices of output channels with fresh weights: the points of a part of these stay in L2 for the products that need them."""
+    cdef Forward *f = <Forward *>context
+    cdef const Tiling *t = &f.t
+    cdef char *edge = edge_of(f, worker)
+    cdef char *m = edge + edge_bytes(f.job.p, f.job.k, t)
+    cdef char *u = m + t.m_bytes
+    cdef ptrdiff_t i, c, point
+    cdef Part part
+    part.u, part.point, part.rows = u, t.u_point, min(f.job.p.icg, <ptrdiff_t>STEPS)
+    for i in range(begin, end):
+        part.v0, part.v1 = split(t.panels, t.slices, i), split(t.panels, t.slices, i + 1)
+        for c in range(ceil_div(f.job.p.icg, STEPS)):
+            part.c0, part.c1 = c * STEPS, min((c + 1) * STEPS, f.job.p.icg)
+            transform_part(f, &part, u, edge)
+            for point in range(t.points):
+                multiply(f, &f.b, &part, point, f.v, m)
+        store_rows(f, &f.b, 0, f.b.rows, part.v0, part.v1, m, edge)
 
 # ------------------------------------------------------------------------------------------- steps
 
-cdef void multiply(Forward *f, const Block *b, ptrdiff_t point, ptrdiff_t v0, ptrdiff_t v1, ptrdiff_t origin, char *v,
-                   char *m) noexcept nogil:
-    """M = sum over depth and channels of V U at one point, panels v0 to v1 of output channels; M begins with panel `origin`."""
+cdef inline char *edge_of(Forward *f, int worker) noexcept nogil:
+    return f.workers + worker * worker_bytes(f.job.p, f.job.k, &f.t)
+
+cdef inline Part prepared_part(Forward *f, const Block *b, ptrdiff_t v0, ptrdiff_t v1) noexcept nogil:
+    cdef const nd_problem *p = f.job.p
+    cdef Part part
+    part.v0, part.v1, part.c0, part.c1 = v0, v1, 0, p.icg
+    part.point, part.rows = f.t.u_point, p.icg
+    part.u = <const char *>f.job.w + f.job.k.size * (b.g * f.t.points * f.t.u_point + v0 * p.kd * p.icg * f.job.k.nr)
+    return part
+
+cdef void transform_part(Forward *f, const Part *part, char *u, char *edge) noexcept nogil:
+    """Fresh weights to points."""
+    cdef const nd_problem *p = f.job.p
+    cdef const nd_kernel_set *k = f.job.k
+    cdef ptrdiff_t panel, d, c, count
+    for panel in range(part.v0, part.v1):
+        for d in range(p.kd):
+            c = part.c0
+            while c < part.c1:
+                count = min(part.c1 - c, <ptrdiff_t>WEIGHTS)
+                gather(p, k, &f.job.fresh, f.b.g, panel, d, c, count, edge)
+                k.winograd_weights(&f.t.v, u + k.size * (((panel - part.v0) * p.kd + d) * part.rows + c - part.c0) * k.nr,
+                                   part.point, edge, count, k.nr)
+                c += count
+
+cdef void multiply(Forward *f, const Block *b, const Part *part, ptrdiff_t point, char *v, char *m) noexcept nogil:
+    """M (+)= sum over depth and the part's channels of V U at one point; M begins with the part's first panel."""
     cdef const nd_problem *p = f.job.p
     cdef const nd_kernel_set *k = f.job.k
     cdef const Tiling *t = &f.t
-    cdef ptrdiff_t size = k.size, part, c, panel, o, run, cols, tiles = b.rows * b.columns
+    cdef ptrdiff_t size = k.size, c = part.c0, panel, o, run, cols, tiles = b.rows * b.columns
     cdef const char *b_panel
     cdef ptrdiff_t a_off[DEPTHS]
     cdef ptrdiff_t b_off[DEPTHS]
-    cdef const char *u = <const char *>f.job.w + size * (b.g * t.points + point) * t.u_point
+    cdef const char *u = part.u + size * point * part.point
     cdef nd_walk walk
     v += size * point * t.v_point
     m += size * point * t.m_point
     walk.runs, walk.a_off, walk.b_off = p.kd, a_off, b_off
     walk.a_row, walk.a_k, walk.b_k = t.icp, 1, k.nr
     for run in range(p.kd):
-        a_off[run], b_off[run] = run * p.dd * tiles * t.icp, run * p.icg * k.nr
-    for part in range(ceil_div(p.icg, STEPS)):
-        c = part * STEPS
-        walk.len = min(p.icg - c, <ptrdiff_t>STEPS)
-        for panel in range(v0, v1):
+        a_off[run], b_off[run] = run * p.dd * tiles * t.icp, run * part.rows * k.nr
+    while c < part.c1:
+        walk.len = min(part.c1 - c, <ptrdiff_t>STEPS)
+        for panel in range(part.v1 - part.v0):
             # whole vectors: what is beyond the channels is never read
-            cols = ceil_div(min(p.ocg - panel * k.nr, k.nr), k.vl)
-            b_panel = u + size * (panel * p.kd * p.icg + c) * k.nr
+            cols = ceil_div(min(p.ocg - (part.v0 + panel) * k.nr, k.nr), k.vl)
+            b_panel = u + size * (panel * p.kd * part.rows + c - part.c0) * k.nr
             for o in range(b.depth):
                 k.winograd_multiply(&walk, tiles, cols, v + size * (o * tiles * t.icp + c), b_panel,
-                                    m + size * (o * tiles * t.m_row + (panel - origin) * k.nr), t.m_row,
-                                    ND_ADD if c > 0 else ND_ZERO, b_panel + size * p.kd * p.icg * k.nr)
+                                    m + size * (o * tiles * t.m_row + panel * k.nr), t.m_row,
+                                    ND_ADD if c > 0 else ND_ZERO, b_panel + size * p.kd * part.rows * k.nr)
+        c += walk.len
 
-cdef void store_rows(Forward *f, const Block *b, ptrdiff_t first, ptrdiff_t last, ptrdiff_t v0, ptrdiff_t v1, ptrdiff_t origin,
-                     const char *m, char *edge) noexcept nogil:
-    """Results of rows first to last of a block's tiles, panels v0 to v1."""
+cdef void store_rows(Forward *f, const Block *b, ptrdiff_t first, ptrdiff_t last, ptrdiff_t v0, ptrdiff_t v1, const char *m,
+                     char *edge) noexcept nogil:
+    """Results of rows first to last of a block's tiles, panels v0 to v1; M begins with the first of these."""
     cdef const nd_problem *p = f.job.p
     cdef const Tiling *t = &f.t
     cdef ptrdiff_t panel, o, r
@@ -217,7 +303,7 @@ cdef void store_rows(Forward *f, const Block *b, ptrdiff_t first, ptrdiff_t last
             view.y.at += (b.plane + o) * f.job.y.d
             for panel in range(v0, v1):
                 store_line(f, b, &view, (b.line + r) % t.th, b.plane + o, panel,
-                           m + f.job.k.size * ((o * b.rows + r) * b.columns * t.m_row + (panel - origin) * f.job.k.nr), edge)
+                           m + f.job.k.size * ((o * b.rows + r) * b.columns * t.m_row + (panel - v0) * f.job.k.nr), edge)
             finish_line(f, b, &view, (b.line + r) % t.th, b.plane + o, v0 * f.job.k.nr, min(v1 * f.job.k.nr, p.ocg))
 
 cdef void finish_line(Forward *f, const Block *b, const View *view, ptrdiff_t line, ptrdiff_t plane, ptrdiff_t c0,
@@ -276,21 +362,34 @@ cdef void compute_tile(Forward *f, const Block *b, const View *view, ptrdiff_t l
     cdef const Tiling *t = &f.t
     cdef nd_array x = f.job.x
     cdef ptrdiff_t at[3]
-    cdef ptrdiff_t i, j, c, o, size = k.size, taps = p.kh * p.kw
-    cdef const char *plain
+    cdef ptrdiff_t i, j, c, o, size = k.size
     x.data += size * (view.image * x.n + b.g * p.icg * x.c)
     at[0] = plane
     for c in range(min(p.ocg - panel * k.nr, k.nr)):
         o = b.g * p.ocg + panel * k.nr + c
-        for i in range(p.kd * p.icg):
-            plain = <const char *>f.job.w + size * (plain_weights(p, k, t, b.g, panel, i % p.kd, i // p.kd) + c)
-            k.copy(w + size * i * taps, plain, taps, k.nr)
+        copy_kernel(f, b.g, panel, c, w)
         for i in range(min(t.mh, view.y.h - line * t.mh)):
             at[1] = view.at_h + (line * t.mh + i) * t.phases_h
             for j in range(min(t.mw, view.y.w - column * t.mw)):
                 at[2] = view.at_w + (column * t.mw + j) * t.phases_w
                 k.conv_points(p, &x, w, at, 1, to + size * (i * row + j * col + c), 1,
                               NULL if f.job.bias == NULL else <const char *>f.job.bias + size * o)
+
+cdef void copy_kernel(Forward *f, ptrdiff_t g, ptrdiff_t panel, ptrdiff_t o, char *to) noexcept nogil:
+    """The weights [ic][kd][kh][kw] of output channel o of a panel."""
+    cdef const nd_problem *p = f.job.p
+    cdef const nd_kernel_set *k = f.job.k
+    cdef const nd_weights *w = &f.job.fresh
+    cdef ptrdiff_t i, d, c, r, taps = p.kh * p.kw, size = k.size
+    for i in range(p.kd * p.icg):
+        d, c = i % p.kd, i // p.kd
+        if f.job.w != NULL:
+            k.copy(to, <const char *>f.job.w + size * (plain_weights(p, k, &f.t, g, panel, d, c) + o), taps, k.nr)
+            to += size * taps
+            continue
+        for r in range(p.kh):
+            k.copy(to, w.data + size * (g * w.g + (panel * k.nr + o) * w.o + c * w.c + d * w.d + r * w.h), p.kw, w.w)
+            to += size * p.kw
 
 
 def obstacle(problem):

@@ -3,6 +3,7 @@ from ndconv._c cimport nd_array, nd_kernel_set, nd_problem, nd_winograd
 
 cdef enum:
     DEPTHS = 8               # most kernel taps along the depth: they are summed directly
+    STEPS = 256              # channels of a part of a sum: 16 KiB of the vector operand, and short sums err less
 
 cdef struct Tiling:
     nd_winograd v
@@ -12,6 +13,7 @@ cdef struct Tiling:
     ptrdiff_t lines                  # rows of tiles of all images and phases
     ptrdiff_t icp, panels            # input channels in whole vectors; register tiles of output channels
     bint common                      # one block, whose steps are dealt out to the threads; else blocks are
+    bint fresh                       # common, with weights that were not prepared: slices are dealt out
     ptrdiff_t rows, parts, columns   # rows of tiles of a block; parts of such a row, tiles of a part
     ptrdiff_t depth, planes          # output and input planes of a block
     ptrdiff_t slice, slices          # panels of output channels whose products are held at once
@@ -35,6 +37,7 @@ cdef struct View:
 cdef ptrdiff_t odd_lines(ptrdiff_t count, const nd_kernel_set *k) noexcept nogil
 cdef void set_sizes(Tiling *t, const nd_problem *p, const nd_kernel_set *k) noexcept nogil
 cdef Tiling choose_tiling(const nd_problem *p, const nd_kernel_set *k, bint gradient) noexcept nogil
+cdef void take_fresh_weights(Tiling *t, const nd_problem *p, const nd_kernel_set *k) noexcept nogil
 cdef Block block_at(const nd_problem *p, const Tiling *t, ptrdiff_t index) noexcept nogil
 cdef View view_of(const nd_problem *p, const Tiling *t, const nd_array *x, const nd_array *y, ptrdiff_t g,
                   ptrdiff_t image) noexcept nogil

@@ -10,6 +10,7 @@ cdef enum:
     LEAST = 14                   # tiles of a block: as often is a weight used when it has come from the last level of the cache
     MOST = 48
     DEPTH = 4                    # output planes of a block
+    SLICES = 4                   # panels: fewer of fresh weights would not keep threads busy
 
 cdef ptrdiff_t odd_lines(ptrdiff_t count, const nd_kernel_set *k) noexcept nogil:
     """`count` elements in an odd number of cache lines, so that points do not all fall on the same cache sets."""
@@ -46,9 +47,17 @@ cdef Tiling choose_tiling(const nd_problem *p, const nd_kernel_set *k, bint grad
     t.th, t.tw = ceil_div(h, t.mh), ceil_div(w, t.mw)
     t.lines = p.n * t.phases_h * t.phases_w * t.th
     t.icp, t.panels = ceil_div(p.icg, k.vl) * k.vl, ceil_div(p.ocg, k.nr)
+    t.fresh = False
     set_block(&t, p, k)
     set_sizes(&t, p, k)
     return t
+
+cdef void take_fresh_weights(Tiling *t, const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
+    """Where all tiles are one block, a slice can transform its weights itself: they are needed once."""
+    t.fresh = t.common and t.panels >= SLICES
+    if t.fresh:
+        t.slice = 1
+        set_sizes(t, p, k)
 
 cdef void set_sizes(Tiling *t, const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
     """What follows from the block."""
@@ -57,7 +66,7 @@ cdef void set_sizes(Tiling *t, const nd_problem *p, const nd_kernel_set *k) noex
     t.slices = ceil_div(t.panels, t.slice)
     t.tiles = t.rows * t.columns
     t.blocks = ceil_div(t.lines, t.rows) * t.parts * ceil_div(p.od, t.depth)
-    t.u_point = odd_lines(t.panels * p.kd * p.icg * k.nr, k)
+    t.u_point = odd_lines((t.slice * min(p.icg, <ptrdiff_t>STEPS) if t.fresh else t.panels * p.icg) * p.kd * k.nr, k)
     t.v_point = odd_lines(t.planes * t.tiles * t.icp, k)
     t.m_row = t.slice * k.nr
     t.m_point = odd_lines(t.depth * t.tiles * t.m_row, k)

@@ -12,3 +12,4 @@
 #define VECTOR_MIN_U8(a, m) _mm256_min_epu8((__m256i)(a), (__m256i)(m))
 #define VECTOR_MIN_I16(a, m) _mm256_min_epi16((__m256i)(a), (__m256i)(m))
 #define VECTOR_MIN_I32(a, m) _mm256_min_epi32((__m256i)(a), (__m256i)(m))
+#define WIDEN_F32(a) _mm256_cvtps_pd(a) /* compilers take three steps */
