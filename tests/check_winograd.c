@@ -119,7 +119,7 @@ static void check_output(const struct nd_kernel_set *k, int dtype, struct nd_win
     release();
 }
 
-/* m tiles of rows, two runs, and a partial panel; y is added to in mode 1. Rows of A are `a_row` apart, columns `a_k`. */
+/* m tiles of rows, two runs, and a partial panel; y is added to unless it starts from zero. Rows of A are `a_row` apart, columns `a_k`. */
 static void check_multiply(const struct nd_kernel_set *k, int dtype, ptrdiff_t m, ptrdiff_t vectors, int start, int turned)
 {
     const ptrdiff_t len = 5, a_row = turned ? 1 : 2 * len + 3, a_k = turned ? m + 2 : 1, b_k = k->nr + turned;
@@ -129,7 +129,7 @@ static void check_multiply(const struct nd_kernel_set *k, int dtype, ptrdiff_t m
     void *b = numbers((2 * len - 1) * b_k + n, dtype), *y = numbers((m - 1) * y_row + n, dtype);
     double *before = room((ptrdiff_t)sizeof(double) * m * n);
     for (ptrdiff_t i = 0; i < m * n; i++)
-        before[i] = start == ND_ADD ? get(y, i / n * y_row + i % n, dtype) : 0;
+        before[i] = start != ND_ZERO ? get(y, i / n * y_row + i % n, dtype) : 0;
     k->winograd_multiply(&walk, m, vectors, a, b, y, y_row, start, b);
     for (ptrdiff_t i = 0; i < m * n; i++) {
         double e = before[i];
@@ -163,5 +163,6 @@ void check_winograd(const struct nd_kernel_set *k, int dtype)
             check_multiply(k, dtype, m, vectors, ND_ZERO, 0);
             check_multiply(k, dtype, m, vectors, ND_ADD, 0);
             check_multiply(k, dtype, m, vectors, ND_ADD, 1);
+            check_multiply(k, dtype, m, vectors, ND_CONTINUE, 1);
         }
 }

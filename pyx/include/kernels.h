@@ -20,8 +20,8 @@ struct nd_walk {
     ptrdiff_t a_row, a_k, b_k;
 };
 
-/* What a tile's sums start from. */
-enum nd_start { ND_ZERO, ND_ADD, ND_BIAS_ROW, ND_BIAS_COLUMN };
+/* What a tile's sums start from: ND_ADD adds what y holds in the end, ND_CONTINUE begins with it. */
+enum nd_start { ND_ZERO, ND_ADD, ND_BIAS_ROW, ND_BIAS_COLUMN, ND_CONTINUE };
 
 /* What is done to a result before it is left: low is the slope of leaky_relu, low and high are the bounds of clip. */
 enum nd_activation { ND_NONE, ND_RELU, ND_LEAKY_RELU, ND_SIGMOID, ND_TANH, ND_SILU, ND_CLIP };
@@ -168,7 +168,7 @@ struct nd_kernel_set {
     int (*winograd_output)(const struct nd_winograd *v, void *to, ptrdiff_t row, ptrdiff_t col, const void *from,
                            ptrdiff_t from_point, ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t n, const void *bias);
     /* y[i*y_row + j] (+)= sum over the walk of A[i] * B[j], i < m, j < vectors * vl <= nr;
-     * start is ND_ZERO or ND_ADD; what is at `ahead` is prefetched */
+     * start is ND_ZERO, ND_ADD or ND_CONTINUE; what is at `ahead` is prefetched */
     void (*winograd_multiply)(const struct nd_walk *walk, ptrdiff_t m, ptrdiff_t vectors, const void *a, const void *b,
                               void *y, ptrdiff_t y_row, int start, const void *ahead);
     /* to[j][i] = start + sum over q < terms, r < count of weights[q*count + r] * rows[q*(count + height - 1) + j + r][i], i < n,

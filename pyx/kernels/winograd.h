@@ -1,24 +1,26 @@
-/* winograd: the transforms of minimal filtering F(m, k): m results of a k-tap correlation by m + k - 1 multiplications,
+/* winograd: transforms of minimal filtering F(m, k): m results of a k-tap correlation by m + k - 1 products,
  *
  *     y = A^T [ (G w) . (B^T x) ]
  *
- * the transposed Toom-Cook algorithm on the points 0, a, -a, b, -b and infinity with a = 5/8, b = 3/2 (6 points: any
- * m + k = 7) or 0, 1, -1 and infinity (4 points: F(2, 3)). B^T depends on the points alone:
+ * the transposed Toom-Cook algorithm on the points 0, a, -a, b, -b and infinity with a = 5/8, b = 3/2 (6
+ * points: any m + k = 7) or 0, 1, -1 and infinity (4 points: F(2, 3)). B^T depends on the points alone:
  *
  *     row of point p    coefficients of the product of (x - q) over the other finite points q
  *     row of infinity   of the product over all of them
  *     G                 1, p, p^2 ... over the product of (p - q); the last tap alone for infinity
  *     A^T               powers of the points; infinity adds to the last result
  *
- * Points of both signs share their even and odd parts, so that 6 points cost 12 multiply-adds. Of the sets tried, these
- * points have the least error for F(4, 3): 3.9 times that of a direct sum in two dimensions, where 0, 1, -1, 2, -2 have 8.5.
- * Two dimensions are one after the other: rows, then columns.
+ * Points of both signs share their even and odd parts, so that 6 points cost 12 multiply-adds. Of the sets
+ * tried, these points have the least error for F(4, 3): 3.9 times that of a direct sum in two dimensions,
+ * where 0, 1, -1, 2, -2 have 8.5. Two dimensions are one after the other: rows, then columns.
  *
- * Lanes hold channels. Budget of the input transform, 6 x 6 points of a vector: 36 loads, 144 multiply-adds, 72 stores of
- * which half stay in L1; output, 4 x 4 of 6 x 6: 60 loads, 120 operations, 40 stores. At c channels on both sides the
- * multiplications between take 36 c c / 8 operations: the transforms are 8 % of all at 64 channels, 2 % at 256.
+ * Lanes hold channels. Budget of the input transform, 6 x 6 points of a vector: 36 loads, 144
+ * multiply-adds, 72 stores of which half stay in L1; output, 4 x 4 of 6 x 6: 60 loads, 120 operations, 40
+ * stores. At c channels on both sides the products between take 36 c c / 8 operations: measured on large
+ * images, the transforms and the turning of NCHW memory take 25 % of the time at 64 channels, 12 % at 256.
  *
- * Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2016; Barabasz et al., arXiv 1803.10986 (points). */
+ * Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2016; Barabasz et al., arXiv
+ * 1803.10986 (points). */
 
 #define POINT_A ((T)0.625)
 #define POINT_B ((T)1.5)
@@ -55,7 +57,8 @@ INLINE void NAME(winograd_results)(const int points, const int m, vec *z)
         z[0] += z[1] + z[2];
         z[1] = last;
     } else if (points == 6) {
-        const vec even_a = z[1] + z[2], odd_a = z[1] - z[2], even_b = z[3] + z[4], odd_b = z[3] - z[4], last = z[5];
+        const vec even_a = z[1] + z[2], odd_a = z[1] - z[2], last = z[5];
+        const vec even_b = z[3] + z[4], odd_b = z[3] - z[4];
         z[0] += even_a + even_b;
         z[1] = odd_a * POINT_A + odd_b * POINT_B;
         if (m > 2)
@@ -73,8 +76,10 @@ INLINE void NAME(winograd_spread)(const int points, vec *z)
 {
     const T below_a = 2 * SQUARE_A * (SQUARE_A - SQUARE_B), below_b = 2 * SQUARE_B * (SQUARE_B - SQUARE_A);
     if (points == 6) {
-        const vec even_a = (z[0] + z[2] * SQUARE_A) * (1 / below_a), odd_a = (z[1] + z[3] * SQUARE_A) * (POINT_A / below_a);
-        const vec even_b = (z[0] + z[2] * SQUARE_B) * (1 / below_b), odd_b = (z[1] + z[3] * SQUARE_B) * (POINT_B / below_b);
+        const vec even_a = (z[0] + z[2] * SQUARE_A) * (1 / below_a);
+        const vec even_b = (z[0] + z[2] * SQUARE_B) * (1 / below_b);
+        const vec odd_a = (z[1] + z[3] * SQUARE_A) * (POINT_A / below_a);
+        const vec odd_b = (z[1] + z[3] * SQUARE_B) * (POINT_B / below_b);
         z[0] = z[0] * (1 / PRODUCT);
         z[5] = z[3];
         z[1] = even_a + odd_a, z[2] = even_a - odd_a;
@@ -84,10 +89,12 @@ INLINE void NAME(winograd_spread)(const int points, vec *z)
 
 /* ------------------------------------------------------------------------------------------------ input */
 
-/* One vector of channels, `lanes` of them; a tile that is not whole has zeros outside its clip. Of a gradient 4 rows and
- * columns are taken and spread. The part of the next tile in the row that this one does not see is asked for. */
-INLINE void NAME(winograd_load)(const int ph, const int pw, const int spread, const int whole, T *to, ptrdiff_t to_point,
-                                const T *from, ptrdiff_t row, ptrdiff_t col, const ptrdiff_t *clip, ptrdiff_t lanes)
+/* One vector of channels, `lanes` of them; a tile that is not whole has zeros outside its clip. Of a
+ * gradient 4 rows and columns are taken and spread. The part of the next tile in the row that this one does
+ * not see is asked for. */
+INLINE void NAME(winograd_load)(const int ph, const int pw, const int spread, const int whole, T *to,
+                                ptrdiff_t to_point, const T *from, ptrdiff_t row, ptrdiff_t col,
+                                const ptrdiff_t *clip, ptrdiff_t lanes)
 {
     const int rows = spread && ph > 1 ? 4 : ph, cols = spread && pw > 1 ? 4 : pw, next = pw > 1 ? 4 : 1;
     vec t[6][6], z[6];
@@ -102,7 +109,8 @@ INLINE void NAME(winograd_load)(const int ph, const int pw, const int spread, co
             } else if (r < clip[0] || r >= clip[1] || s < clip[2] || s >= clip[3]) {
                 z[s] = (vec){0};
             } else {
-                z[s] = lanes < VL ? NAME(load_part)(from + r * row + s * col, lanes) : NAME(load)(from + r * row + s * col);
+                const T *at = from + r * row + s * col;
+                z[s] = lanes < VL ? NAME(load_part)(at, lanes) : NAME(load)(at);
             }
         }
         if (spread)
@@ -128,8 +136,9 @@ INLINE void NAME(winograd_load)(const int ph, const int pw, const int spread, co
     }
 }
 
-INLINE void NAME(winograd_input_of)(const int ph, const int pw, const int spread, T *to, ptrdiff_t to_point, const T *from,
-                                    ptrdiff_t row, ptrdiff_t col, const ptrdiff_t *clip, ptrdiff_t n)
+INLINE void NAME(winograd_input_of)(const int ph, const int pw, const int spread, T *to, ptrdiff_t to_point,
+                                    const T *from, ptrdiff_t row, ptrdiff_t col, const ptrdiff_t *clip,
+                                    ptrdiff_t n)
 {
     const int rows = spread && ph > 1 ? 4 : ph, cols = spread && pw > 1 ? 4 : pw;
     ptrdiff_t c = 0;
@@ -140,8 +149,9 @@ INLINE void NAME(winograd_input_of)(const int ph, const int pw, const int spread
         NAME(winograd_load)(ph, pw, spread, 0, to + c, to_point, from + c, row, col, clip, n - c);
 }
 
-/* to[(i*pw + j)*to_point + c] = sum over r, s of B^T[i, r] B^T[j, s] from[r*row + s*col + c], c < n, for rows and columns
- * clip[0] <= r < clip[1], clip[2] <= s < clip[3]: the rest counts as zero. Writes whole vectors. */
+/* to[(i*pw + j)*to_point + c] = sum over r, s of B^T[i, r] B^T[j, s] from[r*row + s*col + c], c < n, for
+ * rows and columns clip[0] <= r < clip[1], clip[2] <= s < clip[3]: the rest counts as zero. Writes whole
+ * vectors. */
 static void NAME(winograd_input)(const struct nd_winograd *v, void *to, ptrdiff_t to_point, const void *from,
                                  ptrdiff_t row, ptrdiff_t col, const ptrdiff_t *clip, ptrdiff_t n)
 {
@@ -156,8 +166,9 @@ static void NAME(winograd_input)(const struct nd_winograd *v, void *to, ptrdiff_
 }
 
 /* The same with G of 4 taps for B^T. */
-static void NAME(winograd_gradient)(const struct nd_winograd *v, void *to, ptrdiff_t to_point, const void *from,
-                                    ptrdiff_t row, ptrdiff_t col, const ptrdiff_t *clip, ptrdiff_t n)
+static void NAME(winograd_gradient)(const struct nd_winograd *v, void *to, ptrdiff_t to_point,
+                                    const void *from, ptrdiff_t row, ptrdiff_t col, const ptrdiff_t *clip,
+                                    ptrdiff_t n)
 {
     if (v->points_h == 6 && v->points_w == 6)
         NAME(winograd_input_of)(6, 6, 1, to, to_point, from, row, col, clip, n);
@@ -170,9 +181,9 @@ static void NAME(winograd_gradient)(const struct nd_winograd *v, void *to, ptrdi
 /* ----------------------------------------------------------------------------------------------- output */
 
 /* One vector of channels; returns the results times zero, added up. */
-INLINE vec NAME(winograd_store)(const int ph, const int pw, const int mh, const int mw, const int whole, T *to, ptrdiff_t row,
-                                ptrdiff_t col, const T *from, ptrdiff_t from_point, ptrdiff_t rows, ptrdiff_t cols,
-                                ptrdiff_t lanes, vec bias)
+INLINE vec NAME(winograd_store)(const int ph, const int pw, const int mh, const int mw, const int whole,
+                                T *to, ptrdiff_t row, ptrdiff_t col, const T *from, ptrdiff_t from_point,
+                                ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t lanes, vec bias)
 {
     vec t[6][6], z[6], odd = {0};
 #pragma GCC unroll 1
@@ -207,9 +218,9 @@ INLINE vec NAME(winograd_store)(const int ph, const int pw, const int mh, const 
     return odd;
 }
 
-INLINE int NAME(winograd_output_of)(const int ph, const int pw, const int mh, const int mw, T *to, ptrdiff_t row, ptrdiff_t col,
-                                    const T *from, ptrdiff_t from_point, ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t n,
-                                    const T *bias)
+INLINE int NAME(winograd_output_of)(const int ph, const int pw, const int mh, const int mw, T *to,
+                                    ptrdiff_t row, ptrdiff_t col, const T *from, ptrdiff_t from_point,
+                                    ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t n, const T *bias)
 {
     ptrdiff_t c = 0;
     vec odd = {0};
@@ -222,38 +233,43 @@ INLINE int NAME(winograd_output_of)(const int ph, const int pw, const int mh, co
         found |= odd[l] != 0;
     for (; c < n; c += VL) {
         const ptrdiff_t lanes = n - c < VL ? n - c : VL;
-        odd = NAME(winograd_store)(ph, pw, mh, mw, 0, to + c, row, col, from + c, from_point, rows, cols, lanes,
-                                   bias ? NAME(load_part)(bias + c, lanes) : (vec){0});
+        odd = NAME(winograd_store)(ph, pw, mh, mw, 0, to + c, row, col, from + c, from_point, rows, cols,
+                                   lanes, bias ? NAME(load_part)(bias + c, lanes) : (vec){0});
         for (int l = 0; l < lanes; l++)
             found |= odd[l] != 0;
     }
     return found;
 }
 
-/* to[i*row + j*col + c] = bias[c] + sum over r, s of A^T[i, r] A^T[j, s] from[(r*pw + s)*from_point + c], c < n, for
- * i < rows, j < cols; whole vectors of `from` are read. Returns whether any result of the tile, before the bias and also of
- * those that are not stored, is not finite. bias may be NULL. */
-static int NAME(winograd_output)(const struct nd_winograd *v, void *to, ptrdiff_t row, ptrdiff_t col, const void *from,
-                                 ptrdiff_t from_point, ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t n, const void *bias)
+/* to[i*row + j*col + c] = bias[c] + sum over r, s of A^T[i, r] A^T[j, s] from[(r*pw + s)*from_point + c],
+ * c < n, for i < rows, j < cols; whole vectors of `from` are read. Returns whether any result of the tile,
+ * before the bias and also of those that are not stored, is not finite. bias may be NULL. */
+static int NAME(winograd_output)(const struct nd_winograd *v, void *to, ptrdiff_t row, ptrdiff_t col,
+                                 const void *from, ptrdiff_t from_point, ptrdiff_t rows, ptrdiff_t cols,
+                                 ptrdiff_t n, const void *bias)
 {
     if (v->points_h == 6 && v->points_w == 6)
-        return v->taps == 3 ? NAME(winograd_output_of)(6, 6, 4, 4, to, row, col, from, from_point, rows, cols, n, bias)
-                            : NAME(winograd_output_of)(6, 6, 3, 3, to, row, col, from, from_point, rows, cols, n, bias);
+        return v->taps == 3
+            ? NAME(winograd_output_of)(6, 6, 4, 4, to, row, col, from, from_point, rows, cols, n, bias)
+            : NAME(winograd_output_of)(6, 6, 3, 3, to, row, col, from, from_point, rows, cols, n, bias);
     if (v->points_h == 4)
         return NAME(winograd_output_of)(4, 4, 2, 2, to, row, col, from, from_point, rows, cols, n, bias);
     if (v->points_h == 1)
-        return v->taps == 3 ? NAME(winograd_output_of)(1, 6, 1, 4, to, row, col, from, from_point, rows, cols, n, bias)
-                            : NAME(winograd_output_of)(1, 6, 1, 3, to, row, col, from, from_point, rows, cols, n, bias);
-    return v->taps == 3 ? NAME(winograd_output_of)(6, 1, 4, 1, to, row, col, from, from_point, rows, cols, n, bias)
-                        : NAME(winograd_output_of)(6, 1, 3, 1, to, row, col, from, from_point, rows, cols, n, bias);
+        return v->taps == 3
+            ? NAME(winograd_output_of)(1, 6, 1, 4, to, row, col, from, from_point, rows, cols, n, bias)
+            : NAME(winograd_output_of)(1, 6, 1, 3, to, row, col, from, from_point, rows, cols, n, bias);
+    return v->taps == 3
+        ? NAME(winograd_output_of)(6, 1, 4, 1, to, row, col, from, from_point, rows, cols, n, bias)
+        : NAME(winograd_output_of)(6, 1, 3, 1, to, row, col, from, from_point, rows, cols, n, bias);
 }
 
 /* --------------------------------------------------------------------------------------------- products */
 
-/* One register tile, as in gemm.h, without its many forms of B and y; lines of B's successor are asked for on the way,
- * `step` bytes a k. */
-INLINE void NAME(winograd_tile)(const int mc, const int vc, const struct nd_walk *walk, const T *a, const T *b, T *y,
-                                ptrdiff_t y_row, int start, const char *ahead, ptrdiff_t step)
+/* One register tile, as in gemm.h, without its many forms of B and y; lines of B's successor are asked for
+ * on the way, `step` bytes a k. */
+INLINE void NAME(winograd_tile)(const int mc, const int vc, const struct nd_walk *walk, const T *a,
+                                const T *b, T *y, ptrdiff_t y_row, int start, const char *ahead,
+                                ptrdiff_t step)
 {
     vec sum[TILE_ROWS][TILE_VECTORS];
     const ptrdiff_t row = walk->a_row, row3 = 3 * row, a_k = walk->a_k, b_k = walk->b_k;
@@ -261,7 +277,7 @@ INLINE void NAME(winograd_tile)(const int mc, const int vc, const struct nd_walk
     for (int i = 0; i < mc; i++)
 #pragma GCC unroll 16
         for (int v = 0; v < vc; v++)
-            sum[i][v] = (vec){0};
+            sum[i][v] = start == ND_CONTINUE ? NAME(load)(y + i * y_row + v * VL) : (vec){0};
     for (ptrdiff_t run = 0; run < walk->runs; run++) {
         const T *pa = a + walk->a_off[run], *pb = b + walk->b_off[run];
         for (ptrdiff_t j = walk->len; j > 0; j--, pa += a_k, pb += b_k, ahead += step) {
@@ -291,8 +307,8 @@ INLINE void NAME(winograd_tile)(const int mc, const int vc, const struct nd_walk
     case mc:                                                                                                 \
         return NAME(winograd_tile)(mc, vc, walk, a, b, y, y_row, start, ahead, step);
 
-INLINE void NAME(winograd_rows)(const int vc, const struct nd_walk *walk, ptrdiff_t m, const T *a, const T *b, T *y,
-                                ptrdiff_t y_row, int start, const char *ahead, ptrdiff_t step)
+INLINE void NAME(winograd_rows)(const int vc, const struct nd_walk *walk, ptrdiff_t m, const T *a, const T *b,
+                                T *y, ptrdiff_t y_row, int start, const char *ahead, ptrdiff_t step)
 {
     switch (m) {
         TILE(1) TILE(2) TILE(3) TILE(4)
@@ -309,10 +325,12 @@ INLINE void NAME(winograd_rows)(const int vc, const struct nd_walk *walk, ptrdif
 }
 #undef TILE
 
-/* y[i*y_row + j] (+)= sum over the walk of A[i] * B[j], i < m, j < vectors * VL: all tiles of a panel. The panel after this one, at `ahead`, is asked for meanwhile: weights that come from the last level of the cache
- * or from memory arrive in time. */
-static void NAME(winograd_multiply)(const struct nd_walk *walk, ptrdiff_t m, ptrdiff_t vectors, const void *a_, const void *b,
-                                    void *y_, ptrdiff_t y_row, int start, const void *ahead_)
+/* y[i*y_row + j] (+)= sum over the walk of A[i] * B[j], i < m, j < vectors * VL: all tiles of a panel. The
+ * panel after this one, at `ahead`, is asked for meanwhile: weights that come from the last level of the
+ * cache or from memory arrive in time. */
+static void NAME(winograd_multiply)(const struct nd_walk *walk, ptrdiff_t m, ptrdiff_t vectors,
+                                    const void *a_, const void *b, void *y_, ptrdiff_t y_row, int start,
+                                    const void *ahead_)
 {
     const ptrdiff_t tiles = (m + TILE_ROWS - 1) / TILE_ROWS, height = m / tiles, taller = m % tiles;
     const ptrdiff_t step = TILE_VECTORS * VL_BYTES / tiles;
@@ -355,7 +373,8 @@ INLINE NAME(wide) NAME(widen)(const T *p)
 }
 
 /* G along an axis: points from k taps, to and from `step` apart. */
-INLINE void NAME(winograd_taps)(const int points, NAME(wide) *to, int to_step, const NAME(wide) *from, int step)
+INLINE void NAME(winograd_taps)(const int points, NAME(wide) *to, int to_step, const NAME(wide) *from,
+                                int step)
 {
     const double a = 0.625, b = 1.5, squares = a * a * b * b, below_a = 2 * a * a * (a * a - b * b),
                  below_b = 2 * b * b * (b * b - a * a);
@@ -363,10 +382,12 @@ INLINE void NAME(winograd_taps)(const int points, NAME(wide) *to, int to_step, c
         to[0] = from[0];
     } else if (points == 4) {
         const NAME(wide) even = (from[0] + from[2 * step]) * 0.5, odd = from[step] * 0.5;
-        to[0] = from[0], to[to_step] = even + odd, to[2 * to_step] = even - odd, to[3 * to_step] = from[2 * step];
+        to[0] = from[0], to[3 * to_step] = from[2 * step];
+        to[to_step] = even + odd, to[2 * to_step] = even - odd;
     } else {
-        const NAME(wide) even_a = from[0] * (1 / below_a) + from[2 * step] * (a * a / below_a), odd_a = from[step] * (a / below_a);
-        const NAME(wide) even_b = from[0] * (1 / below_b) + from[2 * step] * (b * b / below_b), odd_b = from[step] * (b / below_b);
+        const NAME(wide) even_a = from[0] * (1 / below_a) + from[2 * step] * (a * a / below_a);
+        const NAME(wide) even_b = from[0] * (1 / below_b) + from[2 * step] * (b * b / below_b);
+        const NAME(wide) odd_a = from[step] * (a / below_a), odd_b = from[step] * (b / below_b);
         to[0] = from[0] * (1 / squares);
         to[to_step] = even_a + odd_a, to[2 * to_step] = even_a - odd_a;
         to[3 * to_step] = even_b + odd_b, to[4 * to_step] = even_b - odd_b;
@@ -398,10 +419,10 @@ INLINE void NAME(winograd_weights_of)(const int ph, const int pw, T *to, ptrdiff
         }
 }
 
-/* to[(i*pw + j)*to_point + c*width + l] = sum over r, s of G[i, r] G[j, s] from[((c*kh + r)*kw + s)*width + l], c < n,
- * l < width, a multiple of the vector. */
-static void NAME(winograd_weights)(const struct nd_winograd *v, void *to, ptrdiff_t to_point, const void *from, ptrdiff_t n,
-                                   ptrdiff_t width)
+/* to[(i*pw + j)*to_point + c*width + l] = sum over r, s of G[i, r] G[j, s] from[((c*kh + r)*kw + s)*width
+ * + l], c < n, l < width, a multiple of the vector. */
+static void NAME(winograd_weights)(const struct nd_winograd *v, void *to, ptrdiff_t to_point,
+                                   const void *from, ptrdiff_t n, ptrdiff_t width)
 {
     if (v->points_h == 6 && v->points_w == 6)
         NAME(winograd_weights_of)(6, 6, to, to_point, from, n, width);

@@ -30,6 +30,7 @@ cdef extern from "kernels.h" nogil:
         ND_LIST
         ND_BIAS_ROW
         ND_BIAS_COLUMN
+        ND_CONTINUE
     enum:
         ND_NONE
         ND_RELU

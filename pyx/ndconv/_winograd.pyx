@@ -20,24 +20,29 @@ Lanes hold channels in V, M and U for any memory order of x and y: channels that
 way (_winograd_tile.pyx), half a cycle an element. Sums are taken over 256 channels at a time: a panel of U stays in L1, and
 short sums err less. A tile whose result is not finite is computed again by its definition.
 
-Multiplications are a quarter of a direct sum's (2.25 times fewer for F(2, 3) on images that tiles of 4 do not fill). Expected
-60 to 75 % of the FMA peak on those: products run at 80 % at 64 channels, the transforms take 15 % of the time there and 5 %
-at 256. Reached, two threads of a 200 GFLOP/s machine with AVX2: 55 % at 64 and 128 channels on large images, where x and y come
-from memory, 69 % at 256, 70 % at 512; 50 % on 14 x 14 images, where the weights do.
+A call with weights that nobody prepared would write their points, four times as many elements, and read them once. Where tiles
+are few, so that this is most of the time, a slice of output channels takes its weights as they are: the points of 64 of their
+input channels stay in L2 for the products. Sums are in the order of the prepared form.
 
-Strides of 2 are not split into phases: F(4, 2) and F(4, 1) on the four phases save 1.8 times the multiplications at most, and
-have four times the input transforms.
+Multiplications are a quarter of a direct sum's (2.25 times fewer for F(2, 3) on images that tiles of 4 do not fill). Products
+alone reach 93 % of the FMA peak at 256 channels. Reached as a whole by two AVX2 cores of 91.8 GFLOP/s each, of the peak,
+products counted: 50 to 63 % at 64 and 128 channels on large images, where x and y come from memory, 74 % at 256 channels and 56
+x 56, 79 % at 512 and 28 x 28, 75 % on 14 x 14 images, 43 % on 7 x 7, whose 38 MB of weights come from the last level of the
+cache. Weights that are not prepared cost 150 cycles for 8 kernels, and as many as 40 to be gathered.
+
+Strides of 2 are not split into phases: docs/architecture.md has what that would take.
 
 Lavin and Gray 2016; fused blocks: Jia, Zlateski, Durand and Li, PPoPP 2018.
 """
 from libc.string cimport memset
 
-from ndconv._c cimport (ND_ADD, ND_ZERO, nd_array, nd_job, nd_kernel_set, nd_method, nd_problem, nd_sizes, nd_walk, nd_weights)
+from ndconv._c cimport (ND_ADD, ND_CONTINUE, ND_ZERO, nd_array, nd_job, nd_kernel_set, nd_method, nd_problem, nd_sizes, nd_walk,
+                        nd_weights)
 from ndconv._method cimport new_method
 from ndconv._pack cimport Pixel, ceil_div, finish_pixels, split, taps_of
 from ndconv._runtime cimport parallel_for
 from ndconv._winograd_grad cimport winograd_weight_grad, winograd_weight_grad_bytes
-from ndconv._winograd_plan cimport DEPTHS, STEPS, Block, Tiling, View, block_at, choose_tiling, take_fresh_weights, view_of
+from ndconv._winograd_plan cimport DEPTHS, FRESH, STEPS, Block, Tiling, View, block_at, choose_tiling, take_fresh_weights, view_of
 from ndconv._winograd_tile cimport gathered_bytes, transform_rows
 
 cdef extern from *:
@@ -120,11 +125,12 @@ cdef struct Forward:
     char *workers
 
 # Weights of panels v0 to v1 and input channels c0 to c1: where their first point is, elements between points, channels between
-# the depths of a panel.
+# the depths of a panel; what the sums start from.
 cdef struct Part:
     ptrdiff_t v0, v1, c0, c1
     const char *u
     ptrdiff_t point, rows
+    int start
 
 cdef inline ptrdiff_t out_bytes(const nd_kernel_set *k, const Tiling *t) noexcept nogil:
     """Of results of a row of tiles, a panel of channels."""
@@ -136,9 +142,9 @@ cdef inline ptrdiff_t edge_bytes(const nd_problem *p, const nd_kernel_set *k, co
     return max(max(gathered_bytes(k, t), weights), out_bytes(k, t) + ceil_div(p.icg * taps_of(p) * k.size, 64) * 64)
 
 cdef inline ptrdiff_t worker_bytes(const nd_problem *p, const nd_kernel_set *k, const Tiling *t) noexcept nogil:
-    """Of edges; V and M unless they are shared; M and weights if those are fresh."""
+    """Of edges; V and M unless they are shared; M, sums for it and weights if those are fresh."""
     if t.fresh:
-        return edge_bytes(p, k, t) + t.m_bytes + t.points * t.u_point * k.size
+        return edge_bytes(p, k, t) + 2 * t.m_bytes + t.points * t.u_point * k.size
     return edge_bytes(p, k, t) + (0 if t.common else t.v_bytes + t.m_bytes)
 
 cdef void sizes(const nd_problem *p, const nd_kernel_set *k, nd_sizes *to) noexcept nogil:
@@ -220,17 +226,23 @@ cdef void slice_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) 
     cdef const Tiling *t = &f.t
     cdef char *edge = edge_of(f, worker)
     cdef char *m = edge + edge_bytes(f.job.p, f.job.k, t)
-    cdef char *u = m + t.m_bytes
+    cdef char *sums = m + t.m_bytes          # of the channels from a multiple of STEPS on
+    cdef char *u = sums + t.m_bytes
+    cdef char *to
     cdef ptrdiff_t i, c, point
     cdef Part part
-    part.u, part.point, part.rows = u, t.u_point, min(f.job.p.icg, <ptrdiff_t>STEPS)
+    part.u, part.point, part.rows = u, t.u_point, min(f.job.p.icg, <ptrdiff_t>FRESH)
     for i in range(begin, end):
         part.v0, part.v1 = split(t.panels, t.slices, i), split(t.panels, t.slices, i + 1)
-        for c in range(ceil_div(f.job.p.icg, STEPS)):
-            part.c0, part.c1 = c * STEPS, min((c + 1) * STEPS, f.job.p.icg)
+        for c in range(ceil_div(f.job.p.icg, FRESH)):
+            part.c0, part.c1 = c * FRESH, min((c + 1) * FRESH, f.job.p.icg)
+            to = m if part.c0 < STEPS else sums
+            part.start = ND_ZERO if part.c0 % STEPS == 0 else ND_CONTINUE
             transform_part(f, &part, u, edge)
             for point in range(t.points):
-                multiply(f, &f.b, &part, point, f.v, m)
+                multiply(f, &f.b, &part, point, f.v, to)
+            if to == sums and (part.c1 % STEPS == 0 or part.c1 == f.job.p.icg):
+                f.job.k.add(m, 1, sums, t.m_bytes // f.job.k.size)
         store_rows(f, &f.b, 0, f.b.rows, part.v0, part.v1, m, edge)
 
 # ------------------------------------------------------------------------------------------- steps
@@ -241,7 +253,7 @@ cdef inline char *edge_of(Forward *f, int worker) noexcept nogil:
 cdef inline Part prepared_part(Forward *f, const Block *b, ptrdiff_t v0, ptrdiff_t v1) noexcept nogil:
     cdef const nd_problem *p = f.job.p
     cdef Part part
-    part.v0, part.v1, part.c0, part.c1 = v0, v1, 0, p.icg
+    part.v0, part.v1, part.c0, part.c1, part.start = v0, v1, 0, p.icg, ND_ZERO
     part.point, part.rows = f.t.u_point, p.icg
     part.u = <const char *>f.job.w + f.job.k.size * (b.g * f.t.points * f.t.u_point + v0 * p.kd * p.icg * f.job.k.nr)
     return part
@@ -287,7 +299,7 @@ cdef void multiply(Forward *f, const Block *b, const Part *part, ptrdiff_t point
             for o in range(b.depth):
                 k.winograd_multiply(&walk, tiles, cols, v + size * (o * tiles * t.icp + c), b_panel,
                                     m + size * (o * tiles * t.m_row + panel * k.nr), t.m_row,
-                                    ND_ADD if c > 0 else ND_ZERO, b_panel + size * p.kd * part.rows * k.nr)
+                                    ND_ADD if c > part.c0 else part.start, b_panel + size * p.kd * part.rows * k.nr)
         c += walk.len
 
 cdef void store_rows(Forward *f, const Block *b, ptrdiff_t first, ptrdiff_t last, ptrdiff_t v0, ptrdiff_t v1, const char *m,

@@ -4,6 +4,7 @@ from ndconv._c cimport nd_array, nd_kernel_set, nd_problem, nd_winograd
 cdef enum:
     DEPTHS = 8               # most kernel taps along the depth: they are summed directly
     STEPS = 256              # channels of a part of a sum: 16 KiB of the vector operand, and short sums err less
+    FRESH = 64               # channels of a part of fresh weights: 150 KiB of points a panel
 
 cdef struct Tiling:
     nd_winograd v

@@ -56,7 +56,7 @@ cdef void take_fresh_weights(Tiling *t, const nd_problem *p, const nd_kernel_set
     """Where all tiles are one block, a slice can transform its weights itself: they are needed once."""
     t.fresh = t.common and t.panels >= SLICES
     if t.fresh:
-        t.slice = 1
+        t.slice = 2 if t.panels >= 4 * SLICES else 1
         set_sizes(t, p, k)
 
 cdef void set_sizes(Tiling *t, const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
@@ -66,7 +66,7 @@ cdef void set_sizes(Tiling *t, const nd_problem *p, const nd_kernel_set *k) noex
     t.slices = ceil_div(t.panels, t.slice)
     t.tiles = t.rows * t.columns
     t.blocks = ceil_div(t.lines, t.rows) * t.parts * ceil_div(p.od, t.depth)
-    t.u_point = odd_lines((t.slice * min(p.icg, <ptrdiff_t>STEPS) if t.fresh else t.panels * p.icg) * p.kd * k.nr, k)
+    t.u_point = odd_lines((t.slice * min(p.icg, <ptrdiff_t>FRESH) if t.fresh else t.panels * p.icg) * p.kd * k.nr, k)
     t.v_point = odd_lines(t.planes * t.tiles * t.icp, k)
     t.m_row = t.slice * k.nr
     t.m_point = odd_lines(t.depth * t.tiles * t.m_row, k)

@@ -14,12 +14,13 @@ from ndconv.stages import stages_of
 SECONDS = 1 / 3e9          # a cycle
 
 # Cycles of one of each, two threads sharing them.
-DIRECT = dict(steps=0.7, calls=38, packed=0.45, gathered=1.3, across=0.5, rows=130, stages=16000)
+DIRECT = dict(steps=0.7, calls=38, packed=0.45, gathered=1.3, across=0.5, rows=130, prepared=1.8, stages=16000)
 PHASES = dict(steps=0.55, calls=40, packed=0.5, across=0.5, stages=16000)
-GEMM = dict(steps=0.5, calls=77, packed=1.0, gathered=1.1, lines=4.3, across=3.2, stages=20000)
+GEMM = dict(steps=0.5, calls=77, packed=1.0, gathered=1.1, lines=4.3, across=3.2, prepared=2.2, stages=20000)
 DIRECT_GRAD = dict(steps=0.76, calls=1.6, packed=0.7, strided=0.3, weights=2.7, stages=16000)
 GEMM_GRAD = dict(steps=1.1, packed=0.75, lines=14, strided=0.6, weights=3.6, stages=20000)
-WINOGRAD = dict(steps=0.58, products=2.2, vectors=7.2, turned=0.2, weights=0.07, prepared=0.9, sums=1.3, stages=52000)
+WINOGRAD = dict(steps=0.58, products=2.2, vectors=7.2, turned=0.2, weights=0.09, prepared=0.6, fresh=0.45, sums=1.3, chunks=0.55,
+                stages=52000)
 DEPTHWISE = dict(steps=0.5, elements=0.28, gathered=3, planes=150, sums=12, stages=12000)
 FFT = dict(forward=0.37, input_grad=0.5, transpose=0.5, weight_grad=0.77, elements=1.5, stages=30000)
 
@@ -30,6 +31,11 @@ TILE_ROWS, TILE_VECTORS = 6, 2
 LEAST_ROWS = 4             # fewer rows than this wait for the multiply-adds before them
 FEW_PIXELS = 32            # of an image that gemm joins to the next
 SHORT = 16                 # channels below which direct walks over all taps
+
+# The rules of set_block, take_fresh_weights and layout in pyx/ndconv/_winograd_plan.pyx and _winograd_grad.pyx.
+FEW_BLOCKS = 168           # tiles that are not cut into blocks
+FEW_PANELS = 4             # panels of weights that do not keep threads busy
+FEW_TILES = 64             # tiles whose sums of a weight gradient are taken in chunks
 
 
 def _up(a, b):
@@ -96,6 +102,7 @@ def direct_cost(problem, prepared):
         counts["calls"] += planes * rows * tiles
         counts["steps"] += planes * rows * tiles * height * ic * math.prod(k)
         counts["rows"] += planes * rows
+        counts["prepared"] += 0 if prepared else problem.g * oc * ic * math.prod(k)
         counts["stages"] += 1
         if problem.lanes_oc and not wide:
             counts["gathered"] += inputs + outputs
@@ -137,6 +144,7 @@ def gemm_cost(problem, prepared):
         tiles /= joined
         counts["calls"] += planes * tiles * _up(length, 384)
         counts["steps"] += planes * tiles * height * length
+        counts["prepared"] += 0 if prepared else problem.g * oc * length
         counts["stages"] += 1
         apart = problem.reversed and max(problem.stride) > 1
         counts["across"] += planes * oc * pixels if apart or wide != problem.lanes_oc else 0
@@ -183,15 +191,19 @@ def winograd_cost(problem, prepared):
     own = (problem.ic // problem.g, problem.oc // problem.g, problem.x, problem.y, problem.k, problem.stride)
     for ic, oc, _, y, k, _ in (own,) if grad else _geometries(problem):
         points, tiles = _winograd_tiles(y, k, grad)
-        tiles *= problem.n * problem.g
+        tiles *= problem.n
+        few, fresh = tiles <= FEW_TILES, k[0] == 1 and tiles < FEW_BLOCKS and _up(oc, panel) >= FEW_PANELS and not prepared
+        tiles *= problem.g
         columns, weights = _up(oc, panel), points * problem.g * _up(oc, panel) * panel * k[0] * ic
         counts["steps"] += tiles * points * columns * k[0] * ic
         counts["products"] += 0 if grad else tiles * points * columns
         counts["vectors"] += tiles * points * (_up(ic, _lanes(problem)) + _up(oc, _lanes(problem)))
         counts["turned"] += 0 if problem.lanes_oc else problem.n * (problem.ic + problem.oc) * math.prod(y)
-        counts["weights"] += 0 if grad else weights
-        counts["prepared"] += 0 if prepared or grad else weights
-        counts["sums"] += weights if grad else 0
+        if grad:
+            counts["chunks" if few else "sums"] += weights
+        else:
+            counts["fresh" if fresh else "weights"] += weights
+            counts["prepared"] += 0 if prepared or fresh else weights
         counts["stages"] += 1
     return _total(counts, WINOGRAD)
 
