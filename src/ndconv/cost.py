@@ -20,9 +20,10 @@ GEMM = dict(steps=0.5, calls=77, packed=1.0, gathered=1.1, lines=4.3, across=3.2
 DIRECT_GRAD = dict(steps=0.76, calls=1.6, packed=0.7, strided=0.3, weights=2.7, stages=16000)
 GEMM_GRAD = dict(steps=1.1, packed=0.75, lines=14, strided=0.6, weights=3.6, stages=20000)
 WINOGRAD = dict(steps=0.58, products=2.2, vectors=7.2, turned=0.2, weights=0.09, prepared=0.6, fresh=0.45, sums=1.3, chunks=0.55,
-                stages=52000)
+                apart=2.2, stages=52000)
 DEPTHWISE = dict(steps=0.5, elements=0.28, gathered=3, planes=150, sums=12, stages=12000)
-FFT = dict(forward=0.37, input_grad=0.5, transpose=0.5, weight_grad=0.77, elements=1.5, stages=30000)
+FFT = dict(forward=0.37, input_grad=0.5, transpose=0.5, weight_grad=0.77, elements=1.5, stages=30000,
+           deep=1.8)     # kernels that reach along the depth take that many times the estimate
 
 SEPARABLE = dict(taps=0.95, results=0.7, rows=60, stages=8000)
 
@@ -181,7 +182,8 @@ def _gemm_grad_cost(problem):
 def fft_cost(problem, prepared):
     """Seconds of `fft`: the estimate that its tiles are chosen by, and every element loaded and stored once."""
     elements = problem.n * (problem.ic * math.prod(problem.x) + problem.oc * math.prod(problem.y))
-    return SECONDS * (FFT[problem.op] * _fft.estimate(problem, prepared) + FFT["elements"] * elements + FFT["stages"])
+    operations = FFT[problem.op] * _fft.estimate(problem, prepared) * (FFT["deep"] if problem.k[0] > 1 else 1)
+    return SECONDS * (operations + FFT["elements"] * elements + FFT["stages"])
 
 
 def winograd_cost(problem, prepared):
@@ -198,7 +200,9 @@ def winograd_cost(problem, prepared):
         counts["steps"] += tiles * points * columns * k[0] * ic
         counts["products"] += 0 if grad else tiles * points * columns
         counts["vectors"] += tiles * points * (_up(ic, _lanes(problem)) + _up(oc, _lanes(problem)))
-        counts["turned"] += 0 if problem.lanes_oc else problem.n * (problem.ic + problem.oc) * math.prod(y)
+        turned = 0 if problem.lanes_oc else problem.n * (problem.ic + problem.oc) * math.prod(y)
+        counts["turned"] += turned
+        counts["apart"] += turned if k[2] > 1 and problem.dilation[2] > 1 else 0     # one element at a time
         if grad:
             counts["chunks" if few else "sums"] += weights
         else:
