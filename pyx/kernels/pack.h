@@ -118,7 +118,8 @@ static void NAME(pad)(void *restrict to_, ptrdiff_t width, const void *restrict 
 }
 
 /* to[i*line + j%2*phase + j/2] = low <= j < high ? from[i*row + j] : 0, i < m, j < 2*phase: even columns, then odd ones. Where
- * the padding is a vector at most a phase is a vector of zeros at either end, then what x has over them. */
+ * the padding is a vector at most a phase is a vector of zeros at either end, then what x has over them. The rows that follow
+ * are asked for: they are the next call's. */
 static void NAME(pad_pairs)(void *restrict to_, ptrdiff_t line, ptrdiff_t phase, const void *restrict from_,
                             ptrdiff_t m, ptrdiff_t row, ptrdiff_t low, ptrdiff_t high)
 {
@@ -126,6 +127,7 @@ static void NAME(pad_pairs)(void *restrict to_, ptrdiff_t line, ptrdiff_t phase,
     T *restrict to = to_;
     const ptrdiff_t n = high - low;
     const int edges = low <= 2 * VL && 2 * phase - high <= 2 * VL;
+    const ptrdiff_t ahead = m * row;
     for (; m > 0; m--, to += line, from += row) {
         if (edges)
             for (int half = 0; half < 2; half++) {
@@ -140,6 +142,7 @@ static void NAME(pad_pairs)(void *restrict to_, ptrdiff_t line, ptrdiff_t phase,
         ptrdiff_t i = 0;
         while (i < n && n >= 2 * VL) {
             i = i < n - 2 * VL ? i : n - 2 * VL;
+            __builtin_prefetch(p + i + ahead, 0, 2);
             const vec a = NAME(load)(p + i), b = NAME(load)(p + i + VL);
             const vec even = NAME(evens)(a, b), odd = NAME(odds)(a, b);
             NAME(store)(i % 2 ? second + i / 2 : first + i / 2, even);

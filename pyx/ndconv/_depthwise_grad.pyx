@@ -3,7 +3,8 @@
 
     for a part of the blocks of all images, group or block of channels     (tasks)
         for the rectangles of each block, borders padded in a slab, the rest of x read in place
-            for each output channel: kernel over rows and taps    (kernels/depthwise_grad.h), added to the part's sums
+            for each output channel: kernel over rows and taps    (kernels/depthwise_grad.h), a vector of sums a tap
+        the lanes of each vector added up: the part's sums
     add the parts in their order, and write dW wherever its strides say
 
 The number of parts depends on the problem alone, so bits do not depend on threads: groups are dealt out, and where they are
@@ -28,8 +29,8 @@ cdef ptrdiff_t weights_of(const nd_problem *p) noexcept nogil:
     return p.g * p.ocg * p.icg * taps_of(p)
 
 cdef ptrdiff_t lane_bytes(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
-    """Of one output channel's vectors of sums."""
-    return ceil_div(p.icg * taps_of(p) * k.vl * k.size, 64) * 64
+    """Of a group's vectors of sums."""
+    return ceil_div(p.ocg * p.icg * taps_of(p) * k.vl * k.size, 64) * 64
 
 cdef size_t weight_grad_bytes(const nd_problem *p, const nd_kernel_set *k, int threads) noexcept nogil:
     cdef Blocking b = blocking(p, k)
@@ -41,7 +42,7 @@ cdef struct Grad:
 
 cdef struct Sums:
     Block block            # likewise
-    char *lanes            # vectors of sums of an output channel
+    char *lanes            # vectors of sums of the group's output channels, over all blocks of the part
     char *part             # the part's sums
 
 cdef void weight_grad(const nd_job *job) noexcept nogil:
@@ -68,18 +69,33 @@ cdef void sum_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) no
             for tap in range(taps_of(p)):
                 memset(t.part + size * (tap * p.g * p.ocg + t.block.oc), 0, size * t.block.channels)
         else:
-            memset(t.part + size * t.block.oc * p.icg * taps_of(p), 0, size * p.ocg * p.icg * taps_of(p))
+            memset(t.lanes, 0, lane_bytes(p, job.k))
         for j in range(split(p.n * b.units, f.parts, i // b.groups), split(p.n * b.units, f.parts, i // b.groups + 1)):
             set_block(&f.run, &t.block, j // b.units, i % b.groups, j % b.units)
             if t.block.r0 < t.block.r1:
                 walk_block(&f.run, &t.block)
+        if not b.lanes_c:
+            add_lanes(job, &t, i % b.groups)
+
+cdef void add_lanes(const nd_job *job, const Sums *t, ptrdiff_t group) noexcept nogil:
+    """The part's sums of a group: what the lanes of each vector add up to."""
+    cdef const nd_kernel_set *k = job.k
+    cdef ptrdiff_t weights = job.p.ocg * job.p.icg * taps_of(job.p), i
+    cdef double value
+    for i in range(weights):
+        value = k.sum(t.lanes + k.size * i * k.vl, k.vl, 1)
+        if k.size == 4:
+            (<float *>t.part)[group * weights + i] = <float>value
+        else:
+            (<double *>t.part)[group * weights + i] = value
 
 cdef void add_rectangle(const Run *f, Block *t, const char *x) noexcept nogil:
     cdef const nd_problem *p = f.job.p
     cdef const nd_kernel_set *k = f.job.k
     cdef const nd_array *dy = &f.job.y
     cdef const Sums *sums = <const Sums *>t
-    cdef ptrdiff_t size = k.size, row = f.b.every * dy.h, taps = p.icg * taps_of(p), i, o
+    cdef ptrdiff_t size = k.size, row = f.b.every * dy.h, i
+    cdef char *lanes = sums.lanes
     cdef const char *src = dy.data + size * (t.n * dy.n + t.oc * dy.c + t.od * dy.d + (t.phase + t.top * f.b.every) * dy.h
                                              + t.left * dy.w)
     if f.b.lanes_c:
@@ -90,22 +106,14 @@ cdef void add_rectangle(const Run *f, Block *t, const char *x) noexcept nogil:
                 k.move(t.out + size * i * t.s.y_row, t.channels, src + size * i * row, t.s.n, t.channels, dy.w, dy.c)
         k.depthwise_grad_pixels(&t.s, x, src if dy.c == 1 else t.out, sums.part + size * t.oc)
         return
-    for o in range(t.oc, t.oc + t.channels):
+    for i in range(t.channels):
         t.s.y_row = row
         if dy.w != 1:
             t.s.y_row = t.s.n
             k.move(t.out, t.s.n, src, t.s.rows, t.s.n, row, dy.w)
-        memset(sums.lanes, 0, taps * k.vl * size)
-        k.depthwise_grad_rows(&t.s, x, src if dy.w == 1 else t.out, sums.lanes)
-        for i in range(taps):
-            add_to(k, sums.part, o * taps + i, k.sum(sums.lanes + size * i * k.vl, k.vl, 1))
+        k.depthwise_grad_rows(&t.s, x, src if dy.w == 1 else t.out, lanes)
+        lanes += p.icg * taps_of(p) * k.vl * size
         src += size * dy.c
-
-cdef inline void add_to(const nd_kernel_set *k, char *sums, ptrdiff_t i, double value) noexcept nogil:
-    if k.size == 4:
-        (<float *>sums)[i] += <float>value
-    else:
-        (<double *>sums)[i] += value
 
 cdef void collect_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
     """Adds the parts of groups in their order, and writes them to where the caller wants them."""
