@@ -1,19 +1,21 @@
 /* fft: complex transforms along one axis of a tile, in place, LANES independent transforms side by side.
  *
- * A point is [2][VL]: VL real parts, then VL imaginary parts, so no lane is ever shuffled and a point of AVX2 is
- * one cache line. One pass turns a block of n = r*m points into r blocks of m points (decimation in frequency):
+ * A point is [2][VL]: VL real parts, then VL imaginary parts, so no lane is ever shuffled and a point of AVX2
+ * is one cache line. One pass turns a block of n = r*m points into r blocks of m points (decimation in
+ * frequency):
  *
  *     y[q*m + j] = w^(j*q) * sum over p < r of x[p*m + j] * exp(-2 pi i p q / r),   w = exp(-2 pi i / n)
  *
- * After the last pass the frequencies lie in digit-reversed order (fft_spectrum.h looks them up in a table). The
- * inverse undoes the passes last to first; it is the same arithmetic with real and imaginary parts exchanged, and
- * does not divide by n. Passes are radix 2, 3, 4, 5 and 8; factors w are read as scalars and shared by `inner`
- * neighbouring points.
+ * After the last pass the frequencies lie in digit-reversed order (fft_spectrum.h looks them up in a table).
+ * The inverse undoes the passes last to first; it is the same arithmetic with real and imaginary parts
+ * exchanged, and does not divide by n. Passes are radix 2, 3, 4, 5 and 8; factors w are read as scalars and
+ * shared by `inner` neighbouring points.
  *
- * Loops: blocks are transformed depth first until they fit L1, breadth first from there. Columns (`inner`) are taken
- * a few at a time, so that a column group stays in L1 for all of its passes.
- * Budget of a radix-4 step on AVX2: 8 loads, 8 stores and 6 scalars for 12 multiplications and 16 additions: bound by
- * the one store a cycle, 2 cycles a point. Radix 8 spills a few of its 16 values and still saves a third of the moves.
+ * Loops: blocks are transformed depth first until they fit L1, breadth first from there. Columns (`inner`)
+ * are taken a few at a time, so that a column group stays in L1 for all of its passes.
+ * Budget of a radix-4 step on AVX2: 8 loads, 8 stores and 6 scalars for 12 multiplications and 16 additions:
+ * bound by the one store a cycle, 2 cycles a point. Radix 8 spills a few of its 16 values and still saves a
+ * third of the moves.
  * Sources: Cooley and Tukey 1965; Gentleman and Sande 1966; depth first: Frigo and Johnson, FFTW3, 2005. */
 
 #define POINT (2 * VL)
@@ -64,7 +66,8 @@ INLINE void NAME(dft5)(vec *re, vec *im)
     re[3] = fr - hi, im[3] = fi + hr;
 }
 
-/* The halves first: sums of points k and k+4 give the even results, differences turned by exp(-pi i k / 4) the odd. */
+/* The halves first: sums of points k and k+4 give the even results, differences turned by exp(-pi i k / 4)
+ * the odd. */
 INLINE void NAME(dft8)(vec *re, vec *im)
 {
     const T h = (T)0.70710678118654752440;
@@ -163,8 +166,8 @@ static __attribute__((noinline)) void NAME(run_pass)(int r, int inverse, T *z, p
 #undef PASS
 
 /* The passes radix[0], radix[1], ... over `groups` blocks of n points. */
-static void NAME(transform_blocks)(T *z, ptrdiff_t groups, ptrdiff_t n, const unsigned char *radix, ptrdiff_t unit,
-                                   ptrdiff_t inner, const T *w, int inverse)
+static void NAME(transform_blocks)(T *z, ptrdiff_t groups, ptrdiff_t n, const unsigned char *radix,
+                                   ptrdiff_t unit, ptrdiff_t inner, const T *w, int inverse)
 {
     const ptrdiff_t r = *radix, m = n / r;
     if (!inverse)
@@ -192,12 +195,12 @@ static void NAME(fft)(const struct nd_axis *axis, void *z_, ptrdiff_t unit, ptrd
     if (inner == 1 && row == axis->n * unit) {
         /* rows without gaps are blocks of one pass */
         for (ptrdiff_t i = 0; i < rows; i += most)
-            NAME(transform_blocks)(z + i * row, rows - i < most ? rows - i : most, axis->n, axis->radix, unit, 1,
-                                   axis->factors, inverse);
+            NAME(transform_blocks)(z + i * row, rows - i < most ? rows - i : most, axis->n, axis->radix, unit,
+                                   1, axis->factors, inverse);
         return;
     }
     for (; rows > 0; rows--, z += row)
         for (ptrdiff_t i = 0; i < inner; i += most)
-            NAME(transform_blocks)(z + i * POINT, 1, axis->n, axis->radix, unit, inner - i < most ? inner - i : most,
-                                   axis->factors, inverse);
+            NAME(transform_blocks)(z + i * POINT, 1, axis->n, axis->radix, unit,
+                                   inner - i < most ? inner - i : most, axis->factors, inverse);
 }

@@ -1,9 +1,11 @@
 /* fft_rows: rows of VL arrays to rows of a tile and back, and the direct sums that mend what is not finite.
  *
- * A tile's row is [column][VL], lane l from array l; as pairs of columns that is [point][2][VL], real parts of even and
- * imaginary parts of odd columns (fft_spectrum.h). Lanes may be tiles or channels: each has a pointer of its own.
- * Bytes moved: each element read and written once. Rows that are contiguous in memory are transposed LANES x LANES at a
- * time, about one cycle a vector and lane pair; channels next to each other are whole vectors; anything else one by one. */
+ * A tile's row is [column][VL], lane l from array l; as pairs of columns that is [point][2][VL], real parts
+ * of even and imaginary parts of odd columns (fft_spectrum.h). Lanes may be tiles or channels: each has a
+ * pointer of its own.
+ * Bytes moved: each element read and written once. Rows that are contiguous in memory are transposed LANES
+ * x LANES at a time, about one cycle a vector and lane pair; channels next to each other are whole
+ * vectors; anything else one by one. */
 
 /* Whether the lanes follow each other in memory. */
 INLINE int NAME(are_neighbours)(const T *const *row)
@@ -68,8 +70,8 @@ static void NAME(fft_load)(void *restrict to_, ptrdiff_t to_step, ptrdiff_t n, c
     }
 }
 
-/* row[l][j*step] = from[j*from_step + l] + bias[l], j < count[l], l < lanes. Returns a bit for every lane one of
- * whose first `most` columns, before the bias, is not finite. */
+/* row[l][j*step] = from[j*from_step + l] + bias[l], j < count[l], l < lanes. Returns a bit for every lane
+ * one of whose first `most` columns, before the bias, is not finite. */
 static unsigned NAME(fft_store)(void *const *row_, ptrdiff_t step, const ptrdiff_t *count, ptrdiff_t most,
                                 ptrdiff_t lanes, const void *from_, ptrdiff_t from_step, const void *bias)
 {
@@ -108,10 +110,12 @@ static unsigned NAME(fft_store)(void *const *row_, ptrdiff_t step, const ptrdiff
     return flags;
 }
 
-/* The windows' sum of one output and its neighbours along the row: y[i*y_w] = bias + sum over c, taps of x * w for
- * i < n, w contiguous [c][kd][kh][kw] and x at image and group. Padding is zero and multiplied like the rest. */
-static void NAME(conv_points)(const struct nd_problem *p, const struct nd_array *x, const void *w_, const ptrdiff_t *at,
-                              ptrdiff_t n, void *y_, ptrdiff_t y_w, const void *bias)
+/* The windows' sum of one output and its neighbours along the row:
+ *   y[i*y_w] = bias + sum over c, taps of x * w
+ * for i < n, w contiguous [c][kd][kh][kw] and x at image and group. Padding is zero and multiplied like
+ * the rest. */
+static void NAME(conv_points)(const struct nd_problem *p, const struct nd_array *x, const void *w_,
+                              const ptrdiff_t *at, ptrdiff_t n, void *y_, ptrdiff_t y_w, const void *bias)
 {
     T *y = y_;
     for (ptrdiff_t i = 0; i < n; i++) {

@@ -1,12 +1,14 @@
-/* fft_slide: the sum over the parts of a kernel at one frequency, a complex convolution along neighbouring tiles.
+/* fft_slide: the sum over the parts of a kernel at one frequency, a complex convolution along neighbouring
+ * tiles.
  *
  *     y[i] = sum over j < parts of x[i + j] * w[j]
  *
- * x lies in two rows, real and imaginary parts, so the tiles of the next part are loads one element further on.
+ * x lies in two rows, real and imaginary parts, so the tiles of the next part are loads one element further
+ * on.
  *
- * Budget: four vectors of y are 8 sums; 2 for w[j], 2 for x. A part is 8 loads, 2 broadcasts and 16 multiply-adds: 8
- * cycles on AVX2 by the multiply-adds, whose two steps a sum are 4 cycles apart, and as many by the loads if each second one
- * spans two cache lines. Everything is in L1: a few hundred tiles. */
+ * Budget: four vectors of y are 8 sums; 2 for w[j], 2 for x. A part is 8 loads, 2 broadcasts and 16
+ * multiply-adds: 8 cycles on AVX2 by the multiply-adds, whose two steps a sum are 4 cycles apart, and as
+ * many by the loads if each second one spans two cache lines. Everything is in L1: a few hundred tiles. */
 
 static void NAME(fft_unroll)(void *rows, const void *ring, ptrdiff_t size, ptrdiff_t first, ptrdiff_t n)
 {

@@ -3,16 +3,16 @@
  *     to[j][i] = start + sum over q < terms, r < count of
  *                        weights[q*count + r] * rows[q*(count + height - 1) + j + r][i]
  *
- * for i < n and j < height, which is 1 or SUM_HEIGHT. Along a row the "rows" are one row at the offsets of the
- * taps; across rows they are different ones, and SUM_HEIGHT neighbouring results share what they load.
+ * for i < n and j < height, which is 1 or SUM_HEIGHT. Along a row the "rows" are one row at the offsets of
+ * the taps; across rows they are different ones, and SUM_HEIGHT neighbouring results share what they load.
  *
- * Tile of one result row: eight vectors; a tap is a broadcast and eight multiply-adds straight from memory. Bound
- * by loads: half a cycle a vector and tap if aligned, three quarters if not, since every second vector then spans
- * two cache lines. Tile of four result rows: two vectors each (a cache line on AVX2), 8 sums + 2 loads + 1 weight
- * of 16 registers. A row is 2 loads and 4 broadcasts for 8 multiply-adds: bound by these, two a cycle, even where
- * the rows come from L2. Symmetric taps are not folded: an addition and a multiply-add issue as often as the two
- * multiply-adds that they replace.
- * The last vector overlaps the one before it: nothing beyond n is touched.
+ * Tile of one result row: eight vectors; a tap is a broadcast and eight multiply-adds straight from memory.
+ * Bound by loads: half a cycle a vector and tap if aligned, three quarters if not, since every second vector
+ * then spans two cache lines. Tile of four result rows: two vectors each (a cache line on AVX2), 8 sums + 2
+ * loads + 1 weight of 16 registers. A row is 2 loads and 4 broadcasts for 8 multiply-adds: bound by these,
+ * two a cycle, even where the rows come from L2. Symmetric taps are not folded: an addition and a
+ * multiply-add issue as often as the two multiply-adds that they replace. The last vector overlaps the one
+ * before it: nothing beyond n is touched.
  * Measured, in L1: 0.6 cycles a vector and tap for four result rows, 0.75 to 0.9 for one. */
 
 #define SUM_HEIGHT 4
@@ -51,7 +51,7 @@ INLINE void NAME(sum_tile)(const int height, const int vectors, T *const *to, co
             NAME(add_row)(height, vectors, 0, sum, rows[r] + i, weights, r, count);
         for (; r < count; r++) {
             NAME(add_row)(height, vectors, 1, sum, rows[r] + i, weights, r, count);
-            /* or GCC keeps weights for the next row in registers that the sums need, and spills one of these */
+            /* or GCC keeps the next row's weights in registers that the sums need, and spills one of these */
             if (height > 1)
                 __asm__("" : "+r"(weights));
         }
@@ -99,7 +99,8 @@ static int NAME(sum_rows)(void *const *to_, ptrdiff_t height, const void *const 
         for (; i + 2 * VL <= n; i += 2 * VL)
             NAME(sum_tile)(SUM_HEIGHT, 2, to, rows, weights, terms, count, i, start, odd);
         for (; i < n; i += VL)
-            NAME(sum_tile)(SUM_HEIGHT, 1, to, rows, weights, terms, count, i + VL <= n ? i : n - VL, start, odd);
+            NAME(sum_tile)(SUM_HEIGHT, 1, to, rows, weights, terms, count, i + VL <= n ? i : n - VL, start,
+                           odd);
     } else {
         for (; i + 8 * VL <= n; i += 8 * VL)
             NAME(sum_tile)(1, 8, to, rows, weights, terms, count, i, start, odd);

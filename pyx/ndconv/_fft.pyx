@@ -17,8 +17,9 @@ tile would be large, the kernel is cut into parts (_fft_parts.pyx).
 
 A dilation d is none on every d-th element: one of d such sets of inputs and outputs an axis is a tile of its own. A stride s
 keeps every s-th result of a tile, or, where that is cheaper, the s sets of inputs are channels of a convolution without one:
-their spectra meet in the product, and nothing is transformed back that is not kept. A tile that holds anything not finite is computed again by its definition, so that a NaN reaches its own windows only. Lanes never meet: an image's results
-do not depend on what else is in the batch, and none on threads.
+their spectra meet in the product, and nothing is transformed back that is not kept. A tile that holds anything not finite is
+computed again by its definition, so that a NaN reaches its own windows only. Lanes never meet: an image's results do not depend
+on what else is in the batch, and none on threads.
 """
 from ndconv._c cimport nd_job, nd_kernel_set, nd_method, nd_problem, nd_product, nd_sizes
 from ndconv._fft_finish cimport finish
@@ -164,13 +165,13 @@ cdef void inverse_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end
     cdef const nd_kernel_set *k = f.job.k
     cdef const Tiling *t = f.w.t
     cdef char *z = f.z + worker * t.z
-    cdef ptrdiff_t i, unit, g, v, o
+    cdef ptrdiff_t i, unit, g, v, o, at
     cdef Window w
     for i in range(begin, end):
         v, g, unit = i % t.ocv, i // t.ocv % p.g, i // t.ocv // p.g
-        k.fft_join(z, f.y + t.point * (g * t.freqs * f.y_freq + (unit * t.ocv + v if t.lanes == CHANNELS else v * t.block + unit)),
-                   f.y_freq * 2 * k.vl, f.w.tables.pairs, f.w.tables.turns, t.pairs)
-        o = v * k.vl if t.lanes == CHANNELS else v
+        at, o = (unit * t.ocv + v, v * k.vl) if t.lanes == CHANNELS else (v * t.block + unit, v)
+        k.fft_join(z, f.y + t.point * (g * t.freqs * f.y_freq + at), f.y_freq * 2 * k.vl, f.w.tables.pairs, f.w.tables.turns,
+                   t.pairs)
         aim_output(&w, p, k, t, &f.job.y, f.first + unit, g * p.ocg + o, 1, p.ocg - o)
         finish(f.job, &f.w, &w, z, g, o)
 

@@ -22,8 +22,8 @@ GEMM_GRAD = dict(steps=1.1, packed=0.75, lines=14, strided=0.6, weights=3.6, sta
 WINOGRAD = dict(steps=0.58, products=2.2, vectors=7.2, turned=0.2, weights=0.09, prepared=0.6, fresh=0.45, sums=1.3, chunks=0.55,
                 apart=2.2, stages=52000)
 DEPTHWISE = dict(steps=0.5, elements=0.28, gathered=3, planes=150, sums=12, stages=12000)
-FFT = dict(forward=0.37, input_grad=0.5, transpose=0.5, weight_grad=0.77, elements=1.5, stages=30000,
-           deep=1.8)     # kernels that reach along the depth take that many times the estimate
+FFT = dict(forward=0.55, input_grad=0.7, transpose=0.7, weight_grad=1.1, elements=1.5, stages=30000,
+           deep=1.2)     # kernels that reach along the depth take that many times the estimate
 
 SEPARABLE = dict(taps=0.95, results=0.7, rows=60, stages=8000)
 
@@ -105,7 +105,7 @@ def direct_cost(problem, prepared):
         counts["rows"] += planes * rows
         counts["prepared"] += 0 if prepared else problem.g * oc * ic * math.prod(k)
         counts["stages"] += 1
-        if problem.lanes_oc and not wide:
+        if problem.lanes_oc and not wide and max(problem.ic, problem.oc) > 1:
             counts["gathered"] += inputs + outputs
         else:
             counts["packed"] += inputs
@@ -240,7 +240,8 @@ def depthwise_cost(problem, prepared):
         # the rows of many channels do not stay in L1
         counts["steps"] += rows * (y[2] / lanes if wide else _up(y[2], lanes)) * ic * math.prod(k) * (1 if ic <= 8 else 2)
         counts["elements"] += rows * y[2] + problem.n * problem.g * ic * math.prod(x)
-        counts["gathered"] += rows * y[2] if problem.lanes_oc and not (wide and oc == 1) else 0
+        apart = problem.lanes_oc and max(problem.ic, problem.oc) > 1   # the pixels of a channel
+        counts["gathered"] += rows * y[2] if apart and not (wide and oc == 1) else 0
         counts["planes"] += images * oc / (lanes if wide else 1)
         counts["sums"] += images * oc * ic * math.prod(k) if grad and not wide else 0
         counts["stages"] += 1
