@@ -207,3 +207,24 @@ def test_workspace_is_what_was_stated():
         assert 0 < plan.workspace_bytes < 2**22
         with pytest.raises(nd.MethodNotApplicable, match="workspace_limit"):
             nd.plan_conv(case.x_shape(), weights(case, "float32"), method="separable", workspace_limit=100, **case.options)
+
+
+@pytest.mark.parametrize("dilation", (1, 2))
+def test_channels_with_one_kernel_are_one_row(dilation, dtype):
+    """A colour image whose channels share a kernel is what its channels are one by one, also beside a NaN."""
+    rng = np.random.default_rng(5)
+    x, w = rng.standard_normal((2, 20, 37, 3)).astype(dtype), np.tile(filters.gaussian(1.0, 5, dtype=dtype), (3, 1, 1, 1))
+    x[0, 4, 9, 1] = np.nan
+    residual = rng.standard_normal(x.shape).astype(dtype)
+    options = dict(padding=((3, 1), (0, 4)), dilation=dilation, method="separable", activation="relu")
+    if dilation == 2:
+        options["padding"] = 4
+    for b in (None, np.full(3, 0.5, dtype), np.array([0.5, 1.0, 2.0], dtype)):
+        got = nd.conv(x, w, b, groups=3, layout="NHWC", residual=residual, **options)
+        for c in range(3):
+            bias, added = None if b is None else b[c:c + 1], residual[..., c][:, None]
+            want = nd.conv(x[..., c][:, None], w[:1], bias, residual=added, **options)
+            np.testing.assert_allclose(got[..., c], want[:, 0], rtol=1e-6 if dtype == "float32" else 1e-14, atol=1e-6)
+    w[1] = w[1, 0].T[::-1] * 2
+    got = nd.conv(x, w, groups=3, layout="NHWC", **options)
+    np.testing.assert_array_equal(got[..., 1], nd.conv(x[..., 1][:, None], w[1:2], **options)[:, 0])
