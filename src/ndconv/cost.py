@@ -1,10 +1,12 @@
 """Cost model: estimated seconds of each method, pure functions of a problem.
 
 A cost is a count of what a method does, times what one of each takes: steps of the register tile, calls of it, elements
-packed, stored across memory, and so on. The counts follow from the loops in pyx/ndconv; the cycles were fitted to measured
-times of 600 random layers and gradients of ranks 1 to 3 (two threads of a 3 GHz x86-64 with AVX2; typical error 40 %).
-Only ratios between methods matter to the choice, and they carry over to CPUs with wider vectors. `prepared` says that weights
-are prepared once for many calls, as a plan does; a function call prepares them itself.
+packed, stored across memory, and so on. The counts follow from the loops in pyx/ndconv; the cycles were fitted by
+benchmarks/fit_costs.py to measured times of 1150 random layers and gradients of ranks 1 to 3, for the right order of methods
+rather than for right times (two threads of a 3 GHz x86-64 with AVX2). auto's regret there: geometric mean 1.05, 95th percentile
+1.38; on 280 layers that were left out of a fit 1.06 and 1.37. Only ratios between methods matter to the choice, and they carry
+over to CPUs with wider vectors. `prepared` says that weights are prepared once for many calls, as a plan does; a function call
+prepares them itself.
 """
 import math
 
@@ -14,16 +16,17 @@ from ndconv.stages import stages_of
 SECONDS = 1 / 3e9          # a cycle
 
 # Cycles of one of each, two threads sharing them.
-DIRECT = dict(steps=0.7, calls=38, packed=0.45, gathered=1.3, across=0.5, rows=130, prepared=1.8, stages=16000)
-PHASES = dict(steps=0.55, calls=40, packed=0.5, across=0.5, stages=16000)
-GEMM = dict(steps=0.5, calls=77, packed=1.0, gathered=1.1, lines=4.3, across=3.2, prepared=2.2, stages=20000)
-DIRECT_GRAD = dict(steps=0.76, calls=1.6, packed=0.7, strided=0.3, weights=2.7, stages=16000)
-GEMM_GRAD = dict(steps=1.1, packed=0.75, lines=14, strided=0.6, weights=3.6, stages=20000)
-WINOGRAD = dict(steps=0.58, products=2.2, vectors=7.2, turned=0.2, weights=0.09, prepared=0.6, fresh=0.45, sums=1.3, chunks=0.55,
-                apart=2.2, stages=52000)
-DEPTHWISE = dict(steps=0.5, elements=0.28, gathered=3, planes=150, sums=12, stages=12000)
-FFT = dict(forward=0.55, input_grad=0.7, transpose=0.7, weight_grad=1.1, elements=1.5, stages=30000,
-           deep=1.2)     # kernels that reach along the depth take that many times the estimate
+DIRECT = dict(runs=2.49, stored=0.415, steps=0.924, calls=16.6, packed=0.725, gathered=3.53, across=6.15, rows=64,
+              prepared=2.54, stages=12300)
+PHASES = dict(stored=2.06, steps=0.985, calls=4.63, stages=8830)
+GEMM = dict(apart=16.4, stored=0.13, steps=0.922, calls=35.2, packed=2.51, gathered=0.509, lines=3.59, across=0.364,
+            prepared=0.532, stages=12500)
+DIRECT_GRAD = dict(steps=0.897, calls=16, packed=0.449, strided=0.00504, weights=0.625, stages=9290)
+GEMM_GRAD = dict(steps=1.16, packed=0.807, lines=14.3, strided=0.36, weights=2.34, stages=38200)
+WINOGRAD = dict(steps=0.0836, vectors=10.4, turned=1.49, weights=0.0794, prepared=0.298, fresh=0.64, sums=3.05, chunks=0.629,
+                apart=13.5, stages=43700)
+DEPTHWISE = dict(rows=3.4, steps=0.896, elements=0.619, gathered=3.44, planes=32.9, sums=69.6, stages=7500)
+FFT = dict(forward=0.75, input_grad=1.01, transpose=1.01, weight_grad=0.978, elements=3.36, stages=54600)
 
 SEPARABLE = dict(taps=0.95, results=0.7, rows=60, stages=8000)
 
@@ -80,16 +83,27 @@ def _live(problem, y, k):
     return share
 
 
-def _total(counts, cycles):
+def _zeroed(problem):
+    """Results that no tap reaches, or that are written apart from their neighbours."""
+    return problem.n * problem.ic * math.prod(problem.x) if problem.reversed and max(problem.stride) > 1 else 0
+
+
+def total(cycles, counts):
+    """Seconds of `counts` of what takes `cycles` each."""
     return SECONDS * sum(cycles[name] * count for name, count in counts.items())
 
 
-def direct_cost(problem, prepared):
+def seconds(method, problem, prepared):
+    """Estimated seconds of a method for a problem."""
+    return total(*COUNTS[method](problem, prepared))
+
+
+def direct_counts(problem, prepared):
     """Seconds of `direct`: register tiles on rows of pixels; what memory does not offer as it is needed is copied."""
     if problem.op == "weight_grad":
-        return _direct_grad_cost(problem)
+        return _direct_grad_counts(problem)
     if _phases_together(problem):
-        return _phases_cost(problem)
+        return _phases_counts(problem)
     counts = dict.fromkeys(DIRECT, 0)
     planes = problem.n * problem.g
     for ic, oc, x, y, k, _ in _geometries(problem):
@@ -102,7 +116,9 @@ def direct_cost(problem, prepared):
         inputs, outputs = planes * ic * math.prod(x), planes * oc * math.prod(y)
         counts["calls"] += planes * rows * tiles
         counts["steps"] += planes * rows * tiles * height * ic * math.prod(k)
+        counts["runs"] += planes * rows * tiles * math.prod(k)
         counts["rows"] += planes * rows
+        counts["stored"] += outputs
         counts["prepared"] += 0 if prepared else problem.g * oc * ic * math.prod(k)
         counts["stages"] += 1
         if problem.lanes_oc and not wide and max(problem.ic, problem.oc) > 1:
@@ -110,7 +126,8 @@ def direct_cost(problem, prepared):
         else:
             counts["packed"] += inputs
             counts["across"] += outputs if wide and not problem.lanes_oc else 0
-    return _total(counts, DIRECT)
+    counts["stored"] += _zeroed(problem)
+    return DIRECT, counts
 
 
 def _phases_together(problem):
@@ -119,23 +136,22 @@ def _phases_together(problem):
     return strided and problem.ic // problem.g >= _lanes(problem) and problem.oc // problem.g >= 4
 
 
-def _phases_cost(problem):
+def _phases_counts(problem):
     counts = dict.fromkeys(PHASES, 0)
     planes = problem.n * problem.g
     for ic, oc, _, y, k, _ in _geometries(problem):
         tiles, height = _tiles(y[2], oc, _lanes(problem))
         counts["calls"] += planes * y[0] * y[1] * tiles
         counts["steps"] += planes * y[0] * y[1] * tiles * height * ic * math.prod(k)
-    counts["packed"] = problem.n * problem.oc * math.prod(problem.y)
-    counts["across"] = 0 if problem.lanes_oc else problem.n * problem.ic * math.prod(problem.x)
+    counts["stored"] = problem.n * problem.ic * math.prod(problem.x)
     counts["stages"] = 1
-    return _total(counts, PHASES)
+    return PHASES, counts
 
 
-def gemm_cost(problem, prepared):
+def gemm_counts(problem, prepared):
     """Seconds of `gemm`: the im2col matrix is packed once, an element a tap; tiles run over the pixels of an image."""
     if problem.op == "weight_grad":
-        return _gemm_grad_cost(problem)
+        return _gemm_grad_counts(problem)
     counts = dict.fromkeys(GEMM, 0)
     planes, lanes = problem.n * problem.g, _lanes(problem)
     for ic, oc, _, y, k, stride in _geometries(problem):
@@ -146,14 +162,17 @@ def gemm_cost(problem, prepared):
         counts["calls"] += planes * tiles * _up(length, 384)
         counts["steps"] += planes * tiles * height * length
         counts["prepared"] += 0 if prepared else problem.g * oc * length
+        counts["stored"] += planes * oc * pixels
         counts["stages"] += 1
         apart = problem.reversed and max(problem.stride) > 1
-        counts["across"] += planes * oc * pixels if apart or wide != problem.lanes_oc else 0
+        counts["across"] += planes * oc * pixels if wide and not problem.lanes_oc else 0
+        counts["apart"] += planes * oc * pixels if apart or problem.lanes_oc and not wide else 0
         if math.prod(k) > 1 or stride != (1, 1, 1) or not problem.lanes_oc:
             counts["packed"] += planes * length * pixels
             counts["lines"] += planes * length * y[0] * y[1]
             counts["gathered"] += planes * length * pixels if problem.lanes_oc and not wide else 0
-    return _total(counts, GEMM)
+    counts["stored"] += _zeroed(problem)
+    return GEMM, counts
 
 
 def _grad_counts(problem, length, tiles, height):
@@ -164,41 +183,39 @@ def _grad_counts(problem, length, tiles, height):
                 strided=images * length * pixels if problem.stride[2] > 1 else 0, weights=problem.oc * length, stages=1)
 
 
-def _direct_grad_cost(problem):
+def _direct_grad_counts(problem):
     ic, oc, taps = problem.ic // problem.g, problem.oc // problem.g, problem.taps
     tiles, height = _tiles(ic, oc, _lanes(problem))
     counts = _grad_counts(problem, ic * taps, taps * tiles, height)
     counts["calls"] = problem.n * problem.g * taps * tiles * problem.y[0] * problem.y[1]
-    return _total(counts, DIRECT_GRAD)
+    return DIRECT_GRAD, counts
 
 
-def _gemm_grad_cost(problem):
+def _gemm_grad_counts(problem):
     length = problem.ic // problem.g * problem.taps
     counts = _grad_counts(problem, length, *_tiles(length, problem.oc // problem.g, _lanes(problem)))
     counts["lines"] = problem.n * problem.g * length * problem.y[0] * problem.y[1]
-    return _total(counts, GEMM_GRAD)
+    return GEMM_GRAD, counts
 
 
-def fft_cost(problem, prepared):
+def fft_counts(problem, prepared):
     """Seconds of `fft`: the estimate that its tiles are chosen by, and every element loaded and stored once."""
     elements = problem.n * (problem.ic * math.prod(problem.x) + problem.oc * math.prod(problem.y))
-    operations = FFT[problem.op] * _fft.estimate(problem, prepared) * (FFT["deep"] if problem.k[0] > 1 else 1)
-    return SECONDS * (operations + FFT["elements"] * elements + FFT["stages"])
+    return FFT, {problem.op: _fft.estimate(problem, prepared), "elements": elements, "stages": 1}
 
 
-def winograd_cost(problem, prepared):
+def winograd_counts(problem, prepared):
     """Seconds of `winograd`: tiles transformed both ways, a product at each of their points, weights read once a block."""
     counts = dict.fromkeys(WINOGRAD, 0)
     panel, grad = TILE_VECTORS * _lanes(problem), problem.op == "weight_grad"
     own = (problem.ic // problem.g, problem.oc // problem.g, problem.x, problem.y, problem.k, problem.stride)
     for ic, oc, _, y, k, _ in (own,) if grad else _geometries(problem):
-        points, tiles = _winograd_tiles(y, k, grad)
+        points, tiles = _winograd_tiles(y, k, problem.dilation, grad)
         tiles *= problem.n
         few, fresh = tiles <= FEW_TILES, k[0] == 1 and tiles < FEW_BLOCKS and _up(oc, panel) >= FEW_PANELS and not prepared
         tiles *= problem.g
         columns, weights = _up(oc, panel), points * problem.g * _up(oc, panel) * panel * k[0] * ic
         counts["steps"] += tiles * points * columns * k[0] * ic
-        counts["products"] += 0 if grad else tiles * points * columns
         counts["vectors"] += tiles * points * (_up(ic, _lanes(problem)) + _up(oc, _lanes(problem)))
         turned = 0 if problem.lanes_oc else problem.n * (problem.ic + problem.oc) * math.prod(y)
         counts["turned"] += turned
@@ -209,27 +226,29 @@ def winograd_cost(problem, prepared):
             counts["fresh" if fresh else "weights"] += weights
             counts["prepared"] += 0 if prepared or fresh else weights
         counts["stages"] += 1
-    return _total(counts, WINOGRAD)
+    return WINOGRAD, counts
 
 
-def _winograd_tiles(y, k, grad):
+def _winograd_tiles(y, k, dilation, grad):
     """(points of a tile, tiles of an image) as choose_tiling in pyx/ndconv/_winograd_plan.pyx has them."""
-    count, points = math.prod(_up(o, 4 if t == 3 else 1) for o, t in zip(y, (1, *k[1:]), strict=True)), 6 ** k[1:].count(3)
-    small = y[0] * _up(y[1], 2) * _up(y[2], 2)
+    # a dilation makes as many images, each of its own tiles
+    h, w = ((d if t == 3 else 1, _up(o, d) if t == 3 else o) for o, t, d in zip(y[1:], k[1:], dilation[1:], strict=True))
+    count = y[0] * math.prod(d * _up(o, 4 if t == 3 else 1) for (d, o), t in zip((h, w), k[1:], strict=True))
+    points, small = 6 ** k[1:].count(3), y[0] * h[0] * w[0] * _up(h[1], 2) * _up(w[1], 2)
     return (16, small) if k[1:] == (3, 3) and not grad and 16 * small <= points * count else (points, count)
 
 
-def separable_cost(problem, rank):
+def separable_seconds(problem, rank):
     """Seconds of `separable` for kernels of that rank: vectors of sums, taps of the passes, and calls a row."""
     kd, kh, kw = problem.k
     x, y = (problem.x, problem.y) if problem.op == "forward" else (problem.y, problem.x)
     results = problem.n * problem.oc * math.prod(y)
     vectors, rows = results / _lanes(problem), problem.n * problem.oc * y[0] * y[1] * _up(y[2], 1024)
     taps = rank * (0.75 * kw * problem.stride[2] + 0.5 * kh + (0.5 * kd if kd > 1 else 0))
-    return _total(dict(taps=vectors * taps, results=results, rows=rows * (1 + rank), stages=1), SEPARABLE)
+    return total(SEPARABLE, dict(taps=vectors * taps, results=results, rows=rows * (1 + rank), stages=1))
 
 
-def depthwise_cost(problem, prepared):
+def depthwise_counts(problem, prepared):
     """Seconds of `depthwise`: a multiply-add a tap for each vector of results, every element loaded and stored once."""
     counts, lanes = dict.fromkeys(DEPTHWISE, 0), _lanes(problem)
     grad = problem.op == "weight_grad"
@@ -239,13 +258,17 @@ def depthwise_cost(problem, prepared):
         rows = images * oc * y[1]
         # the rows of many channels do not stay in L1
         counts["steps"] += rows * (y[2] / lanes if wide else _up(y[2], lanes)) * ic * math.prod(k) * (1 if ic <= 8 else 2)
-        counts["elements"] += rows * y[2] + problem.n * problem.g * ic * math.prod(x)
+        seen = math.prod(min(i, o * t) for i, o, t in zip(x, y, k, strict=True)) if wide else math.prod(x)
+        counts["elements"] += rows * y[2] + problem.n * problem.g * ic * seen
+        counts["rows"] += 0 if wide else rows * ic * math.prod(k[:2])
         apart = problem.lanes_oc and max(problem.ic, problem.oc) > 1   # the pixels of a channel
         counts["gathered"] += rows * y[2] if apart and not (wide and oc == 1) else 0
         counts["planes"] += images * oc / (lanes if wide else 1)
         counts["sums"] += images * oc * ic * math.prod(k) if grad and not wide else 0
         counts["stages"] += 1
-    return _total(counts, DEPTHWISE)
+    counts["elements"] += _zeroed(problem)
+    return DEPTHWISE, counts
 
 
-COSTS = {"direct": direct_cost, "gemm": gemm_cost, "depthwise": depthwise_cost, "winograd": winograd_cost, "fft": fft_cost}
+COUNTS = {"direct": direct_counts, "gemm": gemm_counts, "depthwise": depthwise_counts, "winograd": winograd_counts,
+          "fft": fft_counts}

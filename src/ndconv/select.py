@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ndconv import _depthwise, _direct, _fft, _gemm, _separable, _winograd
 from ndconv._plan import Core, weight_grad_bytes
-from ndconv.cost import COSTS, separable_cost
+from ndconv.cost import seconds, separable_seconds
 from ndconv.stages import stages_of
 
 METHODS = {module.METHOD.name: module.METHOD for module in (_direct, _gemm, _depthwise, _winograd, _fft)}
@@ -91,12 +91,13 @@ def explain_problem(problem, method="auto", accuracy="fast", workspace_limit=Non
             workspace = workspace_of(problem, candidate, threads)
             reason = _obstacle(problem, candidate, accuracy, limit, workspace)
         if reason is None:
-            rows.append(Candidate(candidate.name, True, COSTS[candidate.name](problem, prepared), workspace, ""))
+            rows.append(Candidate(candidate.name, True, seconds(candidate.name, problem, prepared), workspace, ""))
         else:
             rows.append(Candidate(candidate.name, False, math.inf, 0, reason))
     reason = separable_obstacle(problem, accuracy, limit, threads) or _rank_obstacle(problem, rank)
     if reason is None:
-        rows.append(Candidate(SEPARABLE.name, True, separable_cost(problem, rank), workspace_of(problem, SEPARABLE, threads), ""))
+        workspace = workspace_of(problem, SEPARABLE, threads)
+        rows.append(Candidate(SEPARABLE.name, True, separable_seconds(problem, rank), workspace, ""))
     else:
         rows.append(Candidate(SEPARABLE.name, False, math.inf, 0, reason))
     able = [row for row in rows if row.applicable and method in ("auto", row.method)]
@@ -138,7 +139,7 @@ def useful_rank(problem, accuracy, workspace_limit, threads, prepared):
         return 0
     others = explain_problem(problem, "auto", accuracy, workspace_limit, threads, prepared).rows
     least = min((row.cost for row in others if row.applicable), default=math.inf)
-    return max((rank for rank in range(_separable.most_rank(problem) + 1) if separable_cost(problem, rank) < least), default=0)
+    return max((rank for rank in range(_separable.most_rank(problem) + 1) if separable_seconds(problem, rank) < least), default=0)
 
 
 def check_rank(problem, w):
