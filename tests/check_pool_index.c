@@ -106,8 +106,8 @@ static void check_store(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, p
 }
 
 /* Two lines of windows of count rows by `columns`, padding before and behind the row, positions of either size. */
-static void check_places(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, ptrdiff_t count, ptrdiff_t columns, ptrdiff_t stride,
-                         ptrdiff_t pad, ptrdiff_t size, int op)
+static void check_places(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, ptrdiff_t count, ptrdiff_t columns,
+                         ptrdiff_t stride, ptrdiff_t pad, ptrdiff_t size, int op)
 {
     const ptrdiff_t dilation = 1 + (n + count) % 2, reach = (columns - 1) * dilation, ow = (n + 2 * pad - reach - 1) / stride + 1;
     if (n + 2 * pad <= reach || ow < 1)

@@ -119,7 +119,8 @@ static void check_output(const struct nd_kernel_set *k, int dtype, struct nd_win
     release();
 }
 
-/* m tiles of rows, two runs, and a partial panel; y is added to unless it starts from zero. Rows of A are `a_row` apart, columns `a_k`. */
+/* m tiles of rows, two runs, and a partial panel; y is added to unless it starts from zero. Rows of A are `a_row`
+ * apart, columns `a_k`. */
 static void check_multiply(const struct nd_kernel_set *k, int dtype, ptrdiff_t m, ptrdiff_t vectors, int start, int turned)
 {
     const ptrdiff_t len = 5, a_row = turned ? 1 : 2 * len + 3, a_k = turned ? m + 2 : 1, b_k = k->nr + turned;

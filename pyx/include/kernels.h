@@ -238,8 +238,8 @@ struct nd_kernel_set {
     int (*pool_scatter)(void *dx, ptrdiff_t cells, ptrdiff_t cell, void *dy, ptrdiff_t dy_step, const void *at,
                         ptrdiff_t size, ptrdiff_t at_step, ptrdiff_t n, int how);
     /* For `lines` rows of windows: rows[r][o*columns + t], r < count, t < columns, o < n, = dy[o] / divisor without `at`, else
-     * dy[o] where at[o], integers of `size` bytes, is bases[r] + o*columns + t, and 0 elsewhere; the next row of windows is `step`
-     * further in rows and bases, dy_step in dy and at_step in at. Returns whether an index is none of its window's */
+     * dy[o] where at[o], integers of `size` bytes, is bases[r] + o*columns + t, and 0 elsewhere; the next row of windows
+     * is `step` further in rows and bases, dy_step in dy and at_step in at. Returns whether an index is none of its window's */
     int (*pool_spread)(void **rows, ptrdiff_t *bases, ptrdiff_t count, ptrdiff_t columns, ptrdiff_t lines, ptrdiff_t step,
                        const void *dy, ptrdiff_t dy_step, ptrdiff_t n, double divisor, const void *at, ptrdiff_t at_step,
                        ptrdiff_t size);

@@ -29,8 +29,8 @@ from libc.string cimport memset
 from ndconv._c cimport (ND_ADD, ND_BIAS_COLUMN, ND_BIAS_ROW, ND_ZERO, nd_array, nd_job, nd_kernel_set,
                         nd_method, nd_problem, nd_sizes, nd_walk, nd_weights)
 from ndconv._method cimport new_method
-from ndconv._pack cimport (Pixel, ceil_div, copy_clipped, evened, finish_pixels, gather_block, next_row, panel_count, panels_bytes, pixel_at,
-                           pixels_of, prepare_panels, scatter_row, split, taps_of, use_lanes_oc)
+from ndconv._pack cimport (Pixel, ceil_div, copy_clipped, evened, finish_pixels, gather_block, next_row, panel_count,
+                           panels_bytes, pixel_at, pixels_of, prepare_panels, scatter_row, split, taps_of, use_lanes_oc)
 from ndconv._runtime cimport parallel_for
 from ndconv._weight_grad cimport gemm_weight_grad, gemm_weight_grad_bytes
 
@@ -365,7 +365,7 @@ cdef void gather_turned(Forward *f, ptrdiff_t g, Pixel at, ptrdiff_t run, ptrdif
     cdef const nd_kernel_set *k = f.job.k
     cdef const nd_problem *p = &f.p
     cdef const nd_array *x = &f.x
-    cdef ptrdiff_t size = k.size, icg = p.icg, row = p.kw * icg, at_k = k0, length, part, i, d, h, left, tap, c, columns, low, high
+    cdef ptrdiff_t size = k.size, icg = p.icg, row = p.kw * icg, at_k = k0, length, part, d, h, left, tap, c, columns, low, high
     left = at.w * p.sw - p.pw
     columns = (run - 1) * p.sw + (p.kw - 1) * p.dw + 1
     low = min(max(-left, 0), columns)

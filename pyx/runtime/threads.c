@@ -8,10 +8,10 @@
  *     | number ............ | open 1 bit | inside 16 bits |
  *
  * A worker enters by adding one with compare-and-swap while the gate is open, takes chunks of what is left, ever
- * smaller ones, from an atomic counter, and leaves by subtracting one. The caller works too; when no chunk is left it closes the gate and
- * waits for `inside` to reach zero. So a worker that wakes late finds the gate closed and touches nothing, and
- * nobody waits for it. Idle workers spin for some 40 microseconds (the hand-over to a spinning worker costs
- * about 0.3), then sleep on a condition variable.
+ * smaller ones, from an atomic counter, and leaves by subtracting one. The caller works too; when no chunk is
+ * left it closes the gate and waits for `inside` to reach zero. So a worker that wakes late finds the gate closed
+ * and touches nothing, and nobody waits for it. Idle workers spin for some 40 microseconds (the hand-over to a
+ * spinning worker costs about 0.3), then sleep on a condition variable.
  *
  * After fork() the child has no workers: its handler puts the pool back into its first state. A second Python
  * thread that calls meanwhile finds `busy` set and runs its own tasks itself: no waiting, no oversubscription. */

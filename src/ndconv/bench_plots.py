@@ -28,8 +28,8 @@ def draw_heat_map(report, file, methods):
     axes[-1].set_xlabel("kernel size")
     handles = [Patch(facecolor=shade, hatch=hatch, edgecolor="#555555", label=name) for name, (shade, hatch) in looks.items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
-    figure.suptitle(f"ndconv {report['ndconv']} · {report['machine']['cpu']} · {report['isa']} · {report['threads']} threads · "
-                    f"{report['dtype']}", fontsize=10)
+    figure.suptitle(f"ndconv {report['ndconv']} · {report['machine']['cpu']} · {report['isa']} · "
+                    f"{report['threads']} threads · {report['dtype']}", fontsize=10)
     figure.savefig(file, format="png", dpi=130)
 
 
