@@ -53,7 +53,12 @@ def test_conv_is_scipys(case):
     padded = np.pad(x, [(0, 0), (0, 0), *(tuple(max(0, p) for p in pair) for pair in pads)])
     padded = padded[(..., *(slice(max(0, -before), min(0, after) or None) for before, after in pads))]
     compute = signal.convolve if case.flip else signal.correlate
-    y = [[sum(compute(image[c], w[o, c], "valid", "direct") for c in range(case.ic)) for o in range(case.oc)] for image in padded]
+    stride, dilation = per_axis(case.stride, case.rank), per_axis(case.dilation, case.rank)
+    spread = np.zeros((*w.shape[:2], *(d * (k - 1) + 1 for k, d in zip(w.shape[2:], dilation, strict=True))))
+    spread[(..., *(slice(None, None, d) for d in dilation))] = w
+    y = [[sum(compute(image[c], spread[o, c], "valid", "direct") for c in range(case.ic)) for o in range(case.oc)]
+         for image in padded]
+    y = np.array(y)[(..., *(slice(None, None, s) for s in stride))]
     np.testing.assert_array_equal(reference.conv(x, w, **case.normalised), y)
 
 
