@@ -28,8 +28,8 @@ WINOGRAD = dict(steps=0.0836, vectors=10.4, turned=1.49, weights=0.0794, prepare
 DEPTHWISE = dict(rows=3.4, steps=0.896, elements=0.619, gathered=3.44, planes=32.9, sums=69.6, stages=7500)
 FFT = dict(forward=0.75, input_grad=1.01, transpose=1.01, weight_grad=0.978, elements=3.36, stages=54600)
 
-# Not of the fit, since it takes the weights to tell; brought to the scale of DEPTHWISE on Gaussians of 3 to 15 taps.
-SEPARABLE = dict(taps=2.1, results=1.5, rows=130, stages=17600)
+# Not of the fit, since it takes the weights to tell; brought to the scale of DEPTHWISE on Gaussians of 3 to 31 taps.
+SEPARABLE = dict(taps=1.4, results=2.6, rows=130, stages=17600)
 
 # The register tile of AVX2 in rows and vectors; other instruction sets have others, to much the same proportions.
 TILE_ROWS, TILE_VECTORS = 6, 2
