@@ -7,22 +7,12 @@ from ndconv.adaptive import (
     spatial_pyramid_pool,
     spatial_pyramid_pool_backward,
 )
-from ndconv.conv import (
-    Gradients,
-    conv,
-    conv1d,
-    conv2d,
-    conv3d,
-    conv_backward,
-    conv_input_grad,
-    conv_weight_grad,
-    explain,
-    methods,
-    plan_conv,
-)
+from ndconv.conv import conv, conv1d, conv2d, conv3d
+from ndconv.gradient import Gradients, conv_backward, conv_input_grad, conv_weight_grad
 from ndconv.lp import lp_pool, lp_pool_backward
 from ndconv.plan import Plan
 from ndconv.pool import avg_pool, avg_pool_backward, max_pool, max_pool_backward, min_pool
+from ndconv.prepare import explain, methods, plan_conv
 from ndconv.resize import max_unpool, max_unpool_backward, upsample, upsample_backward
 from ndconv.runtime import clear_caches, get_isa, get_num_threads, isas, num_threads, set_isa, set_num_threads, show_config
 from ndconv.select import MethodNotApplicable

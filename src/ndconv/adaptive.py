@@ -8,8 +8,8 @@ from ndconv._arrays import new_like
 from ndconv._bins import resample
 from ndconv._planes import global_values, scale_by_power, scatter
 from ndconv._runtime import check_threads
+from ndconv.arguments import as_tuple
 from ndconv.bands import adaptive_bands, as_three_tables, mean_bands, transposed
-from ndconv.conv import _as_tuple
 from ndconv.lp import _check_p
 from ndconv.pool import _array, _axes, _extents, _geometry
 from ndconv.problem import LIMIT, per_axis
@@ -109,7 +109,7 @@ def spatial_pyramid_pool_backward(dy, x, levels, kind, *, p=2, layout=None, thre
     ends = np.cumsum([math.prod(size) for size in sizes])
     c, lead = x.shape[-1 if last else -rank - 1], x.shape[:1] if batched else ()
     dy, _ = _array(dy, "dy")
-    _check_shape(dy, (*lead, int(ends[-1]), c) if last else (*lead, c, int(ends[-1])))
+    check_shape(dy, (*lead, int(ends[-1]), c) if last else (*lead, c, int(ends[-1])))
     dx = None
     for size, end in zip(sizes, ends, strict=True):
         part = slice(end - math.prod(size), end)
@@ -132,14 +132,14 @@ def _arguments(x, kind, p, output_size, layout, threads):
     if not isinstance(kind, str) or kind not in KINDS:
         raise ValueError(f"kind must be {', '.join(map(repr, KINDS[:-1]))} or {KINDS[-1]!r}; got {kind!r}")
     _check_p(p)
-    axes = _axes(x.shape, _as_tuple(output_size), layout, "x", "output_size")
+    axes = _axes(x.shape, as_tuple(output_size), layout, "x", "output_size")
     extents = _extents(x.shape, axes[0], axes[2])
     if 0 in extents:
         raise ValueError(f"x must have at least one cell in each plane; got shape {x.shape}")
     return x, dtype, axes, extents, None if threads is None else check_threads(threads, "threads")
 
 
-def _check_shape(dy, shape):
+def check_shape(dy, shape):
     if dy.shape != tuple(shape):
         raise ValueError(f"dy must have the shape of the forward result, {tuple(shape)}; got {dy.shape}")
 
@@ -195,7 +195,7 @@ def _pool_backward(dy, x, dtype, axes, size, kind, p, threads):
     dy, dy_dtype = _array(dy, "dy")
     if dy_dtype != dtype:
         raise TypeError(f"dy must be {dtype} as x is; got {dy_dtype}")
-    _check_shape(dy, _out_shape(x, axes, size))
+    check_shape(dy, _out_shape(x, axes, size))
     rank, batched, last = axes
     extents = _extents(x.shape, rank, last)
     if kind == "avg" and set(size) == {1}:

@@ -7,7 +7,7 @@ import numpy as np
 from ndconv._planes import scatter, spread
 from ndconv._pool import Pooling
 from ndconv._runtime import check_threads
-from ndconv.conv import _as_tuple, _check_shape
+from ndconv.arguments import as_tuple, check_shape
 from ndconv.plan import check_dtype
 from ndconv.problem import LIMIT, RANKS, as_three, channels_axis, check_int, check_size, per_axis, resolve_padding
 
@@ -134,7 +134,7 @@ def max_pool_backward(dy, indices, x_shape, size, *, stride=None, padding=0, dil
     array([[[ 0., 30., 30.,  0.]]])
     """
     dy, dtype = _array(dy, "dy")
-    geometry = _geometry(_check_shape(x_shape, "x_shape"), size, stride, padding, dilation, ceil_mode, layout, name="x_shape")
+    geometry = _geometry(check_shape(x_shape, "x_shape"), size, stride, padding, dilation, ceil_mode, layout, name="x_shape")
     _check_like_result(dy, geometry, "dy")
     indices = _indices(indices)
     _check_like_result(indices, geometry, "indices")
@@ -160,7 +160,7 @@ def avg_pool_backward(dy, x_shape, size, *, stride=None, padding=0, dilation=1, 
     array([[[1., 4., 3.]]])
     """
     dy, dtype = _array(dy, "dy")
-    geometry = _geometry(_check_shape(x_shape, "x_shape"), size, stride, padding, dilation, ceil_mode, layout,
+    geometry = _geometry(check_shape(x_shape, "x_shape"), size, stride, padding, dilation, ceil_mode, layout,
                          count_include_pad, divisor, "x_shape")
     _check_like_result(dy, geometry, "dy")
     if threads is not None:
@@ -227,7 +227,7 @@ def _check_like_result(a, geometry, name):
 def _geometry(x_shape, size, stride, padding, dilation, ceil_mode, layout, count_include_pad=True, divisor=None, name="x"):
     """The Pooling of arguments as users give them, checked; that of equal arguments is remembered."""
     # 1.0 == 1 == True are three different arguments: those inside a tuple must be ints, the cache tells others apart
-    key = tuple(map(_as_tuple, (size, stride, padding, dilation, ceil_mode, layout, count_include_pad, divisor)))
+    key = tuple(map(as_tuple, (size, stride, padding, dilation, ceil_mode, layout, count_include_pad, divisor)))
     make = _remembered if all(type(v) in _HASHABLE or _is_ints(v) for v in key) else _remembered.__wrapped__
     return make(x_shape, name, *key)
 

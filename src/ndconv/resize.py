@@ -8,8 +8,8 @@ from ndconv._arrays import new_like
 from ndconv._bins import resample
 from ndconv._planes import scatter
 from ndconv._runtime import check_threads
+from ndconv.arguments import as_tuple, check_shape
 from ndconv.bands import as_three_tables, linear_bands, nearest_bands, transposed
-from ndconv.conv import _as_tuple, _check_shape
 from ndconv.pool import _array, _axes, _extents, _indices, _outside
 from ndconv.problem import LIMIT, check_size, per_axis
 
@@ -52,7 +52,7 @@ def upsample_backward(dy, x_shape, *, scale=None, size=None, mode="nearest", ali
     array([[[3., 7.]]])
     """
     dy, dtype = _array(dy, "dy")
-    axes, tables, out_shape = _problem(_check_shape(x_shape, "x_shape"), scale, size, mode, align_corners, layout, "x_shape")
+    axes, tables, out_shape = _problem(check_shape(x_shape, "x_shape"), scale, size, mode, align_corners, layout, "x_shape")
     if dy.shape != out_shape:
         raise ValueError(f"dy must have the shape of the forward result, {out_shape}; got {dy.shape}")
     threads = None if threads is None else check_threads(threads, "threads")
@@ -101,7 +101,7 @@ def _planes(shape, indices, x_shape, layout, name):
     indices = _indices(indices)
     if indices.shape != tuple(shape):
         raise ValueError(f"indices must have the shape of y, {tuple(shape)}; got {indices.shape}")
-    x_shape = _check_shape(x_shape, "x_shape")
+    x_shape = check_shape(x_shape, "x_shape")
     axes = rank, batched, last = _axes(x_shape, None, layout, "x_shape")
     kept = (*range(batched), len(x_shape) - 1 if last else int(batched))
     if len(shape) != len(x_shape) or any(shape[axis] != x_shape[axis] for axis in kept):
@@ -120,7 +120,7 @@ def _problem(x_shape, scale, size, mode, align_corners, layout, name):
         raise ValueError("align_corners is for mode='linear'; with 'nearest' it must be False")
     if (scale is None) == (size is None):
         raise ValueError(f"either scale or size must be given; got scale={scale!r}, size={size!r}")
-    option, given = ("size", _as_tuple(size)) if scale is None else ("scale", _as_tuple(scale))
+    option, given = ("size", as_tuple(size)) if scale is None else ("scale", as_tuple(scale))
     axes = rank, batched, last = _axes(x_shape, given, layout, name, option)
     extents = _extents(x_shape, rank, last)
     if 0 in extents:

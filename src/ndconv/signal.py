@@ -3,7 +3,8 @@ import math
 
 import numpy as np
 
-from ndconv.conv import check_out, conv
+from ndconv.arguments import check_out
+from ndconv.conv import conv
 from ndconv.plan import check_dtype
 from ndconv.problem import check_int
 

@@ -5,7 +5,9 @@ from functools import lru_cache
 import numpy as np
 
 from ndconv._plan import run_bias_grad
-from ndconv.conv import Gradients, _cached, _check_bias, _check_shape, _kernel_first, _plan_of, conv, conv_weight_grad
+from ndconv.arguments import cached, check_bias, check_shape, kernel_first, plan_of
+from ndconv.conv import conv
+from ndconv.gradient import Gradients, conv_weight_grad
 from ndconv.plan import CACHED_PLANS, build_plan, check_dtype, check_options, make_problem
 from ndconv.problem import LIMIT, RANKS, channels_axis, check_int, per_axis, resolve_padding
 
@@ -62,12 +64,12 @@ def conv_transpose(x, w, bias=None, *, stride=1, padding=0, output_padding=0, ou
     """
     x, w = np.asarray(x), np.asarray(w)
     if weight_layout is not None:
-        w = _kernel_first(w, weight_layout, "OI")
-    shape, crop = _cached(_result_of, x.shape, w.shape, stride, padding, output_padding, output_shape, dilation, groups, layout)
-    plan = _plan_of("transpose", x, shape, w.shape, w.dtype, stride, crop, dilation, groups, flip, layout, method, accuracy,
-                    workspace_limit, threads, activation)
+        w = kernel_first(w, weight_layout, "OI")
+    shape, crop = cached(_result_of, x.shape, w.shape, stride, padding, output_padding, output_shape, dilation, groups, layout)
+    plan = plan_of("transpose", x, shape, w.shape, w.dtype, stride, crop, dilation, groups, flip, layout, method, accuracy,
+                   workspace_limit, threads, activation)
     if bias is not None:
-        bias = _check_bias(bias, w.shape[1] * groups, plan.dtype)
+        bias = check_bias(bias, w.shape[1] * groups, plan.dtype)
     return plan.run_with(x, w, bias, residual, out)
 
 
@@ -91,7 +93,7 @@ def conv_transpose_backward(dy, x, w, *, wrt=("x", "w", "b"), **options):
         if kinds[name] != kinds["dy"]:
             raise TypeError(f"{name} must be {kinds['dy']} as dy is; got {kinds[name]}")
     flip = geometry.pop("flip")
-    shape, crop = _cached(_result_of, x.shape, w.shape, *geometry.values())
+    shape, crop = cached(_result_of, x.shape, w.shape, *geometry.values())
     if dy.shape != shape:
         raise ValueError(f"dy must have the shape of the forward result, {shape}; got {dy.shape}")
     same = {name: geometry[name] for name in ("stride", "dilation", "groups", "layout")}
@@ -115,16 +117,16 @@ def plan_conv_transpose(x_shape, w, bias=None, *, dtype=None, stride=1, padding=
     """
     w = np.asarray(w)
     if weight_layout is not None:
-        w = _kernel_first(w, weight_layout, "OI")
+        w = kernel_first(w, weight_layout, "OI")
     kind = check_dtype(w.dtype if dtype is None else dtype, "x")
     if check_dtype(w.dtype, "w") != kind:
         raise TypeError(f"w must be {kind} as dtype says; got {w.dtype}")
     options = check_options(method, accuracy, workspace_limit, threads)
-    shape, crop = _cached(_result_of, _check_shape(x_shape, "x_shape"), w.shape, stride, padding, output_padding, output_shape,
+    shape, crop = cached(_result_of, check_shape(x_shape, "x_shape"), w.shape, stride, padding, output_padding, output_shape,
                           dilation, groups, layout)
     problem, batched, last = make_problem("transpose", shape, w.shape, kind, stride, crop, dilation, groups, flip, layout)
     plan = build_plan(problem, batched, last, options, True, activation)
-    plan.prepare(w, None if bias is None else _check_bias(bias, problem.ic, kind).copy())
+    plan.prepare(w, None if bias is None else check_bias(bias, problem.ic, kind).copy())
     return plan
 
 

@@ -1,7 +1,9 @@
 """The weighted mean of windows: a convolution of every channel with the same kernel, over the weights that count."""
 import numpy as np
 
-from ndconv.conv import _as_tuple, _check_shape, conv, conv_input_grad
+from ndconv.arguments import as_tuple, check_shape
+from ndconv.conv import conv
+from ndconv.gradient import conv_input_grad
 from ndconv.pool import _array, _check_like_result, _geometry
 from ndconv.problem import RANKS, per_axis, resolve_padding
 
@@ -39,7 +41,7 @@ def weighted_pool_backward(dy, x_shape, weights, *, stride=None, padding=0, dila
     array([[[1., 5., 6.]]])
     """
     dy, dtype = _array(dy, "dy")
-    x_shape = _check_shape(x_shape, "x_shape")
+    x_shape = check_shape(x_shape, "x_shape")
     windows = stride, padding, dilation, ceil_mode, count_include_pad, layout
     geometry, w, options, total = _problem(x_shape, dtype, weights, windows, "x_shape")
     _check_like_result(dy, geometry, "dy")
@@ -57,9 +59,9 @@ def _problem(x_shape, dtype, weights, windows, name):
     rank, last = geometry.rank, geometry.channels_last
     extents, positions = (shape[-rank - 1:-1] if last else shape[-rank:] for shape in (geometry.in_shape, geometry.out_shape))
     c, k = x_shape[-1 if last else -rank - 1], weights.shape
-    stride = k if stride is None else per_axis(_as_tuple(stride), rank, "stride", 1)
-    dilation = per_axis(_as_tuple(dilation), rank, "dilation", 1)
-    before, after = resolve_padding(_as_tuple(padding), extents, k, stride, dilation)
+    stride = k if stride is None else per_axis(as_tuple(stride), rank, "stride", 1)
+    dilation = per_axis(as_tuple(dilation), rank, "dilation", 1)
+    before, after = resolve_padding(as_tuple(padding), extents, k, stride, dilation)
     reach = [(o - 1) * s + (t - 1) * d + 1 for o, s, t, d in zip(positions, stride, k, dilation, strict=True)]
     pads = [(lo, r - i - lo) for lo, r, i in zip(before, reach, extents, strict=True)]
     counted = [(lo, hi) if count_include_pad else (0, 0) for lo, hi in zip(before, after, strict=True)]
