@@ -84,9 +84,8 @@ cdef Blocking blocking(const nd_problem *p, const nd_kernel_set *k) noexcept nog
     b.lanes_oc = use_lanes_oc(p, k)
     width = k.nr if b.lanes_oc else k.mr
     b.taps = taps_of(p)
-    b.icb = ceil_div(p.icg, ceil_div(p.icg * b.taps, STEPS))
-    if b.lanes_oc:
-        b.icb = max(b.icb, min(p.icg, <ptrdiff_t>SHORT))   # a run a tap: not of fewer channels
+    # a run a tap: not of a few channels; the same whatever the lanes hold, so that sums have one order (ndconv/streaming.py)
+    b.icb = max(ceil_div(p.icg, ceil_div(p.icg * b.taps, STEPS)), min(p.icg, <ptrdiff_t>SHORT))
     b.panels = panel_count(p, k)
     b.height, b.taller = p.ocg // b.panels, p.ocg % b.panels
     b.wide = k.tile_columns(b.height + (b.taller > 0))

@@ -17,17 +17,18 @@ from ndconv.resize import max_unpool, max_unpool_backward, upsample, upsample_ba
 from ndconv.runtime import clear_caches, get_isa, get_num_threads, isas, num_threads, set_isa, set_num_threads, show_config
 from ndconv.select import MethodNotApplicable
 from ndconv.signal import convolve, correlate
+from ndconv.streaming import ConvStream
 from ndconv.transpose import conv_transpose, conv_transpose_backward, plan_conv_transpose
 from ndconv.weighted import weighted_pool, weighted_pool_backward
 
 __all__ = [
-    "Gradients", "MethodNotApplicable", "Plan", "adaptive_pool", "adaptive_pool_backward", "avg_pool", "avg_pool_backward",
-    "clear_caches", "conv", "conv1d", "conv2d", "conv3d", "conv_backward", "conv_input_grad", "conv_transpose",
-    "conv_transpose_backward", "conv_weight_grad", "convolve", "correlate", "explain", "get_isa", "get_num_threads",
-    "global_pool", "global_pool_backward", "isas", "lp_pool", "lp_pool_backward", "max_pool", "max_pool_backward",
-    "max_unpool", "max_unpool_backward", "methods", "min_pool", "num_threads", "plan_conv", "plan_conv_transpose", "set_isa",
-    "set_num_threads", "show_config", "spatial_pyramid_pool", "spatial_pyramid_pool_backward", "upsample",
-    "upsample_backward", "weighted_pool", "weighted_pool_backward",
+    "ConvStream", "Gradients", "MethodNotApplicable", "Plan", "adaptive_pool", "adaptive_pool_backward", "avg_pool",
+    "avg_pool_backward", "clear_caches", "conv", "conv1d", "conv2d", "conv3d", "conv_backward", "conv_input_grad",
+    "conv_transpose", "conv_transpose_backward", "conv_weight_grad", "convolve", "correlate", "explain", "get_isa",
+    "get_num_threads", "global_pool", "global_pool_backward", "isas", "lp_pool", "lp_pool_backward", "max_pool",
+    "max_pool_backward", "max_unpool", "max_unpool_backward", "methods", "min_pool", "num_threads", "plan_conv",
+    "plan_conv_transpose", "set_isa", "set_num_threads", "show_config", "spatial_pyramid_pool",
+    "spatial_pyramid_pool_backward", "upsample", "upsample_backward", "weighted_pool", "weighted_pool_backward",
 ]
 
 
