@@ -41,8 +41,20 @@ def draw(name, shape, dtype, integers=False):
     return a.astype(dtype)
 
 
+class Spatial:
+    """What has spatial extents, `size`."""
+
+    @property
+    def rank(self):
+        return len(self.size)
+
+    @property
+    def layouts(self):
+        return LAYOUTS[self.rank]
+
+
 @dataclass(frozen=True)
-class Conv:
+class Conv(Spatial):
     name: str
     n: int
     ic: int
@@ -54,14 +66,6 @@ class Conv:
     dilation: int | tuple = 1
     groups: int = 1
     flip: bool = False
-
-    @property
-    def rank(self):
-        return len(self.size)
-
-    @property
-    def layouts(self):
-        return LAYOUTS[self.rank]
 
     @property
     def options(self):
@@ -107,7 +111,7 @@ class Conv:
 
 
 @dataclass(frozen=True)
-class Pool:
+class Pool(Spatial):
     name: str
     n: int
     c: int
@@ -117,14 +121,6 @@ class Pool:
     padding: int | tuple = 0
     dilation: int | tuple = 1
     ceil_mode: bool = False
-
-    @property
-    def rank(self):
-        return len(self.size)
-
-    @property
-    def layouts(self):
-        return LAYOUTS[self.rank]
 
     @property
     def options(self):

@@ -173,6 +173,19 @@ static inline __attribute__((always_inline)) void NAME(tile)(
     NAME(tile_store)(mc, vc, n, y, y_row, y_col, start, sum);
 }
 
+/* Every height of a tile: TILE(1) ... TILE(TILE_ROWS), for any TILE. */
+#if TILE_ROWS > 8
+#define TILES                                                                                                \
+    TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6) TILE(7) TILE(8) TILE(9) TILE(10) TILE(11) TILE(12)       \
+    TILE(13) TILE(14)
+#elif TILE_ROWS > 6
+#define TILES TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6) TILE(7) TILE(8)
+#elif TILE_ROWS > 4
+#define TILES TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6)
+#else
+#define TILES TILE(1) TILE(2) TILE(3) TILE(4)
+#endif
+
 /* One function per tile size: the compiler then knows every bound and keeps the sums in registers. */
 #define TILE(mc)                                                                                             \
     case mc:                                                                                                 \
@@ -183,16 +196,7 @@ static inline __attribute__((always_inline)) void NAME(tile_rows)(
     ptrdiff_t y_row, ptrdiff_t y_col, int start, const T *bias)
 {
     switch (m) {
-        TILE(1) TILE(2) TILE(3) TILE(4)
-#if TILE_ROWS > 4
-        TILE(5) TILE(6)
-#endif
-#if TILE_ROWS > 6
-        TILE(7) TILE(8)
-#endif
-#if TILE_ROWS > 8
-        TILE(9) TILE(10) TILE(11) TILE(12) TILE(13) TILE(14)
-#endif
+        TILES
     }
 }
 

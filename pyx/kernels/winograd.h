@@ -311,16 +311,7 @@ INLINE void NAME(winograd_rows)(const int vc, const struct nd_walk *walk, ptrdif
                                 T *y, ptrdiff_t y_row, int start, const char *ahead, ptrdiff_t step)
 {
     switch (m) {
-        TILE(1) TILE(2) TILE(3) TILE(4)
-#if TILE_ROWS > 4
-        TILE(5) TILE(6)
-#endif
-#if TILE_ROWS > 6
-        TILE(7) TILE(8)
-#endif
-#if TILE_ROWS > 8
-        TILE(9) TILE(10) TILE(11) TILE(12) TILE(13) TILE(14)
-#endif
+        TILES
     }
 }
 #undef TILE
