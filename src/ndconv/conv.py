@@ -1,7 +1,7 @@
 """Convolution: the public functions."""
 import numpy as np
 
-from ndconv import border
+from ndconv import border, missing
 from ndconv.arguments import (
     check_bias,
     check_residual,
@@ -18,8 +18,8 @@ _ndarray = np.ndarray
 
 
 def conv(x, w, bias=None, *, stride=1, padding=0, padding_mode="zeros", padding_value=0.0, dilation=1, groups=1, flip=False,
-         layout=None, weight_layout=None, activation=None, residual=None, method="auto", accuracy="fast", workspace_limit=None,
-         threads=None, out=None):
+         layout=None, weight_layout=None, activation=None, residual=None, nan_policy="propagate", mask=None, method="auto",
+         accuracy="fast", workspace_limit=None, threads=None, out=None):
     """Convolution of images, signals or volumes with a bank of kernels.
 
     ``y[n, o, i] = bias[o] + sum over c, t of x[n, c, i*stride + t*dilation - padding] * w[o, c, t]`` for positions i and
@@ -49,6 +49,10 @@ def conv(x, w, bias=None, *, stride=1, padding=0, padding_mode="zeros", padding_
     activation : None, "relu", "leaky_relu" (slope 0.01) or ("leaky_relu", slope), "sigmoid", "tanh", "silu",
         or ("clip", low, high). Errors are at most 4 ulp of the exact function of what the method computes; NaN stays NaN.
     residual : array of the result's shape and dtype, any strides, added before the activation
+    nan_policy : "propagate", or "omit": a NaN in x is missing, and results are renormalised over the taps that see data:
+        ``(sum of w*x over them) * (sum of w) / (sum of w over them)``, then bias, residual and activation. NaN where none does,
+        or where their weights, or all, sum to zero. Padding counts as data: zeros are zeros; a padding_value of NaN is missing.
+    mask : boolean array that broadcasts to x's shape, True where x is missing, whatever it holds there; None for no mask
     method : "auto", one of ndconv.methods(...), or "separable" for kernels of low rank
         A method that cannot do the problem raises MethodNotApplicable; there is no silent fallback.
     accuracy : "fast", or "strict" to allow only methods with the element-wise bound of a direct evaluation
@@ -82,6 +86,11 @@ def conv(x, w, bias=None, *, stride=1, padding=0, padding_mode="zeros", padding_
         w = np.asarray(w)
     if weight_layout is not None:
         w = kernel_first(w, weight_layout)
+    if mask is not None or nan_policy != "propagate":
+        return missing.conv_omitting(conv, x, w, bias, residual, mask, nan_policy, activation, out, dict(
+            stride=stride, padding=padding, padding_mode=padding_mode, padding_value=padding_value, dilation=dilation,
+            groups=groups, flip=flip, layout=layout, method=method, accuracy=accuracy, workspace_limit=workspace_limit,
+            threads=threads))
     if padding_mode != "zeros":
         geometry = dict(stride=stride, dilation=dilation, groups=groups, flip=flip, layout=layout)
         options = check_options(method, accuracy, workspace_limit, threads)

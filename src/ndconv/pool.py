@@ -8,6 +8,7 @@ from ndconv._planes import scatter, spread
 from ndconv._pool import Pooling
 from ndconv._runtime import check_threads
 from ndconv.arguments import as_tuple, check_shape
+from ndconv.missing import mean_omitting
 from ndconv.plan import check_dtype
 from ndconv.problem import LIMIT, RANKS, as_three, channels_axis, check_int, check_size, per_axis, resolve_padding
 
@@ -96,14 +97,17 @@ def _extreme_pool(kind, x, size, stride, padding, dilation, ceil_mode, return_in
     return geometry.forward(x, dtype, kind, out, None, threads)[0], indices
 
 
-def avg_pool(x, size, *, stride=None, padding=0, dilation=1, ceil_mode=False, count_include_pad=True, divisor=None, layout=None,
-             out=None, threads=None):
+def avg_pool(x, size, *, stride=None, padding=0, dilation=1, ceil_mode=False, count_include_pad=True, divisor=None,
+             nan_policy="propagate", mask=None, layout=None, out=None, threads=None):
     """The mean of every window.
 
     ``y[n, c, i] = (sum over t < size of x[n, c, i*stride + t*dilation - padding]) / count`` where padding counts as zero.
 
     count_include_pad : True counts the cells of the window up to the end of the padding, False those of x alone (a window
-    without any gives NaN). divisor : an int that takes the place of the count. The other arguments are those of `max_pool`.
+    without any gives NaN). divisor : an int that takes the place of the count. nan_policy="omit" leaves out NaN and `mask`, a
+    boolean array that broadcasts to x's shape, what it names: the mean of the others, as np.nanmean has it, where padding that
+    counts is data (with a divisor, their sum for all of the window); NaN where there is none. The other arguments are those of
+    `max_pool`.
     Means of integers are no integers, so as with np.mean the result is floating: of uint8 and int16 float32, of int32 float64,
     and x is converted. ``np.rint(y).astype(x.dtype)`` is an image again.
 
@@ -111,8 +115,14 @@ def avg_pool(x, size, *, stride=None, padding=0, dilation=1, ceil_mode=False, co
     array([[[0.5, 2. , 4. , 2.5]]])
     >>> avg_pool(np.array([[[1.0, 3.0, 5.0]]]), 2, stride=1, padding=(1,), count_include_pad=False)
     array([[[1., 2., 4., 5.]]])
+    >>> avg_pool(np.array([[[1.0, np.nan, 5.0, 9.0]]]), 2, nan_policy="omit")
+    array([[[1., 7.]]])
     """
     x, dtype = _image(x, "x")
+    if mask is not None or nan_policy != "propagate":
+        return mean_omitting(avg_pool, x, size, mask, nan_policy, out, dict(
+            stride=stride, padding=padding, dilation=dilation, ceil_mode=ceil_mode, count_include_pad=count_include_pad,
+            divisor=divisor, layout=layout, threads=threads))
     if dtype in IMAGE_DTYPES:
         x, dtype = x.astype(IMAGE_DTYPES[dtype]), IMAGE_DTYPES[dtype]
     geometry = _geometry(x.shape, size, stride, padding, dilation, ceil_mode, layout, count_include_pad, divisor)

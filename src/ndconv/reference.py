@@ -12,8 +12,9 @@ import math
 
 import numpy as np
 
-__all__ = ["abs_conv", "activate", "avg_pool", "avg_pool_backward", "conv", "conv_bias_grad", "conv_input_grad",
-           "conv_transpose", "conv_weight_grad", "global_pool", "global_pool_backward", "max_pool", "max_pool_backward"]
+__all__ = ["abs_conv", "activate", "avg_pool", "avg_pool_backward", "avg_pool_omitting", "conv", "conv_bias_grad",
+           "conv_input_grad", "conv_omitting", "conv_transpose", "conv_weight_grad", "global_pool", "global_pool_backward",
+           "max_pool", "max_pool_backward"]
 
 
 def conv(x, w, bias=None, *, stride=1, pads=None, dilation=1, groups=1, flip=False, layout=None, activation=None,
@@ -54,6 +55,31 @@ def activate(y, activation):
         return {None: lambda y: y, "relu": lambda y: np.where(y < 0, 0, y), "sigmoid": lambda y: 1 / (1 + np.exp(-y)),
                 "tanh": np.tanh, "clip": lambda y: np.clip(y, *numbers)}[name](y)
 
+
+
+def conv_omitting(x, w, bias=None, *, stride=1, pads=None, dilation=1, groups=1, flip=False, layout=None, activation=None,
+                  residual=None):
+    """conv where NaN in x is missing: (sum of w*x over the other taps) * (sum of w) / (sum of w over them), plus bias; padding
+    is zeros that are not missing. NaN where every tap is.
+
+    >>> conv_omitting([[[1.0, np.nan, 4.0, np.nan, np.nan]]], [[[1.0, 2.0]]])
+    array([[[ 3., 12., 12., nan]]])
+    """
+    x = _channels_first(x, layout)
+    x = np.pad(x, ((0, 0), (0, 0), *(pads or [])) if pads else 0)
+    geometry = dict(stride=stride, dilation=dilation, groups=groups, flip=flip)
+    w = np.asarray(w, np.float64)
+    whole = w.sum(tuple(range(1, w.ndim))).reshape(-1, *[1] * (w.ndim - 2))
+    left = conv(~np.isnan(x), w, **geometry)
+    full = conv(np.isnan(x), np.ones(w.shape), **geometry) == 0
+    none = conv(~np.isnan(x), np.ones(w.shape), **geometry) == 0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scale = np.where(full, 1, np.where(none, np.nan, whole / left))
+    y = conv(np.where(np.isnan(x), 0, x), w, **geometry) * scale
+    if bias is not None:
+        y += np.asarray(bias, np.float64).reshape(-1, *[1] * (w.ndim - 2))
+    y = _layout(y, layout)
+    return activate(y if residual is None else y + residual, activation)
 
 
 def abs_conv(x, w, bias=None, **geometry):
@@ -181,6 +207,26 @@ def avg_pool(x, size, *, stride=None, pads=None, dilation=1, ceil_mode=False, co
     for cells, real, _ in _windows(*geometry):
         total = total + np.where(real, x[(..., *cells)], 0.0)
     return _layout(total / _divisors(geometry, count_include_pad, divisor), layout)
+
+
+def avg_pool_omitting(x, size, *, stride=None, pads=None, dilation=1, ceil_mode=False, count_include_pad=True, divisor=None,
+                      layout=None):
+    """avg_pool where NaN is missing: the mean of the other cells, or their sum for all of the window over the divisor.
+
+    >>> avg_pool_omitting([[[1.0, np.nan, 3.0, 4.0]]], 2)
+    array([[[1. , 3.5]]])
+    """
+    x = _channels_first(x, layout)
+    geometry = (x.shape[2:], size, stride, pads, dilation, ceil_mode)
+    total = gone = 0.0
+    for cells, real, _ in _windows(*geometry):
+        missing = np.isnan(x[(..., *cells)])
+        total = total + np.where(real & ~missing, x[(..., *cells)], 0.0)
+        gone = gone + (real & missing)
+    counted = _divisors(geometry, count_include_pad, None)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = total / (counted - gone)
+    return _layout(mean if divisor is None else np.where(gone == 0, total, mean * counted) / divisor, layout)
 
 
 def avg_pool_backward(dy, x_shape, size, *, stride=None, pads=None, dilation=1, ceil_mode=False, count_include_pad=True,

@@ -5,6 +5,7 @@ import numpy as np
 
 from ndconv.arguments import check_out
 from ndconv.conv import conv
+from ndconv.missing import gaps_of
 from ndconv.plan import check_dtype
 from ndconv.problem import check_int
 
@@ -13,8 +14,8 @@ BOUNDARIES = {"fill": "constant", "constant": "constant", "zeros": "zeros", "wra
               "symmetric": "symmetric", "reflect": "reflect", "edge": "edge", "nearest": "edge"}
 
 
-def convolve(in1, in2, mode="full", method="auto", *, boundary="fill", fillvalue=0.0, axes=None, accuracy="fast",
-             workspace_limit=None, threads=None, out=None):
+def convolve(in1, in2, mode="full", method="auto", *, boundary="fill", fillvalue=0.0, axes=None, nan_policy="propagate",
+             mask=None, accuracy="fast", workspace_limit=None, threads=None, out=None):
     """Convolution of two arrays: ``z[i] = sum over j of in1[i - j] * in2[j]``, along one to three axes.
 
     Parameters
@@ -29,6 +30,7 @@ def convolve(in1, in2, mode="full", method="auto", *, boundary="fill", fillvalue
         element once), "edge" or "nearest" (the last element repeated); also the names of numpy.pad.
     axes : the axes to convolve; by default all, at most three
         Along the others the arrays are taken element by element, with extents of 1 repeated.
+    nan_policy, mask : data that is missing in in1, as in `conv`: sums are renormalised over what is there
     accuracy, workspace_limit, threads, out : as in `conv`
 
     Returns
@@ -50,11 +52,12 @@ def convolve(in1, in2, mode="full", method="auto", *, boundary="fill", fillvalue
     >>> convolve(np.array([1.0, 2.0, 3.0]), np.array([0.0, 1.0, 0.5]), mode="same", boundary="wrap")
     array([2.5, 2.5, 4. ])
     """
-    return _combine(True, in1, in2, mode, method, boundary, fillvalue, axes, accuracy, workspace_limit, threads, out)
+    return _combine(True, in1, in2, mode, method, boundary, fillvalue, axes, nan_policy, mask,
+                    accuracy, workspace_limit, threads, out)
 
 
-def correlate(in1, in2, mode="full", method="auto", *, boundary="fill", fillvalue=0.0, axes=None, accuracy="fast",
-              workspace_limit=None, threads=None, out=None):
+def correlate(in1, in2, mode="full", method="auto", *, boundary="fill", fillvalue=0.0, axes=None, nan_policy="propagate",
+              mask=None, accuracy="fast", workspace_limit=None, threads=None, out=None):
     """Cross-correlation of two arrays: the convolution of in1 with in2 reversed along every axis of `axes`.
 
     ``z[i] = sum over j of in1[i - (k - 1) + j] * in2[j]``, k the extent of in2. Everything else is as in `convolve`.
@@ -62,10 +65,11 @@ def correlate(in1, in2, mode="full", method="auto", *, boundary="fill", fillvalu
     >>> correlate(np.array([1.0, 2.0, 3.0]), np.array([0.0, 1.0, 0.5]))
     array([0.5, 2. , 3.5, 3. , 0. ])
     """
-    return _combine(False, in1, in2, mode, method, boundary, fillvalue, axes, accuracy, workspace_limit, threads, out)
+    return _combine(False, in1, in2, mode, method, boundary, fillvalue, axes, nan_policy, mask,
+                    accuracy, workspace_limit, threads, out)
 
 
-def _combine(flip, in1, in2, mode, method, boundary, fillvalue, axes, accuracy, workspace_limit, threads, out):
+def _combine(flip, in1, in2, mode, method, boundary, fillvalue, axes, nan_policy, mask, accuracy, workspace_limit, threads, out):
     x, w = np.asarray(in1), np.asarray(in2)
     dtype = np.result_type(*(check_dtype(a.dtype, name) for a, name in ((x, "in1"), (w, "in2"))))
     x, w = x.astype(dtype, copy=False), w.astype(dtype, copy=False)
@@ -76,10 +80,16 @@ def _combine(flip, in1, in2, mode, method, boundary, fillvalue, axes, accuracy, 
     if mode not in OUTPUTS:
         raise ValueError(f"mode must be one of {', '.join(OUTPUTS)}; got {mode!r}")
     swapped = _is_swapped(mode, boundary, fillvalue, [x.shape[a] for a in axes], [w.shape[a] for a in axes])
+    if mask is not None or nan_policy != "propagate":
+        if swapped and mode == "valid":
+            raise ValueError("in1, where data is missing, must be the larger array with mode='valid'; "
+                             f"got shapes {x.shape} and {w.shape}")
+        mask, swapped = gaps_of(x, mask, nan_policy), False
     if swapped:
         x, w = w, x
     options = dict(flip=flip, padding=_padding(mode, [w.shape[a] for a in axes]), padding_mode=boundary,
-                   padding_value=fillvalue, method=method, accuracy=accuracy, workspace_limit=workspace_limit, threads=threads)
+                   padding_value=fillvalue, mask=mask, method=method, accuracy=accuracy, workspace_limit=workspace_limit,
+                   threads=threads)
     if swapped and not flip:
         # correlation does not commute: exchanging the arrays reverses the result
         reverse = tuple(slice(None, None, -1) if a in axes else slice(None) for a in range(x.ndim))
@@ -151,6 +161,8 @@ def _convolve_images(x, w, axes, out, options):
         return a.transpose(order).reshape(first, second, *(a.shape[i] for i in axes))
 
     x4, w4 = channels(x, n, g), channels(w, g * o, 1)
+    if options["mask"] is not None:
+        options = options | dict(mask=channels(options["mask"], n, g))
     taps, (before, after) = w4.shape[2:], np.transpose(options["padding"])
     spatial = [size + lo + hi - k + 1 for size, lo, hi, k in zip(x4.shape[2:], before, after, taps)]
     shape = [max(sizes) for sizes in zip(x.shape, w.shape)]

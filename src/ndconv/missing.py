@@ -1,0 +1,109 @@
+"""Missing data: windows renormalised over the cells that are there.
+
+A convolution of data with gaps is ``y = (sum of w*x over the valid taps) * (sum of w) / (sum of w over the valid taps)``: what
+the kernel would give if each gap held the weighted mean of the rest of its window. Two convolutions do it, one of x with zeros
+in the gaps and one of the mask of valid cells, and a third one of ones counts the gaps, so that a window without any keeps the
+bits of its sum. Numerators come from the method that was asked for; the other two, which decide what is scaled and what
+is NaN, always from a method with the element-wise bound, so every method answers alike. Where gaps are the same in all channels
+the mask has one channel and the kernels are summed over theirs.
+
+Padding is no gap: it has the values that padding_mode gives it (zeros count as zeros, as astropy's boundary="fill" has it), and
+repeats gaps where it repeats cells; padding_mode="constant" with padding_value=nan makes a gap of all that is outside.
+
+Sources: astropy.convolution.convolve (nan_treatment="interpolate"); Knutsson and Westin, Normalized and differential
+convolution, CVPR 1993.
+"""
+import numpy as np
+
+POLICIES = ("propagate", "omit")
+
+
+def gaps_of(x, mask, nan_policy):
+    """Which cells of x are missing, as a boolean array of its shape."""
+    if nan_policy not in POLICIES:
+        raise ValueError(f"nan_policy must be 'propagate' or 'omit'; got {nan_policy!r}")
+    if mask is None:
+        return np.isnan(x)
+    mask = np.asarray(mask)
+    if mask.dtype != bool:
+        raise TypeError(f"mask must be boolean, True where x is missing; got {mask.dtype}")
+    try:
+        mask = np.broadcast_to(mask, x.shape)
+    except ValueError:
+        raise ValueError(f"mask must have the shape of x, {x.shape}, or one that broadcasts to it; got {mask.shape}") from None
+    return mask | np.isnan(x) if nan_policy == "omit" else mask
+
+
+def conv_omitting(conv, x, w, bias, residual, mask, nan_policy, activation, out, options):
+    """conv over the valid taps of every window. `options` has the geometry, and what steers the choice of a method."""
+    gaps = gaps_of(x, mask, nan_policy)
+    options, value = dict(options), options["padding_value"]
+    modes = options["padding_mode"]
+    modes = (modes,) * (w.ndim - 2) if isinstance(modes, str) else modes
+    outside = isinstance(value, (float, np.floating)) and np.isnan(value) and "constant" in modes
+    if not outside and not gaps.any():
+        return conv(x, w, bias, residual=residual, activation=activation, out=out, **options)
+    if outside:
+        if "zeros" in modes:
+            raise ValueError(f"padding_value=nan, missing data outside x, does not go with 'zeros' on another axis; got {modes}")
+        options["padding_value"] = 0.0
+    y = conv(np.where(gaps, x.dtype.type(0), x), w, **options)
+    y *= _scale(conv, x, w, gaps, outside, modes, options)
+    # a convolution with ones adds what comes after the sum, while it passes over y
+    ones = np.ones((w.shape[0], 1) + (1,) * (w.ndim - 2), w.dtype)
+    return conv(y, ones, bias, residual=residual, activation=activation, groups=w.shape[0], layout=options["layout"],
+                threads=options["threads"], out=out)
+
+
+def _scale(conv, x, w, gaps, outside, modes, options):
+    """What each result is to be multiplied with: 1 without gaps, NaN where nothing, or weights of no sum, are left."""
+    rank, last = w.ndim - 2, options["layout"] is not None and options["layout"].endswith("C")
+    axis, groups = -1 if last else x.ndim - rank - 1, options["groups"]
+    alike = np.take(gaps, [0], axis) if x.shape[axis] else gaps
+    if (gaps == alike).all():
+        gaps, w, groups = alike, w.astype(np.float64).sum(1, keepdims=True), 1
+    w = w.astype(np.float64)
+    spatial = tuple(range(1, rank + 2))
+    options = options | dict(groups=groups, method="auto", accuracy="strict")
+
+    def total(cells, weights, beyond):
+        """The sum over each window; `beyond` is what counts for a cell that is padded by zeros or a constant."""
+        kinds = ("constant" if mode in ("zeros", "constant") else mode for mode in modes)
+        return conv(cells.astype(np.float64), weights, **options | dict(padding_mode=tuple(kinds), padding_value=float(beyond)))
+
+    def per_channel(values):
+        return values if last else values.reshape(-1, *(1,) * rank)
+
+    count = total(gaps, np.ones((groups, *w.shape[1:])), outside)
+    count = np.repeat(count, w.shape[0] // groups, axis)
+    left, whole = total(~gaps, w, not outside), per_channel(w.sum(spatial))
+    if w.min(initial=0.0) < 0:
+        # weights of both signs: a sum that is nothing but rounding is none
+        size = np.abs(w)
+        noise = np.finfo(x.dtype).eps * size[0].size
+        lost = np.abs(left) <= noise * total(~gaps, size, not outside)
+        lost |= np.abs(whole) <= noise * per_channel(size.sum(spatial))
+    else:
+        lost = left <= 0
+    lost |= count == w[0].size
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scale = np.where(lost, np.nan, whole / left)
+    return np.where(count == 0, 1.0, scale).astype(x.dtype)
+
+
+def mean_omitting(avg_pool, x, size, mask, nan_policy, out, options):
+    """avg_pool over the valid cells of every window."""
+    gaps = gaps_of(x, mask, nan_policy)
+    if not gaps.any():
+        return avg_pool(x, size, out=out, **options)
+    y = avg_pool(np.where(gaps, x.dtype.type(0), x), size, **options)
+    gone = avg_pool(gaps.astype(y.dtype), size, **options | dict(divisor=1))
+    # cells of each window, as count_include_pad has it: those of x over their share
+    ones = np.ones(x.shape)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        cells = np.rint(avg_pool(ones, size, **options | dict(divisor=1)) / avg_pool(ones, size, **options | dict(divisor=None)))
+        y *= np.where(gone == 0, 1.0, cells / (cells - gone)).astype(y.dtype)
+    if out is None:
+        return y
+    out[...] = y
+    return out
