@@ -8,6 +8,7 @@ from ndconv.adaptive import (
     spatial_pyramid_pool_backward,
 )
 from ndconv.conv import conv, conv1d, conv2d, conv3d
+from ndconv.count import count_flops, count_parameters, output_shape, receptive_field
 from ndconv.gradient import Gradients, conv_backward, conv_input_grad, conv_weight_grad
 from ndconv.lp import lp_pool, lp_pool_backward
 from ndconv.plan import Plan
@@ -24,11 +25,12 @@ from ndconv.weighted import weighted_pool, weighted_pool_backward
 __all__ = [
     "ConvStream", "Gradients", "MethodNotApplicable", "Plan", "adaptive_pool", "adaptive_pool_backward", "avg_pool",
     "avg_pool_backward", "clear_caches", "conv", "conv1d", "conv2d", "conv3d", "conv_backward", "conv_input_grad",
-    "conv_transpose", "conv_transpose_backward", "conv_weight_grad", "convolve", "correlate", "explain", "get_isa",
-    "get_num_threads", "global_pool", "global_pool_backward", "isas", "lp_pool", "lp_pool_backward", "max_pool",
-    "max_pool_backward", "max_unpool", "max_unpool_backward", "methods", "min_pool", "num_threads", "plan_conv",
-    "plan_conv_transpose", "set_isa", "set_num_threads", "show_config", "spatial_pyramid_pool",
-    "spatial_pyramid_pool_backward", "upsample", "upsample_backward", "weighted_pool", "weighted_pool_backward",
+    "conv_transpose", "conv_transpose_backward", "conv_weight_grad", "convolve", "correlate", "count_flops",
+    "count_parameters", "explain", "get_isa", "get_num_threads", "global_pool", "global_pool_backward", "isas", "lp_pool",
+    "lp_pool_backward", "max_pool", "max_pool_backward", "max_unpool", "max_unpool_backward", "methods", "min_pool",
+    "num_threads", "output_shape", "plan_conv", "plan_conv_transpose", "receptive_field", "set_isa", "set_num_threads",
+    "show_config", "spatial_pyramid_pool", "spatial_pyramid_pool_backward", "upsample", "upsample_backward",
+    "weighted_pool", "weighted_pool_backward",
 ]
 
 
