@@ -1,6 +1,7 @@
 """Arguments: checks and normal forms that every convolution shares."""
 import numpy as np
 
+from ndconv.dtypes import module_of, name_of
 from ndconv.plan import cached_plan, cached_problem, check_dtype
 from ndconv.problem import check_int
 
@@ -20,6 +21,17 @@ def check_out(out, shape, dtype):
         raise ValueError("out is read-only; it must be writeable")
 
 
+def common_dtype(first, second, names=("x", "w"), accumulate=None):
+    """The name of the dtype of what arrays of two dtypes give, or a TypeError."""
+    other = module_of(first, second)
+    if other is not None:
+        return other.result_dtype(first, second, names, accumulate)
+    dtype = check_dtype(first, names[0])
+    if check_dtype(second, names[1]) != dtype:
+        raise TypeError(f"{names[1]} must be {dtype} as {names[0]} is; got {second}")
+    return dtype
+
+
 def check_shape(shape, name):
     if not hasattr(shape, "__len__") or isinstance(shape, str):
         raise TypeError(f"{name} must be a tuple of ints, not {shape!r}")
@@ -31,13 +43,13 @@ def check_shape(shape, name):
 
 def check_bias(bias, oc, dtype):
     bias = np.asarray(bias)
-    if check_dtype(bias.dtype, "bias") != dtype:
+    if name_of(bias.dtype) != dtype:
         raise TypeError(f"bias must be {dtype} as x is; got {bias.dtype}")
     if bias.shape != (oc,):
         raise ValueError(f"bias must have shape ({oc},), one value per output channel; got {bias.shape}")
     if bias.dtype.isnative and bias.flags.c_contiguous and bias.flags.aligned:
         return bias
-    return np.require(bias, dtype, ["C", "A"])
+    return np.require(bias, np.dtype(dtype), ["C", "A"])
 
 
 def check_residual(residual, shape, dtype):
@@ -45,7 +57,7 @@ def check_residual(residual, shape, dtype):
         return
     if residual.shape != shape:
         raise ValueError(f"residual must have the shape of the result, {shape}; got {residual.shape}")
-    if check_dtype(residual.dtype, "residual") != dtype:
+    if name_of(residual.dtype) != dtype:
         raise TypeError(f"residual must be {dtype} as x is; got {residual.dtype}")
 
 
@@ -71,12 +83,12 @@ def memory_lanes(x, layout, batched):
     return None if together == along else together
 
 
-def plan_of(op, x, x_shape, w_shape, w_dtype, *options):
+def plan_of(op, x, x_shape, w_shape, w_dtype, *options, accumulate=None):
     """The cached plan of a function call. It knows by the strides of x whether memory keeps channels together."""
     stride, padding, dilation, groups, flip, layout, method, accuracy, workspace_limit, threads, activation = options
     lanes = memory_lanes(x, layout, x.ndim == len(w_shape)) if layout is None or isinstance(layout, str) else None
     key = (op, x_shape, w_shape, x.dtype, w_dtype, stride, padding, dilation, groups, flip, layout, lanes, method, accuracy,
-           workspace_limit, threads, activation)
+           workspace_limit, threads, activation, accumulate)
     return cached(cached_plan, *key)
 
 
@@ -86,14 +98,15 @@ def forward_problem(x_shape, w_shape, dtype, padding, geometry):
                   geometry["groups"], geometry["flip"], geometry["layout"], None)
 
 
-def result_array(a, shape, layout, batched, out, *inputs):
+def result_array(a, shape, layout, batched, out, *inputs, dtype=None):
     """The checked `out` if no input overlaps it, else a new array whose memory keeps channels together if that of `a` does."""
-    check_out(out, shape, a.dtype)
+    dtype = dtype or a.dtype
+    check_out(out, shape, dtype)
     if out is not None and not any(np.may_share_memory(out, b) for b in inputs if b is not None):
         return out
     if (layout is None or layout[-1] != "C") and memory_lanes(a, layout, batched):
-        return np.moveaxis(np.empty((*shape[:batched], *shape[batched + 1:], shape[batched]), a.dtype), -1, batched)
-    return np.empty(shape, a.dtype)
+        return np.moveaxis(np.empty((*shape[:batched], *shape[batched + 1:], shape[batched]), dtype), -1, batched)
+    return np.empty(shape, dtype)
 
 
 def deliver(y, out):

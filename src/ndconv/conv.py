@@ -5,6 +5,7 @@ from ndconv import border, missing
 from ndconv.arguments import (
     check_bias,
     check_residual,
+    common_dtype,
     deliver,
     forward_problem,
     kernel_first,
@@ -12,14 +13,14 @@ from ndconv.arguments import (
     result_array,
     result_shape,
 )
-from ndconv.plan import check_dtype, check_options
+from ndconv.plan import check_options
 
 _ndarray = np.ndarray
 
 
 def conv(x, w, bias=None, *, stride=1, padding=0, padding_mode="zeros", padding_value=0.0, dilation=1, groups=1, flip=False,
-         layout=None, weight_layout=None, activation=None, residual=None, nan_policy="propagate", mask=None, method="auto",
-         accuracy="fast", workspace_limit=None, threads=None, out=None):
+         layout=None, weight_layout=None, activation=None, residual=None, nan_policy="propagate", mask=None, accumulate=None,
+         method="auto", accuracy="fast", workspace_limit=None, threads=None, out=None):
     """Convolution of images, signals or volumes with a bank of kernels.
 
     ``y[n, o, i] = bias[o] + sum over c, t of x[n, c, i*stride + t*dilation - padding] * w[o, c, t]`` for positions i and
@@ -29,11 +30,11 @@ def conv(x, w, bias=None, *, stride=1, padding=0, padding_mode="zeros", padding_
 
     Parameters
     ----------
-    x : array, shape (n, ic, *spatial), or (ic, *spatial) for one image; float32 or float64
+    x : array, shape (n, ic, *spatial), or (ic, *spatial) for one image; float32 or float64, or one of the dtypes below
         One to three spatial axes. Any strides are read in place; when channels are the axis next to each other in memory the
         result's are too.
     w : array, shape (oc, ic/groups, *kernel), dtype of x
-    bias : array, shape (oc,), dtype of x, optional
+    bias : array, shape (oc,), dtype of the result, optional
     stride, dilation : int or one int per spatial axis, at least 1
     padding : int, one int or (before, after) pair per axis, or a name
         "valid" (none), "same" or "same_upper" (ceil(x / stride) positions, odd remainder after), "same_lower" (before),
@@ -63,6 +64,12 @@ def conv(x, w, bias=None, *, stride=1, padding=0, padding_mode="zeros", padding_
     Returns
     -------
     array, shape (n, oc, *positions) in the layout of x
+
+    Other dtypes
+    ------------
+    float16 and bfloat16 (of the package ml_dtypes) are summed in float32 and rounded once, without a float32 copy of a whole
+    array. complex64 and complex128 take three real convolutions, or two where x or w is real; they have no activation. Their
+    gradients are those of PyTorch, dy times the conjugate of the other operand, and have a real part only for a real operand.
 
     Raises
     ------
@@ -94,10 +101,10 @@ def conv(x, w, bias=None, *, stride=1, padding=0, padding_mode="zeros", padding_
     if padding_mode != "zeros":
         geometry = dict(stride=stride, dilation=dilation, groups=groups, flip=flip, layout=layout)
         options = check_options(method, accuracy, workspace_limit, threads)
-        options |= dict(activation=activation)
+        options |= dict(activation=activation, accumulate=accumulate)
         return _conv_bordered(x, w, bias, residual, padding, padding_mode, padding_value, geometry, options, out)
     plan = plan_of("forward", x, x.shape, w.shape, w.dtype, stride, padding, dilation, groups, flip, layout, method, accuracy,
-                   workspace_limit, threads, activation)
+                   workspace_limit, threads, activation, accumulate=accumulate)
     if plan.separable is not None:
         plan = plan.for_weights(w)
     if bias is not None:
@@ -107,7 +114,8 @@ def conv(x, w, bias=None, *, stride=1, padding=0, padding_mode="zeros", padding_
 
 def _conv_bordered(x, w, bias, residual, padding, mode, value, geometry, options, out):
     """conv with other padding than zeros: the boxes of ndconv.border, each by conv itself."""
-    problem, batched, last = forward_problem(x.shape, w.shape, check_dtype(x.dtype, "x"), padding, geometry)
+    dtype = common_dtype(x.dtype, w.dtype, accumulate=options["accumulate"])
+    problem, batched, last = forward_problem(x.shape, w.shape, dtype, padding, geometry)
     boxes = border.boxes_of(problem, border.check_modes(mode, problem.rank, value))
     shape = result_shape(problem, batched, last)
     rest = None if residual is None else np.asarray(residual)
@@ -116,7 +124,7 @@ def _conv_bordered(x, w, bias, residual, padding, mode, value, geometry, options
     def run(part, padding, to, added):
         conv(part, w, bias, padding=padding, residual=added, out=to, **geometry, **options)
 
-    y = result_array(x, shape, geometry["layout"], batched, out, x, w, bias, rest)
+    y = result_array(x, shape, geometry["layout"], batched, out, x, w, bias, rest, dtype=dtype)
     border.convolve_boxes(run, boxes, x, y, rest, batched + (not last), value)
     return deliver(y, out)
 

@@ -11,13 +11,15 @@ from ndconv.arguments import (
     check_gradient,
     check_out,
     check_shape,
+    common_dtype,
     deliver,
     forward_problem,
     memory_lanes,
     plan_of,
     result_array,
 )
-from ndconv.plan import cached_choice, cached_problem, check_dtype, check_options
+from ndconv.dtypes import as_real, module_of
+from ndconv.plan import cached_choice, cached_problem, check_options
 
 Gradients = namedtuple("Gradients", "x w b")
 Gradients.__doc__ = "Gradients of a convolution with respect to its input, weights and bias; None for what was left out."
@@ -52,15 +54,15 @@ def conv_input_grad(dy, w, x_shape, *, stride=1, padding=0, padding_mode="zeros"
 
 def _input_grad_bordered(dy, w, x_shape, padding, mode, value, geometry, options, out):
     """conv_input_grad with other padding than zeros."""
-    problem, batched, last = forward_problem(check_shape(x_shape, "x_shape"), w.shape, check_dtype(dy.dtype, "dy"), padding,
-                                             geometry)
+    dtype = common_dtype(dy.dtype, w.dtype, ("dy", "w"))
+    problem, batched, last = forward_problem(check_shape(x_shape, "x_shape"), w.shape, dtype, padding, geometry)
     boxes = border.boxes_of(problem, border.check_modes(mode, problem.rank, value))
     check_gradient(dy, problem, batched, last)
 
     def run(part, shape, padding, to):
         return conv_input_grad(part, w, shape, padding=padding, out=to, **geometry, **options)
 
-    dx = result_array(dy, tuple(x_shape), geometry["layout"], batched, out, dy, w)
+    dx = result_array(dy, tuple(x_shape), geometry["layout"], batched, out, dy, w, dtype=dtype)
     border.gather_input_grad(run, boxes, dy, dx, batched + (not last))
     return deliver(dx, out)
 
@@ -85,6 +87,9 @@ def conv_weight_grad(dy, x, w_shape, *, stride=1, padding=0, padding_mode="zeros
     if padding_mode != "zeros":
         return _weight_grad_bordered(dy, x, problem, batched + (not last), padding_mode, padding_value, geometry, options, out)
     check_out(out, w_shape, problem.dtype)
+    other = module_of(dy.dtype, x.dtype)
+    if other is not None:
+        return deliver(other.weight_grad(problem, dy, x, batched, last, w_shape, geometry | options), out)
     result = np.empty(w_shape, problem.dtype)
     if result.size == 0 or 0 in (problem.n, *problem.x):
         result[...] = 0
@@ -113,14 +118,20 @@ def _weight_grad_bordered(dy, x, problem, first, mode, value, geometry, options,
 
 def _gradient_problem(dy, x, w_shape, *, stride=1, padding=0, dilation=1, groups=1, flip=False, layout=None):
     """(Problem, batched, channels_last) of a weight gradient, dy and x checked against it."""
-    dtype = check_dtype(dy.dtype, "dy")
-    if check_dtype(x.dtype, "x") != dtype:
-        raise TypeError(f"x must be {dtype} as dy is; got {x.dtype}")
+    dtype = common_dtype(dy.dtype, x.dtype, ("dy", "x"))
     lanes = memory_lanes(dy, layout, dy.ndim == len(w_shape)) if layout is None or isinstance(layout, str) else None
     problem, batched, last = cached(cached_problem, "weight_grad", x.shape, w_shape, dtype, stride, padding, dilation, groups,
                                      flip, layout, lanes)
     check_gradient(dy, problem, batched, last)
     return problem, batched, last
+
+
+def bias_grad(dy, rank, batched, last, threads):
+    """dy summed over every axis but its channels."""
+    other = module_of(dy.dtype)
+    if other is None:
+        return run_bias_grad(dy, rank, batched, last, threads)
+    return other.bias_grad(dy, tuple(axis for axis in range(dy.ndim) if axis != (dy.ndim - 1 if last else int(batched))))
 
 
 def conv_backward(dy, x, w, *, wrt=("x", "w", "b"), **options):
@@ -138,10 +149,9 @@ def conv_backward(dy, x, w, *, wrt=("x", "w", "b"), **options):
     dy, x, w = np.asarray(dy), np.asarray(x), np.asarray(w)
     geometry = {name: options[name] for name in ("stride", "padding", "dilation", "groups", "flip", "layout") if name in options}
     problem, batched, last = _gradient_problem(dy, x, w.shape, **geometry)
-    if check_dtype(w.dtype, "w") != problem.dtype:
-        raise TypeError(f"w must be {problem.dtype} as dy is; got {w.dtype}")
+    common_dtype(dy.dtype, w.dtype, ("dy", "w"))
     check_options(**{name: value for name, value in options.items() if name not in geometry})
-    dx = conv_input_grad(dy, w, x.shape, **options) if "x" in wrt else None
-    dw = conv_weight_grad(dy, x, w.shape, **options) if "w" in wrt else None
-    db = run_bias_grad(dy, problem.rank, batched, last, options.get("threads")) if "b" in wrt else None
+    dx = as_real(conv_input_grad(dy, w, x.shape, **options), x) if "x" in wrt else None
+    dw = as_real(conv_weight_grad(dy, x, w.shape, **options), w) if "w" in wrt else None
+    db = bias_grad(dy, problem.rank, batched, last, options.get("threads")) if "b" in wrt else None
     return Gradients(dx, dw, db)

@@ -3,7 +3,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from ndconv import _runtime, select
+from ndconv import _runtime, dtypes, select
 from ndconv._plan import Core
 from ndconv._separable import most_rank, rank_of
 from ndconv.activation import resolve_activation
@@ -160,9 +160,15 @@ def build_plan(problem, batched, channels_last, options, prepared, activation=No
 
 @lru_cache(maxsize=CACHED_PLANS, typed=True)
 def cached_plan(op, x_shape, w_shape, x_dtype, w_dtype, stride, padding, dilation, groups, flip, layout, lanes_oc,
-                method, accuracy, workspace_limit, threads, activation=None):
+                method, accuracy, workspace_limit, threads, activation=None, accumulate=None):
     """The plan of a function call; equal arguments get the plan of the first."""
     name = "dy" if op == "input_grad" else "x"
+    other = dtypes.module_of(x_dtype, w_dtype)
+    if other is not None:
+        geometry, steer = (stride, padding, dilation, groups, flip, layout), (method, accuracy, workspace_limit, threads)
+        return other.make_plan(op, x_shape, w_shape, x_dtype, w_dtype, geometry, lanes_oc, steer, activation, accumulate)
+    if accumulate is not None:
+        raise TypeError(f"accumulate is for integers; {name} is {x_dtype} and w {w_dtype}")
     dtype = check_dtype(x_dtype, name)
     if check_dtype(w_dtype, "w") != dtype:
         raise TypeError(f"w must be {dtype} as {name} is; got {np.dtype(w_dtype)}")

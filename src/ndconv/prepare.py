@@ -15,6 +15,7 @@ from ndconv.arguments import (
     result_array,
     result_shape,
 )
+from ndconv.dtypes import module_of
 from ndconv.plan import build_plan, check_dtype, check_options, make_problem
 
 
@@ -95,7 +96,8 @@ class BorderPlan:
 def explain(x_shape, w_shape, *, dtype=np.float32, stride=1, padding=0, padding_mode="zeros", padding_value=0.0, dilation=1,
             groups=1, flip=False, layout=None, method="auto", accuracy="fast", workspace_limit=None, threads=None):
     """Which method `conv` takes for these shapes, and why each other one is passed over. A plan, which prepares its weights once,
-    may take another: see Plan.explain. With another padding_mode than zeros it is the method of the windows inside the array.
+    may take another: see Plan.explain. With another padding_mode than zeros it is the method of the windows inside the array, and
+    of half and complex dtypes that of the first slab's real problem (docs/architecture.md).
 
     Returns an Explanation: print it, or read its rows (method, applicable, cost in seconds, workspace in bytes, reason,
     chosen).
@@ -124,11 +126,15 @@ def methods(x_shape, w_shape, *, dtype=np.float32, stride=1, padding=0, padding_
 def _explanations(x_shape, w_shape, dtype, padding, mode, value, geometry, options):
     """The Explanation of a convolution, or with other padding than zeros that of each box."""
     options["threads"] = options["threads"] or get_num_threads()
-    x_shape, w_shape, dtype = check_shape(x_shape, "x_shape"), check_shape(w_shape, "w_shape"), check_dtype(dtype, "dtype")
+    x_shape, w_shape = check_shape(x_shape, "x_shape"), check_shape(w_shape, "w_shape")
+    module = module_of(dtype)
+    dtype = check_dtype(dtype, "dtype") if module is None else module.result_dtype(dtype, dtype, ("dtype", "w"))
     problem, batched, last = make_problem("forward", x_shape, w_shape, dtype, padding=padding, **geometry)
     problems = [problem]
     if mode != "zeros":
         boxes, first = border.boxes_of(problem, border.check_modes(mode, problem.rank, value)), batched + (not last)
         problems = [make_problem("forward", box.shape(x_shape, first), w_shape, dtype, padding=box.padding, **geometry)[0]
                     for box in boxes]
+    if module is not None:
+        problems = [part for whole in problems for part in module.problems_of(whole)]
     return [select.explain_problem(part, **options, prepared=False) for part in problems]

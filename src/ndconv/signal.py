@@ -3,8 +3,9 @@ import math
 
 import numpy as np
 
-from ndconv.arguments import check_out
+from ndconv.arguments import check_out, common_dtype
 from ndconv.conv import conv
+from ndconv.dtypes import PARTS, conjugate, name_of
 from ndconv.missing import gaps_of
 from ndconv.plan import check_dtype
 from ndconv.problem import check_int
@@ -20,7 +21,8 @@ def convolve(in1, in2, mode="full", method="auto", *, boundary="fill", fillvalue
 
     Parameters
     ----------
-    in1, in2 : arrays with the same number of axes; float32 or float64 (float64 if either is)
+    in1, in2 : arrays with the same number of axes, of any dtype of `conv` but integers; the result has that which NumPy gives
+        them both
     mode : which i are computed
         "full": all where the two overlap, in1 + in2 - 1 an axis. "same": as many as in1 has, the middle of "full", beginning
         at (in2 - 1) // 2. "valid": where in2 lies within in1, or the other way round if in2 is the larger on every axis.
@@ -60,7 +62,8 @@ def correlate(in1, in2, mode="full", method="auto", *, boundary="fill", fillvalu
               mask=None, accuracy="fast", workspace_limit=None, threads=None, out=None):
     """Cross-correlation of two arrays: the convolution of in1 with in2 reversed along every axis of `axes`.
 
-    ``z[i] = sum over j of in1[i - (k - 1) + j] * in2[j]``, k the extent of in2. Everything else is as in `convolve`.
+    ``z[i] = sum over j of in1[i - (k - 1) + j] * conj(in2[j])``, k the extent of in2, as SciPy has it. Everything else is as
+    in `convolve`.
 
     >>> correlate(np.array([1.0, 2.0, 3.0]), np.array([0.0, 1.0, 0.5]))
     array([0.5, 2. , 3.5, 3. , 0. ])
@@ -71,8 +74,11 @@ def correlate(in1, in2, mode="full", method="auto", *, boundary="fill", fillvalu
 
 def _combine(flip, in1, in2, mode, method, boundary, fillvalue, axes, nan_policy, mask, accuracy, workspace_limit, threads, out):
     x, w = np.asarray(in1), np.asarray(in2)
-    dtype = np.result_type(*(check_dtype(a.dtype, name) for a, name in ((x, "in1"), (w, "in2"))))
-    x, w = x.astype(dtype, copy=False), w.astype(dtype, copy=False)
+    dtype = np.result_type(_number(x.dtype, "in1"), _number(w.dtype, "in2"))
+    # a real array beside a complex one stays real
+    x, w = (a.astype(dtype if a.dtype.kind == dtype.kind else PARTS[name_of(dtype)], copy=False) for a in (x, w))
+    if not flip:
+        w = conjugate(w)
     axes = _check_axes(axes, x, w)
     boundary = _check_boundary(boundary, len(axes))
     if not isinstance(fillvalue, (int, float, np.integer, np.floating)):
@@ -97,6 +103,11 @@ def _combine(flip, in1, in2, mode, method, boundary, fillvalue, axes, nan_policy
     else:
         result = _convolve_images(x, w, axes, out, options)
     return result if out is None else out
+
+
+def _number(dtype, name):
+    """A dtype that `conv` computes with and no integer, or a TypeError."""
+    return np.dtype(name_of(dtype) if name_of(dtype) in PARTS else check_dtype(dtype, name))
 
 
 def _check_axes(axes, x, w):
@@ -168,7 +179,7 @@ def _convolve_images(x, w, axes, out, options):
     shape = [max(sizes) for sizes in zip(x.shape, w.shape)]
     for a, size in zip(axes, spatial):
         shape[a] = int(size)
-    check_out(out, shape, x.dtype)
+    check_out(out, shape, common_dtype(x.dtype, w.dtype))
     view = None if out is None else channels(out, n, g * o)
     y = conv(x4, w4, groups=g, out=view if view is not None and np.may_share_memory(view, out) else None, **options)
     if out is None or y is view:

@@ -4,10 +4,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from ndconv._plan import run_bias_grad
-from ndconv.arguments import cached, check_bias, check_shape, kernel_first, plan_of
+from ndconv.arguments import cached, check_bias, check_shape, common_dtype, kernel_first, plan_of
 from ndconv.conv import conv
-from ndconv.gradient import Gradients, conv_weight_grad
+from ndconv.dtypes import as_real, conjugate
+from ndconv.gradient import Gradients, bias_grad, conv_weight_grad
 from ndconv.plan import CACHED_PLANS, build_plan, check_dtype, check_options, make_problem
 from ndconv.problem import LIMIT, RANKS, channels_axis, check_int, per_axis, resolve_padding
 
@@ -88,10 +88,8 @@ def conv_transpose_backward(dy, x, w, *, wrt=("x", "w", "b"), **options):
     dy, x, w = np.asarray(dy), np.asarray(x), np.asarray(w)
     geometry = {name: options.pop(name, default) for name, default in GEOMETRY.items()}
     steer = check_options(**options)
-    kinds = {name: check_dtype(a.dtype, name) for name, a in (("dy", dy), ("x", x), ("w", w))}
-    for name in "xw":
-        if kinds[name] != kinds["dy"]:
-            raise TypeError(f"{name} must be {kinds['dy']} as dy is; got {kinds[name]}")
+    for name, a in (("x", x), ("w", w)):
+        common_dtype(dy.dtype, a.dtype, ("dy", name))
     flip = geometry.pop("flip")
     shape, crop = cached(_result_of, x.shape, w.shape, *geometry.values())
     if dy.shape != shape:
@@ -99,10 +97,10 @@ def conv_transpose_backward(dy, x, w, *, wrt=("x", "w", "b"), **options):
     same = {name: geometry[name] for name in ("stride", "dilation", "groups", "layout")}
     same |= dict(padding=crop, flip=flip, **steer)
     rank = w.ndim - 2
-    dx = conv(dy, w, **same) if "x" in wrt else None
-    dw = conv_weight_grad(x, dy, w.shape, **same) if "w" in wrt else None
+    dx = as_real(conv(dy, conjugate(w), **same), x) if "x" in wrt else None
+    dw = as_real(conjugate(conv_weight_grad(x, dy, w.shape, **same)), w) if "w" in wrt else None
     last = channels_axis(same["layout"], rank) == -1
-    db = run_bias_grad(dy, rank, x.ndim == w.ndim, last, steer["threads"]) if "b" in wrt else None
+    db = bias_grad(dy, rank, x.ndim == w.ndim, last, steer["threads"]) if "b" in wrt else None
     return Gradients(dx, dw, db)
 
 

@@ -1,0 +1,177 @@
+"""Slabs: a convolution of arrays whose dtype no method computes in, a part of the result at a time.
+
+    for each slab of the result                  (some images, or a box of positions of one image)
+        inputs of the slab, converted            (a few MiB: the only copy there is, and it stays in cache)
+        a plain problem on them, by any method   (with the padding that this slab sees)
+        its result, converted, to its place
+
+A slab's converted inputs and results are SLAB_BYTES together, unless a single position along every axis takes more. Inputs
+that two neighbouring slabs need are converted twice, so slabs are cut along the first axis as long as they keep LEAST
+positions of it. Slabs are cut by the problem alone: the bits do not depend on threads.
+"""
+import math
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import product
+
+import numpy as np
+
+from ndconv.arguments import check_residual, deliver, result_array, result_shape
+from ndconv.plan import cached_plan, make_problem
+from ndconv.problem import as_three
+
+SLAB_BYTES = 4 * 2**20
+LEAST = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Slab:
+    """Images, and for each spatial axis the results, the inputs that they take, and the padding of that problem."""
+
+    images: slice
+    results: tuple
+    inputs: tuple
+    padding: tuple
+
+    def result(self, y, batched, last):
+        return _part(y, self.images, self.results, batched, last)
+
+    def input(self, x, batched, last):
+        return _part(x, self.images, self.inputs, batched, last)
+
+
+def _part(a, images, box, batched, last):
+    return a[(images,) * batched + (box if last else (slice(None), *box))]
+
+
+def _inputs_of(problem, axis, low, high):
+    """(first, end, (before, after)) of the inputs of results low <= i < high of a spatial axis."""
+    k, s, d, before = (part[axis] for part in (problem.k, problem.stride, problem.dilation, problem.before))
+    reach = d * (k - 1) + 1
+    if not problem.reversed:
+        first, end, size = low * s - before, (high - 1) * s + reach - before, problem.x[axis]
+        start, stop = min(max(first, 0), size), min(max(end, 0), size)
+        return start, stop, (start - first, end - stop)
+    # every i that some tap leads to a result; one at least, which then adds nothing, so that there is a problem
+    size = problem.y[axis]
+    start = min(max(-(-(low + before - reach + 1) // s), 0), size - 1)
+    stop = min(max((high - 1 + before) // s + 1, start + 1), size)
+    left = before + low - start * s
+    return start, stop, (left, (stop - start - 1) * s + reach - (high - low) - left)
+
+
+def _bytes(problem, images, extents, input_bytes, result_bytes):
+    """Of the converted arrays of a slab whose results have these extents."""
+    sources, channels = (problem.y, (problem.oc, problem.ic)) if problem.reversed else (problem.x, (problem.ic, problem.oc))
+    needs = []
+    for axis, count in enumerate(extents):
+        reach = problem.dilation[axis] * (problem.k[axis] - 1)
+        need = (count + reach) // problem.stride[axis] + 1 if problem.reversed else (count - 1) * problem.stride[axis] + reach + 1
+        needs.append(min(need, sources[axis]))
+    return images * (channels[0] * math.prod(needs) * input_bytes + channels[1] * math.prod(extents) * result_bytes)
+
+
+@lru_cache(maxsize=64)
+def _sizes(problem, input_bytes, result_bytes):
+    """(images, extents) of the largest slabs."""
+    images, extents = problem.n, list(problem.x if problem.reversed else problem.y)
+    for least in (LEAST, 1):
+        for axis in (None, 0, 1, 2):
+            while _bytes(problem, images, extents, input_bytes, result_bytes) > SLAB_BYTES:
+                if axis is None and images > 1:
+                    images = -(-images // 2)
+                elif axis is not None and extents[axis] > least:
+                    extents[axis] = max(-(-extents[axis] // 2), least)
+                else:
+                    break
+    return images, tuple(extents)
+
+
+def slabs_of(problem, input_bytes, result_bytes):
+    """The slabs of a problem, in order; the bytes are those that a slab holds for an element of an input and of a result."""
+    whole = problem.x if problem.reversed else problem.y
+    if 0 in (problem.n, *whole):
+        return
+    images, extents = _sizes(problem, input_bytes, result_bytes)
+    axes = []
+    for axis in range(3 - problem.rank, 3):
+        cuts = [(low, min(low + extents[axis], whole[axis])) for low in range(0, whole[axis], extents[axis])]
+        axes.append([(slice(low, high), *_inputs_of(problem, axis, low, high)) for low, high in cuts])
+    for first in range(0, problem.n, images):
+        for box in product(*axes):
+            yield Slab(slice(first, min(first + images, problem.n)), tuple(part[0] for part in box),
+                       tuple(slice(*part[1:3]) for part in box), tuple(part[3] for part in box))
+
+
+class SlabPlan:
+    """What `cached_plan` returns for dtypes that are converted: called as a Plan is.
+
+    A subclass has ``part``, the dtype of the problems on slabs, ``input_parts`` and ``result_parts``, how many arrays of it a
+    slab holds, and ``begin(w, bias)``, which returns a function that solves one: run(plan, inputs, residual) -> result.
+    """
+
+    separable = None
+    input_parts = result_parts = 1
+
+    def __init__(self, op, x_shape, w_shape, geometry, lanes, options, activation, dtype, source_dtype):
+        stride, padding, dilation, groups, flip, layout = geometry
+        self.dtype, self.source_dtype = dtype, source_dtype
+        self.problem, self.batched, self.last = make_problem(op, x_shape, w_shape, dtype, stride, padding, dilation, groups,
+                                                             flip, layout, lanes)
+        self.source = "dy" if op == "input_grad" else "x"
+        self.out_shape, self.in_shape = tuple(x_shape), result_shape(self.problem, self.batched, self.last)
+        if op == "forward":
+            self.in_shape, self.out_shape = self.out_shape, self.in_shape
+        self.layout = layout
+        self._rest = (w_shape, self.part, self.part, stride, dilation, groups, flip, layout, self.problem.lanes_oc, options,
+                      activation)
+        for slab in self.slabs():
+            self.plan_for(slab)  # that can raise, before anything is written
+
+    def slabs(self):
+        size = np.dtype(self.part).itemsize
+        return slabs_of(self.problem, size * self.input_parts, size * self.result_parts)
+
+    def plan_for(self, slab):
+        """The plan of a slab's problem."""
+        w_shape, x_dtype, w_dtype, stride, dilation, groups, flip, layout, lanes, options, activation = self._rest
+        if self.problem.reversed:
+            shape = slab.result(np.broadcast_to(np.int8(0), self.out_shape), self.batched, self.last).shape
+        else:
+            shape = slab.input(np.broadcast_to(np.int8(0), self.in_shape), self.batched, self.last).shape
+        return cached_plan(self.problem.op, shape, w_shape, x_dtype, w_dtype, stride, slab.padding, dilation, groups, flip,
+                           layout, lanes, *options, activation)
+
+    def run_with(self, x, w, bias, residual, out):
+        """The result for `x` and weights `w`; into `out` if given."""
+        x = np.asarray(x)
+        if x.shape != self.in_shape:
+            raise ValueError(f"{self.source} must have shape {self.in_shape}; got {x.shape}")
+        residual = None if residual is None else np.asarray(residual)
+        check_residual(residual, self.out_shape, self.dtype)
+        y = result_array(x, self.out_shape, self.layout, self.batched, out, x, w, bias, residual, dtype=self.dtype)
+        if 0 not in y.shape:
+            run = self.begin(w, bias)
+            for slab in self.slabs():
+                rest = None if residual is None else slab.result(residual, self.batched, self.last)
+                part = run(self.plan_for(slab), slab.input(x, self.batched, self.last), rest)
+                with np.errstate(over="ignore"):
+                    np.copyto(slab.result(y, self.batched, self.last), part, casting="same_kind")
+        return deliver(y, out)
+
+
+def problems_of(problem, part, input_parts, result_parts):
+    """The problems that a forward problem is on slabs whose arrays have dtype `part`."""
+    size, problems = np.dtype(part).itemsize, []
+    for slab in slabs_of(problem, size * input_parts, size * result_parts):
+        before, after = zip(*slab.padding)
+        problems.append(replace(
+            problem, dtype=part, n=slab.images.stop - slab.images.start, x=as_three([s.stop - s.start for s in slab.inputs], 1),
+            y=as_three([s.stop - s.start for s in slab.results], 1), before=as_three(before, 0), after=as_three(after, 0)))
+    return list(dict.fromkeys(problems)) or [replace(problem, dtype=part)]
+
+
+def solve(plan, x, w, bias, residual=None):
+    """The result of one slab."""
+    plan = plan if plan.separable is None else plan.for_weights(w)
+    return plan.run_with(x, w, bias, residual, None)
