@@ -33,7 +33,7 @@ from ndconv._pack cimport ceil_div, split, taps_of
 from ndconv._plan cimport forward_geometry, stage_geometry
 from ndconv._runtime cimport current_kernels, parallel_for
 
-from ndconv.stages import stages_of
+from ndconv.stages import alike
 
 cdef enum:
     STEPS = 128      # channels of a product's part: 16 KiB of the vector operand, and short sums err less
@@ -220,9 +220,9 @@ def estimate(problem, prepared):
     cdef double cycles = 0
     if problem.op == "weight_grad":
         return choose_tiling(&p, k, WEIGHT_GRAD).cycles
-    for stage in stages_of(problem):
+    for stage, times in alike(problem):
         p = stage_geometry(problem, stage)
         if taps_of(&p) * p.icg * p.ocg * p.od * p.oh * p.ow:
             t = choose_tiling(&p, k, FORWARD)
-            cycles += p.n * t.cycles + (0 if prepared else t.prepare)
+            cycles += times * (p.n * t.cycles + (0 if prepared else t.prepare))
     return cycles

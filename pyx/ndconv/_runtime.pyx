@@ -158,6 +158,23 @@ def measure_peak(dtype="float32", threads=None, seconds=0.2):
     return best
 
 
+def measure_call(threads=None, seconds=0.02):
+    """Seconds of a parallel region that does next to nothing on `threads` threads: waking them and waiting for them, the
+    median of many."""
+    cdef PeakJob job
+    cdef int count = _threads if threads is None else check_threads(threads, "threads")
+    cdef ptrdiff_t tasks = count
+    job.k = _kernels.set[ND_F32]
+    job.steps = 1
+    times, stop = [], time.perf_counter() + seconds
+    while not times or time.perf_counter() < stop:
+        start = time.perf_counter()
+        with nogil:
+            parallel_for(tasks, 1, count, _peak_body, &job)
+        times.append(time.perf_counter() - start)
+    return sorted(times)[len(times) // 2]
+
+
 def _cpu_quota():
     """CPUs that the control group allows, or None."""
     try:

@@ -14,6 +14,7 @@ import ndconv as nd
 from ndconv import reference, select
 from ndconv._runtime import measure_peak
 from ndconv.bench_cases import GREY, PHOTOGRAPHS
+from ndconv.files import cpu_name
 from ndconv.plan import make_problem
 from ndconv.sample import sample_image
 
@@ -196,18 +197,6 @@ def describe_machine(dtype, threads, peers=()):
                      **{name: _version(peer.modules[-1]) for name, peer in peers}},
         "peak_gflops": measure_peak(dtype, threads, seconds=0.5) / 1e9, "copy_gbs": measure_copy(threads) / 1e9,
     }
-
-
-def cpu_name():
-    """The processor's own name where the system tells it."""
-    try:
-        with open("/proc/cpuinfo") as file:
-            for line in file:
-                if line.startswith("model name"):
-                    return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
 
 
 def _version(module):

@@ -1,6 +1,5 @@
 """The command line: ndconv info, bench and filter. Every mistake of the user ends in one line and exit code 2."""
 import argparse
-import contextlib
 import importlib.util
 import inspect
 import json
@@ -12,6 +11,7 @@ import numpy as np
 import ndconv as nd
 from ndconv import bench_cases, filters
 from ndconv._runtime import check_threads
+from ndconv.files import replace_file
 from ndconv.problem import DTYPES
 
 EXTRAS = {"rich": "cli", "matplotlib": "plot", "PIL": "image"}
@@ -245,15 +245,8 @@ def check_output(path):
 
 
 def write_file(path, write):
-    """Let write(file) fill a new file beside path and put it in its place: nobody ever sees half a file."""
-    target = os.path.realpath(path)
-    part = f"{target}.{os.getpid()}.part"
+    """replace_file, with an error that the user can put right."""
     try:
-        with open(part, "xb") as file:
-            write(file)
-        os.replace(part, target)
+        replace_file(path, write)
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error}") from None
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.remove(part)

@@ -11,7 +11,7 @@ prepares them itself.
 import math
 
 from ndconv import _fft
-from ndconv.stages import stages_of
+from ndconv.stages import alike
 
 SECONDS = 1 / 3e9          # a cycle
 
@@ -36,6 +36,7 @@ TILE_ROWS, TILE_VECTORS = 6, 2
 LEAST_ROWS = 4             # fewer rows than this wait for the multiply-adds before them
 FEW_PIXELS = 32            # of an image that gemm joins to the next
 SHORT = 16                 # channels below which direct walks over all taps
+LONG = 31                  # taps of an axis beyond which nobody asks how many lie in padding
 
 # The rules of set_block, take_fresh_weights and layout in pyx/ndconv/_winograd_plan.pyx and _winograd_grad.pyx.
 FEW_BLOCKS = 168           # tiles that are not cut into blocks
@@ -52,14 +53,11 @@ def _lanes(problem):
 
 
 def _geometries(problem):
-    """(input channels of a group, output channels, input, output, kernel and stride) of each forward problem to solve."""
+    """[(input channels of a group, output channels, input, output, kernel, stride, how many)] of the forward problems to solve."""
     ic, oc = problem.ic // problem.g, problem.oc // problem.g
     if problem.op == "forward":
-        yield ic, oc, problem.x, problem.y, problem.k, problem.stride
-    else:
-        for stage in stages_of(problem):
-            if math.prod(stage.k):
-                yield oc, ic, stage.x, stage.y, stage.k, stage.stride
+        return [(ic, oc, problem.x, problem.y, problem.k, problem.stride, 1)]
+    return [(oc, ic, stage.x, stage.y, stage.k, stage.stride, times) for stage, times in alike(problem)]
 
 
 def _vectors_hold_oc(problem, ic, oc, y, k):
@@ -79,8 +77,11 @@ def _live(problem, y, k):
     """The share of a kernel's taps that see the array and not its padding."""
     share = 1.0
     for o, i, t, s, d, p in zip(y, problem.x, k, problem.stride, problem.dilation, problem.before, strict=True):
-        seen = sum(max(min(_up(i + p - tap * d, s), o) - max(_up(p - tap * d, s), 0), 0) for tap in range(t))
-        share *= seen / (o * t) if o and t else 1
+        if 1 < t <= LONG and o:
+            seen = 0
+            for first in range(-p, t * d - p, d):   # where a tap's first product lies
+                seen += max(min(-((first - i) // s), o) - max(-(first // s), 0), 0)
+            share *= seen / (o * t)
     return share
 
 
@@ -106,8 +107,8 @@ def direct_counts(problem, prepared):
     if _phases_together(problem):
         return _phases_counts(problem)
     counts = dict.fromkeys(DIRECT, 0)
-    planes = problem.n * problem.g
-    for ic, oc, x, y, k, _ in _geometries(problem):
+    for ic, oc, x, y, k, _, times in _geometries(problem):
+        planes = problem.n * problem.g * times
         rows, wide = y[0] * y[1], _vectors_hold_oc(problem, ic, oc, y, k)
         tiles, height = _tiles(y[2], oc, _lanes(problem)) if wide else _tiles(oc, y[2], _lanes(problem))
         if wide and ic >= SHORT and problem.op == "forward":
@@ -120,8 +121,8 @@ def direct_counts(problem, prepared):
         counts["runs"] += planes * rows * tiles * math.prod(k)
         counts["rows"] += planes * rows
         counts["stored"] += outputs
-        counts["prepared"] += 0 if prepared else problem.g * oc * ic * math.prod(k)
-        counts["stages"] += 1
+        counts["prepared"] += 0 if prepared else times * problem.g * oc * ic * math.prod(k)
+        counts["stages"] += times
         if problem.lanes_oc and not wide and max(problem.ic, problem.oc) > 1:
             counts["gathered"] += inputs + outputs
         else:
@@ -139,8 +140,8 @@ def _phases_together(problem):
 
 def _phases_counts(problem):
     counts = dict.fromkeys(PHASES, 0)
-    planes = problem.n * problem.g
-    for ic, oc, _, y, k, _ in _geometries(problem):
+    for ic, oc, _, y, k, _, times in _geometries(problem):
+        planes = problem.n * problem.g * times
         tiles, height = _tiles(y[2], oc, _lanes(problem))
         counts["calls"] += planes * y[0] * y[1] * tiles
         counts["steps"] += planes * y[0] * y[1] * tiles * height * ic * math.prod(k)
@@ -154,17 +155,18 @@ def gemm_counts(problem, prepared):
     if problem.op == "weight_grad":
         return _gemm_grad_counts(problem)
     counts = dict.fromkeys(GEMM, 0)
-    planes, lanes = problem.n * problem.g, _lanes(problem)
-    for ic, oc, _, y, k, stride in _geometries(problem):
+    lanes = _lanes(problem)
+    for ic, oc, _, y, k, stride, times in _geometries(problem):
+        planes = problem.n * problem.g * times
         pixels, length, wide = math.prod(y), ic * math.prod(k), _vectors_hold_oc(problem, ic, oc, y, k)
         joined = max(problem.n, 1) if pixels <= FEW_PIXELS else 1
         tiles, height = _tiles(joined * pixels, oc, lanes) if wide else _tiles(oc, joined * pixels, lanes)
         tiles /= joined
         counts["calls"] += planes * tiles * _up(length, 384)
         counts["steps"] += planes * tiles * height * length
-        counts["prepared"] += 0 if prepared else problem.g * oc * length
+        counts["prepared"] += 0 if prepared else times * problem.g * oc * length
         counts["stored"] += planes * oc * pixels
-        counts["stages"] += 1
+        counts["stages"] += times
         apart = problem.reversed and max(problem.stride) > 1
         counts["across"] += planes * oc * pixels if wide and not problem.lanes_oc else 0
         counts["apart"] += planes * oc * pixels if apart or problem.lanes_oc and not wide else 0
@@ -209,13 +211,13 @@ def winograd_counts(problem, prepared):
     """Seconds of `winograd`: tiles transformed both ways, a product at each of their points, weights read once a block."""
     counts = dict.fromkeys(WINOGRAD, 0)
     panel, grad = TILE_VECTORS * _lanes(problem), problem.op == "weight_grad"
-    own = (problem.ic // problem.g, problem.oc // problem.g, problem.x, problem.y, problem.k, problem.stride)
-    for ic, oc, _, y, k, _ in (own,) if grad else _geometries(problem):
+    own = (problem.ic // problem.g, problem.oc // problem.g, problem.x, problem.y, problem.k, problem.stride, 1)
+    for ic, oc, _, y, k, _, times in (own,) if grad else _geometries(problem):
         points, tiles = _winograd_tiles(y, k, problem.dilation, grad)
-        tiles *= problem.n
+        tiles *= problem.n * times
         few, fresh = tiles <= FEW_TILES, k[0] == 1 and tiles < FEW_BLOCKS and _up(oc, panel) >= FEW_PANELS and not prepared
         tiles *= problem.g
-        columns, weights = _up(oc, panel), points * problem.g * _up(oc, panel) * panel * k[0] * ic
+        columns, weights = _up(oc, panel), points * times * problem.g * _up(oc, panel) * panel * k[0] * ic
         counts["steps"] += tiles * points * columns * k[0] * ic
         counts["vectors"] += tiles * points * (_up(ic, _lanes(problem)) + _up(oc, _lanes(problem)))
         turned = 0 if problem.lanes_oc else problem.n * (problem.ic + problem.oc) * math.prod(y)
@@ -226,7 +228,7 @@ def winograd_counts(problem, prepared):
         else:
             counts["fresh" if fresh else "weights"] += weights
             counts["prepared"] += 0 if prepared or fresh else weights
-        counts["stages"] += 1
+        counts["stages"] += times
     return WINOGRAD, counts
 
 
@@ -253,20 +255,20 @@ def depthwise_counts(problem, prepared):
     """Seconds of `depthwise`: a multiply-add a tap for each vector of results, every element loaded and stored once."""
     counts, lanes = dict.fromkeys(DEPTHWISE, 0), _lanes(problem)
     grad = problem.op == "weight_grad"
-    forward = [(problem.ic // problem.g, problem.oc // problem.g, problem.x, problem.y, problem.k, problem.stride)]
-    for ic, oc, x, y, k, _ in forward if grad else _geometries(problem):
-        images, wide = problem.n * problem.g * y[0], problem.lanes_oc and ic == 1 and problem.g * oc >= lanes
+    forward = [(problem.ic // problem.g, problem.oc // problem.g, problem.x, problem.y, problem.k, problem.stride, 1)]
+    for ic, oc, x, y, k, _, times in forward if grad else _geometries(problem):
+        images, wide = problem.n * problem.g * y[0] * times, problem.lanes_oc and ic == 1 and problem.g * oc >= lanes
         rows = images * oc * y[1]
         # the rows of many channels do not stay in L1
         counts["steps"] += rows * (y[2] / lanes if wide else _up(y[2], lanes)) * ic * math.prod(k) * (1 if ic <= 8 else 2)
         seen = math.prod(min(i, o * t) for i, o, t in zip(x, y, k, strict=True)) if wide else math.prod(x)
-        counts["elements"] += rows * y[2] + problem.n * problem.g * ic * seen
+        counts["elements"] += rows * y[2] + times * problem.n * problem.g * ic * seen
         counts["rows"] += 0 if wide else rows * ic * math.prod(k[:2])
         apart = problem.lanes_oc and max(problem.ic, problem.oc) > 1   # the pixels of a channel
         counts["gathered"] += rows * y[2] if apart and not (wide and oc == 1) else 0
         counts["planes"] += images * oc / (lanes if wide else 1)
         counts["sums"] += images * oc * ic * math.prod(k) if grad and not wide else 0
-        counts["stages"] += 1
+        counts["stages"] += times
     counts["elements"] += _zeroed(problem)
     return DEPTHWISE, counts
 

@@ -20,7 +20,7 @@ from ndconv.problem import (
     per_axis,
     resolve_padding,
 )
-from ndconv.stages import stages_of
+from ndconv.stages import alike, stages_of
 
 CACHED_PLANS = 256
 _NAMES = {np.dtype(name): name for name in DTYPES}
@@ -149,11 +149,12 @@ def build_plan(problem, batched, channels_last, options, prepared, activation=No
         plan.problem, plan.method, plan._options = problem, method.name, options
         return plan
 
-    plan = plan_by(select.choose(problem, options["method"], *choice))
+    method, cost = select.choose(problem, options["method"], *choice)
+    plan = plan_by(method)
     if plan.method == select.SEPARABLE.name:
         plan.separable = plan
     elif options["method"] == "auto":
-        plan.most_rank = select.useful_rank(problem, *choice)
+        plan.most_rank = select.useful_rank(problem, *choice[:3], cost)
         plan.separable = plan_by(select.SEPARABLE) if plan.most_rank else None
     return plan
 
@@ -182,6 +183,6 @@ cached_choice = lru_cache(maxsize=CACHED_PLANS)(select.choose)
 
 
 def clear_plans():
-    """Forget every plan, problem and choice: they hold for one instruction set."""
-    for cache in (cached_plan, cached_problem, cached_choice):
+    """Forget every plan, problem and choice: they hold for one instruction set, and for what `tune` has measured."""
+    for cache in (cached_plan, cached_problem, cached_choice, stages_of, alike):
         cache.cache_clear()

@@ -1,13 +1,16 @@
 """Selection: which method computes which problem, and why.
 
-`METHODS` is the registry; the order is that of the tables. Costs come from ndconv/cost.py; they rank methods, they do not
-promise times.
+`METHODS` is the registry; the order is that of the tables. Costs are what `tune` has measured (ndconv/choices.py), for problems
+that it was asked for, and else the estimates of ndconv/cost.py; those rank methods, they do not promise times. What was measured
+comes before what was not: a method that tune left out was estimated to be far slower.
 """
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ndconv import _depthwise, _direct, _fft, _gemm, _separable, _winograd
 from ndconv._plan import Core, weight_grad_bytes
+from ndconv._runtime import get_isa
+from ndconv.choices import choices
 from ndconv.cost import seconds, separable_seconds
 from ndconv.stages import stages_of
 
@@ -33,7 +36,8 @@ class MethodNotApplicable(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One line of an explanation. cost is in seconds, workspace in bytes; reason says why it was passed over or taken."""
+    """One line of an explanation. cost is in seconds, measured or estimated, workspace in bytes; reason says why it was
+    passed over or taken."""
 
     method: str
     applicable: bool
@@ -41,6 +45,7 @@ class Candidate:
     workspace: int
     reason: str
     chosen: bool = False
+    measured: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,21 @@ def _obstacle(problem, method, accuracy, workspace_limit, workspace):
     return None
 
 
+def ranking(problem, threads, prepared):
+    """([(not measured, cost, Method)] of the registry's methods that support the problem, {name: why not} of the others)."""
+    measured = choices.find(problem, get_isa(), threads, prepared)
+    able, unable = [], {}
+    for method in METHODS.values():
+        reason = method.supports(problem)
+        if reason is not None:
+            unable[method.name] = reason
+        elif method.name in measured:
+            able.append((False, measured[method.name], method))
+        else:
+            able.append((True, seconds(method.name, problem, prepared), method))
+    return able, unable
+
+
 def explain_problem(problem, method="auto", accuracy="fast", workspace_limit=None, threads=1, prepared=True, rank=None):
     """An Explanation of the choice for `problem`; no candidate is chosen when none is applicable.
 
@@ -84,37 +104,44 @@ def explain_problem(problem, method="auto", accuracy="fast", workspace_limit=Non
     rank : the numerical rank of the weights as ndconv._separable.rank_of gives it, None if they are not known
     """
     limit = WORKSPACE_LIMIT if workspace_limit is None else workspace_limit
-    rows = []
-    for candidate in METHODS.values():
-        reason = candidate.supports(problem)
-        if reason is None:
-            workspace = workspace_of(problem, candidate, threads)
-            reason = _obstacle(problem, candidate, accuracy, limit, workspace)
-        if reason is None:
-            rows.append(Candidate(candidate.name, True, seconds(candidate.name, problem, prepared), workspace, ""))
-        else:
-            rows.append(Candidate(candidate.name, False, math.inf, 0, reason))
+    able, unable = ranking(problem, threads, prepared)
+    rows = {name: Candidate(name, False, math.inf, 0, reason) for name, reason in unable.items()}
+    for estimated, cost, candidate in able:
+        workspace = workspace_of(problem, candidate, threads)
+        reason = _obstacle(problem, candidate, accuracy, limit, workspace)
+        rows[candidate.name] = (Candidate(candidate.name, False, math.inf, 0, reason) if reason else
+                                Candidate(candidate.name, True, cost, workspace, "", measured=not estimated))
     reason = separable_obstacle(problem, accuracy, limit, threads) or _rank_obstacle(problem, rank)
-    if reason is None:
-        workspace = workspace_of(problem, SEPARABLE, threads)
-        rows.append(Candidate(SEPARABLE.name, True, separable_seconds(problem, rank), workspace, ""))
-    else:
-        rows.append(Candidate(SEPARABLE.name, False, math.inf, 0, reason))
-    able = [row for row in rows if row.applicable and method in ("auto", row.method)]
-    best = min(able, key=lambda row: row.cost, default=None)
+    rows[SEPARABLE.name] = (
+        Candidate(SEPARABLE.name, False, math.inf, 0, reason) if reason else
+        Candidate(SEPARABLE.name, True, separable_seconds(problem, rank), workspace_of(problem, SEPARABLE, threads), ""))
+    rows = [rows[name] for name in NAMES]
+    possible = [row for row in rows if row.applicable and method in ("auto", row.method)]
+    best = min(possible, key=_place, default=None)
     return Explanation(problem, tuple(_judged(row, best, method) for row in rows))
+
+
+def _place(row):
+    """What is measured comes first; the cost of `separable`, which is never measured, is compared with it."""
+    return not row.measured and row.method != SEPARABLE.name, row.cost
 
 
 def _judged(row, best, method):
     if not row.applicable:
         return row
+    times = f"{row.cost / max(best.cost, 1e-9):.1f} times" if best else ""
     if row is best:
-        reason = "forced by method=" if method != "auto" else "the least estimated cost"
+        reason = ("forced by method=" if method != "auto" else "tuned: the least measured time" if row.measured else
+                  "the least estimated cost")
     elif method != "auto":
         reason = f"passed over: method={method!r} was asked for"
+    elif row.measured:
+        reason = f"tuned: measured to take {times} as long as {best.method}"
+    elif best.measured:
+        reason = f"passed over: not measured; estimated to take {times} as long as {best.method}"
     else:
-        reason = f"passed over: {row.cost / max(best.cost, 1e-9):.1f} times the estimated cost of {best.method}"
-    return Candidate(row.method, True, row.cost, row.workspace, reason, row is best)
+        reason = f"passed over: {times} the estimated cost of {best.method}"
+    return replace(row, reason=reason, chosen=row is best)
 
 
 def separable_obstacle(problem, accuracy, limit, threads):
@@ -132,13 +159,11 @@ def _rank_obstacle(problem, rank):
     return f"a kernel has rank {rank}; up to {most} is worth it" if rank > most else None
 
 
-def useful_rank(problem, accuracy, workspace_limit, threads, prepared):
-    """The highest rank of kernels at which `separable` costs less than any other method; 0 if none is worth looking for."""
+def useful_rank(problem, accuracy, workspace_limit, threads, least):
+    """The highest rank of kernels at which `separable` costs less than `least` seconds; 0 if none is worth looking for."""
     limit = WORKSPACE_LIMIT if workspace_limit is None else workspace_limit
     if separable_obstacle(problem, accuracy, limit, threads):
         return 0
-    others = explain_problem(problem, "auto", accuracy, workspace_limit, threads, prepared).rows
-    least = min((row.cost for row in others if row.applicable), default=math.inf)
     return max((rank for rank in range(_separable.most_rank(problem) + 1) if separable_seconds(problem, rank) < least), default=0)
 
 
@@ -152,19 +177,20 @@ def check_rank(problem, w):
 
 
 def choose(problem, method, accuracy, workspace_limit, threads, prepared):
-    """The Method for `problem`; MethodNotApplicable when the one asked for, or every one, is out."""
+    """(the Method for `problem`, its cost); MethodNotApplicable when the one asked for, or every one, is out."""
+    limit = WORKSPACE_LIMIT if workspace_limit is None else workspace_limit
     if method == SEPARABLE.name:
-        limit = WORKSPACE_LIMIT if workspace_limit is None else workspace_limit
         reason = separable_obstacle(problem, accuracy, limit, threads)
         if reason:
             raise MethodNotApplicable(f"method 'separable' is not applicable: {reason}")
-        return SEPARABLE
-    explanation = explain_problem(problem, method, accuracy, workspace_limit, threads, prepared)
-    for row in explanation.rows:
-        if row.chosen:
-            return METHODS[row.method]
+        return SEPARABLE, 0.0
+    for _, cost, candidate in sorted(ranking(problem, threads, prepared)[0], key=lambda entry: entry[:2]):
+        if method in ("auto", candidate.name) and not _obstacle(problem, candidate, accuracy, limit,
+                                                                workspace_of(problem, candidate, threads)):
+            return candidate, cost
+    rows = explain_problem(problem, method, accuracy, workspace_limit, threads, prepared).rows
     if method == "auto":
-        reasons = "; ".join(f"{row.method}: {row.reason}" for row in explanation.rows)
+        reasons = "; ".join(f"{row.method}: {row.reason}" for row in rows)
         raise MethodNotApplicable(f"no method is applicable: {reasons}")
-    reason = next(row.reason for row in explanation.rows if row.method == method)
+    reason = next(row.reason for row in rows if row.method == method)
     raise MethodNotApplicable(f"method {method!r} is not applicable: {reason}")

@@ -7,12 +7,14 @@ sub-kernel, reversed, whose result is written to every stride-th element of dx: 
 Stride 1 has one phase, the convolution with the rotated kernel.
 """
 import math
-from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
+from typing import NamedTuple
+
+REMEMBERED = 16     # problems: deciding asks for the stages of one problem by each method
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
+class Stage(NamedTuple):
     """One forward problem on views of the arrays.
 
     Its output is elements phase + step*i of the result; its weights are taps start + step*j of w, with input and output
@@ -32,12 +34,23 @@ class Stage:
     y_step: tuple
 
 
+@lru_cache(maxsize=REMEMBERED)
 def stages_of(problem):
-    """The stages of a forward or input-gradient problem."""
+    """The stages of a forward or input-gradient problem; the list is shared, so it stays as it is."""
     if problem.op == "forward":
         return [_forward_stage(problem)]
     phases = [_axis_phases(*axis) for axis in zip(problem.x, problem.k, problem.stride, problem.dilation, problem.before)]
     return [_phase_stage(problem, axes) for axes in product(*phases)]
+
+
+@lru_cache(maxsize=REMEMBERED)
+def alike(problem):
+    """[(a stage, how many have its extents)] of the stages that have taps: phases differ by little more than their place."""
+    groups = {}
+    for stage in stages_of(problem):
+        if math.prod(stage.k):
+            groups.setdefault((stage.y, stage.k), []).append(stage)
+    return [(stages[0], len(stages)) for stages in groups.values()]
 
 
 def _reversed_taps(k, start, step):
