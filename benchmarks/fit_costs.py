@@ -1,6 +1,8 @@
 """Measure every method on random layers, judge the choices of `auto` by them, and fit the constants of ndconv/cost.py.
 
-    python benchmarks/fit_costs.py measure SEED COUNT OUT.json     methods in turn, medians of bursts; a few minutes a hundred
+    python benchmarks/fit_costs.py measure SEED COUNT OUT.json     methods in turn, medians; about a minute a hundred
+    python benchmarks/fit_costs.py regret OUT.json ...             regret of auto, and of tune: a choice by one half of the
+                                                                   measurement, judged by the other
     python benchmarks/fit_costs.py fit OUT.json ...                regret now, the fitted constants, regret with them
 
 Regret is the time of the method that `auto` takes over that of the fastest. The fit is a non-negative least squares of relative
@@ -9,7 +11,6 @@ errors (SciPy), refined for the least expected regret: what matters is the order
 import json
 import statistics
 import sys
-import time
 from dataclasses import asdict
 
 import numpy as np
@@ -17,38 +18,41 @@ from layers import Layer, layers
 
 import ndconv as nd
 from ndconv import cost, select
+from ndconv.timing import runs_of, time_runs
 
-ROUNDS, BURST, FAR = 5, 0.02, 10   # turns of each method, seconds of a turn, estimates over the least that are not measured
+SECONDS, FAR = 0.04, 10            # of a method in each half, estimates over the least that are not measured
 NOISE = 0.1                        # of an estimate, relative
 
 
 def measure(seed, count, path):
+    threads = nd.get_num_threads()
     with open(path, "w") as file:
         for layer in layers(int(seed), int(count)):
-            rows = select.explain_problem(layer.problem, threads=nd.get_num_threads(), prepared=layer.use == "plan").rows
-            able = {row.method: row.cost for row in rows if row.applicable}
+            problem, prepared = layer.problem, layer.use == "plan"
+            rows = select.explain_problem(problem, threads=threads, prepared=prepared).rows
+            able = {row.method: row.cost for row in rows if row.applicable and row.method in select.METHODS}
             near = [method for method, seconds in able.items() if seconds <= FAR * min(able.values())]
-            print(json.dumps(dict(layer=asdict(layer), seconds=times(layer.runs(near)))), file=file, flush=True)
+            runs = runs_of(problem, near, prepared, threads)
+            first, second = ({name: timing.median for name, timing in time_runs(runs, SECONDS, 3).items()} for _ in range(2))
+            seconds = {name: (first[name] * second[name])**0.5 for name in near}
+            print(json.dumps(dict(layer=asdict(layer), seconds=seconds, halves=[first, second])), file=file, flush=True)
 
 
-def times(runs):
-    """Seconds of each run: medians of the medians of bursts, in turn, so that all see the same machine."""
-    bursts = {name: [] for name in runs}
-    for run in runs.values():
-        run()
-    for _ in range(ROUNDS):
-        for name, run in runs.items():
-            taken = []
-            while not taken or sum(taken) < BURST:
-                start = time.perf_counter()
-                run()
-                taken.append(time.perf_counter() - start)
-            bursts[name].append(statistics.median(taken))
-    return {name: statistics.median(medians) for name, medians in bursts.items()}
+def regret(*paths):
+    rows = read(paths)
+    model = Model(rows)
+    report("of auto", rows, model.estimates(model.constants))
+    halves = [row | dict(seconds=row["halves"][1]) for row in rows if "halves" in row]
+    if halves:
+        report("of tune", halves, [row["halves"][0] for row in halves], 0)
+
+
+def read(paths):
+    return [json.loads(line) for path in paths for line in open(path)]
 
 
 def fit(*paths):
-    rows = [json.loads(line) for path in paths for line in open(path)]
+    rows = read(paths)
     model = Model(rows)
     report("now", rows, model.estimates(model.constants))
     constants = model.refined(model.fitted())
@@ -120,7 +124,7 @@ class Model:
         return dict(zip(self.names, values))
 
 
-def report(title, rows, estimates):
+def report(title, rows, estimates, shown=12):
     regrets = []
     for row, estimate in zip(rows, estimates):
         chosen = min(estimate, key=estimate.get)
@@ -129,10 +133,10 @@ def report(title, rows, estimates):
     values = [entry[0] for entry in regrets]
     print(f"regret {title}: geometric mean {statistics.geometric_mean(values):.3f}, "
           f"95th percentile {values[len(values) // 20]:.2f}, worst {values[0]:.2f} of {len(values)}")
-    for regret, chosen, row, estimate in regrets[:12]:
+    for regret, chosen, row, estimate in regrets[:shown]:
         each = ", ".join(f"{m} {s * 1e3:.3f} (estimate {estimate[m] * 1e3:.3f})" for m, s in row["seconds"].items())
         print(f"  {regret:.2f} {chosen}: {Layer(**row['layer'])}: {each}")
 
 
 if __name__ == "__main__":
-    {"measure": measure, "fit": fit}[sys.argv[1]](*sys.argv[2:])
+    {"measure": measure, "regret": regret, "fit": fit}[sys.argv[1]](*sys.argv[2:])

@@ -7,9 +7,6 @@ import math
 import random
 from dataclasses import asdict, dataclass
 
-import numpy as np
-
-import ndconv as nd
 from ndconv.plan import make_problem
 from ndconv.problem import DTYPES, RANKS
 
@@ -57,21 +54,6 @@ class Layer:
         op = "forward" if self.use in ("plan", "call") else self.use
         return make_problem(op, self.x_shape, self.w_shape, self.dtype, self.stride, self.padding, self.dilation, self.g, False,
                             self.layout)[0]
-
-    def runs(self, methods):
-        """{method: a function without arguments that computes the layer by it}"""
-        x, w = (np.random.default_rng(0).standard_normal(shape).astype(self.dtype) for shape in (self.x_shape, self.w_shape))
-        dy = np.ones(nd.conv(x, w, **self.options).shape, self.dtype)
-        made = {}
-        for method in methods:
-            options = dict(self.options, method=method)
-            made[method] = {
-                "plan": lambda o=options: nd.plan_conv(x.shape, w, **o),
-                "call": lambda o=options: lambda _: nd.conv(x, w, **o),
-                "input_grad": lambda o=options: lambda _: nd.conv_input_grad(dy, w, x.shape, **o),
-                "weight_grad": lambda o=options: lambda _: nd.conv_weight_grad(dy, x, w.shape, **o),
-            }[self.use]()
-        return {method: lambda run=run: run(x) for method, run in made.items()}
 
     def __str__(self):
         return " ".join(f"{name}={value}" for name, value in asdict(self).items())

@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 
 import ndconv as nd
+from ndconv import machine
 from ndconv.problem import DTYPES
 from ndconv.select import METHODS
 
 sys.path.insert(0, str(Path(__file__).parent))
+machine.forget()  # what someone has calibrated on this machine
 
 
 @pytest.fixture(params=nd.isas())

@@ -10,7 +10,7 @@ import pytest
 from checks import run_python
 
 import ndconv as nd
-from ndconv import bench, bench_cases, cli, filters, reference
+from ndconv import bench, bench_cases, cli, cli_bench, filters, machine, reference
 from ndconv.peers import PEERS
 from ndconv.problem import DTYPES
 
@@ -292,7 +292,7 @@ def test_missing_extras_are_named(monkeypatch, extras, capsys, module, arguments
 
 def test_missing_peers_are_named(monkeypatch, capsys):
     monkeypatch.setitem(PEERS, "torch", PEERS["torch"]._replace(modules=("no_such_module",)))
-    assert cli.find_peers("torch, torch") == []
+    assert cli_bench.find_peers("torch, torch") == []
     assert capsys.readouterr().out == "torch is not installed (no_such_module is missing) and is left out\n"
 
 
@@ -315,6 +315,73 @@ def test_peers_compute_the_same(name):
     assert done
 
 
+# explain, tune, calibrate
+
+def test_explain_shows_the_table(capsys):
+    assert run("explain", "1x64x56x56", "64x3x3", "--padding", 1) == 0
+    shown = capsys.readouterr().out
+    assert shown == f"{nd.explain((1, 64, 56, 56), (64, 64, 3, 3), padding=1)}\n"
+    assert run("explain", "1x9x8x4", "6x3x3", "--layout", "NHWC", "--groups", 2, "--stride", "2x1", "--padding", "same", "--op",
+               "input_grad", "--dtype", "float64", "--method", "gemm", "--threads", 1) == 0
+    want = nd.explain((1, 9, 8, 4), (6, 2, 3, 3), layout="NHWC", groups=2, stride=(2, 1), threads=1, padding="same",
+                      op="input_grad", dtype="float64", method="gemm")
+    assert capsys.readouterr().out == f"{want}\n"
+
+
+def test_tune_writes_what_explain_reads(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    problem = dict(x_shape=[1, 2, 9, 9], w_shape=[3, 2, 3, 3], padding=[[1, 0], [2, 1]])
+    problems = [problem | dict(op=op) for op in ("forward", "weight_grad")]
+    (tmp_path / "model.json").write_text(json.dumps(problems))
+    assert run("tune", "model.json", "-o", "choices.json", "--seconds", 0) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("tuned: the least measured time") == 2 and "3 choices in choices.json" in shown
+    nd.choices.clear()
+    assert run("explain", "1x1x5x5", "1x3x3", "--choices", "choices.json") == 0 and len(nd.choices) == 3
+    nd.choices.clear()
+    assert run("tune", "model.json", "-o", "choices.json", "--seconds", 0, "--choices", "choices.json") == 0
+    assert len(nd.choices) == 3
+    nd.choices.clear()
+
+
+def test_calibrate_shows_and_keeps(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("NDCONV_CACHE", str(tmp_path / "cache"))
+    assert run("calibrate") == 0
+    assert "GFLOP/s" in capsys.readouterr().out and len(machine.read_machines(tmp_path / "cache" / "machine.json")) == 1
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("NDCONV_CACHE", str(tmp_path / "file"))
+    assert run("calibrate") == 2
+    assert "cannot write" in capsys.readouterr().err
+    machine.forget()
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (["explain", "1x64x56", "64by3"], "'64by3' is no shape; write it as 1x64x56x56"),
+    (["explain", "1x3x8x8", "4x3x9x9"], "kernel is larger than the padded input"),
+    (["explain", "1x3x8x8", "4x3x3x3", "--method", "magic"], "method must be 'auto' or one of direct"),
+    (["explain", "1x3x8x8", "4x3x3x3", "--padding", "some"], "padding must be an int, pairs, or one of valid"),
+    (["explain", "1x3x8x8", "4x3x3", "--choices", "none.json"], "there is no file none.json"),
+    (["explain", "1x3x8x8", "4x3x3", "--choices", "text.json"], "cannot use text.json: it is not JSON"),
+    (["tune", "none.json", "-o", "c.json"], "there is no file none.json"),
+    (["tune", "text.json", "-o", "c.json"], "cannot read text.json: it is not JSON"),
+    (["tune", "empty.json", "-o", "c.json"], "empty.json must hold a list of problems"),
+    (["tune", "shapes.json", "-o", "c.json"], "problem 0 of shapes.json must be an object with x_shape and w_shape"),
+    (["tune", "names.json", "-o", "c.json"], "tune has no argument 'strides'; it has x_shape"),
+    (["tune", "sizes.json", "-o", "c.json"], "problem 0: x has 2 channels but w (3, 3, 3, 3) with groups=1 takes 3"),
+    (["tune", "sizes.json", "-o", "nowhere/c.json"], "cannot write nowhere/c.json"),
+])
+def test_mistakes_of_choosing(tmp_path, monkeypatch, capsys, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    problem = dict(x_shape=[1, 2, 9, 9], w_shape=[3, 3, 3, 3])
+    for name, value in dict(empty=[], shapes=[dict(x_shape=[1])], names=[problem | dict(strides=1)], sizes=[problem]).items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(value))
+    (tmp_path / "text.json").write_text("not JSON")
+    assert run(*arguments) == 2
+    shown = capsys.readouterr().err
+    assert message in shown and "Traceback" not in shown
+    assert not (tmp_path / "c.json").exists() and len(nd.choices) == 0
+
+
 # what is timed
 
 @pytest.mark.parametrize("options", [{}, {"quick": True}, {"full": True}], ids=str)
@@ -334,8 +401,8 @@ def test_cases_are_problems(options):
 
 def test_timing_repeats_and_takes_the_median(monkeypatch):
     clock = iter(np.cumsum([0.0, 0.0, 5.0, 0.0, 0.0, 1.0, 0.0, 0.0, 2.0]).tolist())
-    monkeypatch.setattr(bench.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr("ndconv.timing.time.perf_counter", lambda: next(clock))
     calls = []
     times = bench.time_runs({"run": lambda: calls.append(1)}, 0)
-    assert times == {"run": (2.0, 1.0)}
-    assert len(calls) >= bench.PASSES
+    assert times["run"] == (2.0, 1.0, 1.0)
+    assert len(calls) >= 3

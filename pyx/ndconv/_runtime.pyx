@@ -158,21 +158,24 @@ def measure_peak(dtype="float32", threads=None, seconds=0.2):
     return best
 
 
-def measure_call(threads=None, seconds=0.02):
-    """Seconds of a parallel region that does next to nothing on `threads` threads: waking them and waiting for them, the
-    median of many."""
+def measure_call(threads=None, regions=2000):
+    """Seconds that a parallel region on `threads` threads takes beyond the work of each: handing out and waiting, the
+    difference of medians."""
     cdef PeakJob job
     cdef int count = _threads if threads is None else check_threads(threads, "threads")
-    cdef ptrdiff_t tasks = count
+    cdef ptrdiff_t tasks
     job.k = _kernels.set[ND_F32]
-    job.steps = 1
-    times, stop = [], time.perf_counter() + seconds
-    while not times or time.perf_counter() < stop:
-        start = time.perf_counter()
-        with nogil:
-            parallel_for(tasks, 1, count, _peak_body, &job)
-        times.append(time.perf_counter() - start)
-    return sorted(times)[len(times) // 2]
+    job.steps = 1000  # a few microseconds, so that the others wake before the caller has done it all
+    medians = []
+    for tasks in (1, count):
+        times = []
+        for _ in range(regions):
+            start = time.perf_counter()
+            with nogil:
+                parallel_for(tasks, 1, count, _peak_body, &job)
+            times.append(time.perf_counter() - start)
+        medians.append(sorted(times)[regions // 2])
+    return max(medians[1] - medians[0], 1e-7)
 
 
 def _cpu_quota():

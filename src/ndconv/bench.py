@@ -4,9 +4,6 @@ import importlib.metadata
 import math
 import os
 import platform
-import statistics
-import time
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -15,37 +12,15 @@ from ndconv import reference, select
 from ndconv._runtime import measure_peak
 from ndconv.bench_cases import GREY, PHOTOGRAPHS
 from ndconv.files import cpu_name
+from ndconv.machine import measure_copy
 from ndconv.plan import make_problem
 from ndconv.sample import sample_image
+from ndconv.timing import time_runs
 
 # Relative L2 error that a result may have against `direct`: ten times the worst that a method promises, so that only a
 # wrong result is over it. Peers may round more: ncnn's Winograd is at 1e-5.
 METHOD_ERROR = {"float32": 2e-5, "float64": 1e-12}
 PEER_ERROR = 1e-4
-
-PASSES = 3
-COPY_BYTES = 128 * 2**20  # beyond any cache
-
-
-@functools.lru_cache(maxsize=64)
-def measure_copy(threads, size=COPY_BYTES):
-    """Bytes a second that np.copyto reads and writes together between two arrays of `size` bytes, on `threads` threads that
-    each copy their part again and again; the best of five."""
-    source, target = np.ones(size, np.uint8), np.ones(size, np.uint8)
-    parts = list(zip(np.array_split(target, threads), np.array_split(source, threads), strict=True))
-    times = max(1, COPY_BYTES // size)
-
-    def copy(part):
-        for _ in range(times):
-            np.copyto(*part)
-
-    best = math.inf
-    with ThreadPoolExecutor(threads) as pool:
-        for _ in range(5):
-            start = time.perf_counter()
-            list(pool.map(copy, parts))
-            best = min(best, time.perf_counter() - start)
-    return 2 * size * times / best
 
 
 def copy_rate(case, itemsize, threads):
@@ -118,25 +93,6 @@ def relative_error(got, want):
     return error if np.isfinite(error) else math.inf
 
 
-def time_runs(runs, seconds):
-    """{name: (median, least) seconds}: about `seconds` for each, in three passes so that a slow spell hits all alike."""
-    times = {name: [] for name in runs}
-    for _ in range(PASSES):
-        for name, run in runs.items():
-            own = times[name]
-            if not own or own[-1] < seconds:
-                run()  # caches and cores still belong to the one before
-            stop = time.perf_counter() + seconds / PASSES
-            while True:
-                start = time.perf_counter()
-                run()
-                end = time.perf_counter()
-                own.append(end - start)
-                if end >= stop:
-                    break
-    return {name: (statistics.median(own), min(own)) for name, own in times.items()}
-
-
 def measure_case(case, dtype, threads, seconds, peers=()):
     """One row of the report: a dict of plain values. `wrong` names what failed the check and was not timed."""
     arrays = make_arrays(case, dtype)
@@ -161,16 +117,17 @@ def measure_case(case, dtype, threads, seconds, peers=()):
         elif run is not None:
             runs[name] = run
     times = time_runs(runs, seconds)
-    fastest = min((times[name][0] for name in ours), default=math.nan)
+    fastest = min((times[name].median for name in ours), default=math.nan)
     return {
         "section": case.section, "name": case.name, "op": case.op, "kernel": case.k, "x_shape": case.x_shape,
         "w_shape": None if case.is_pool else case.w_shape, **case.geometry,
         "flops": None if case.is_pool else case.flops, "bytes": case.moved(np.dtype(dtype).itemsize),
         "copy_gbs": copy_rate(case, np.dtype(dtype).itemsize, threads),
-        "ms": {name: times[name][0] * 1e3 for name in ours}, "auto": auto,
-        "regret": times[auto][0] / fastest - 1 if auto in times else None,
-        "peers_ms": {name: times[name][0] * 1e3 for name in runs if name not in ours},
-        "ms_min": {name: least * 1e3 for name, (_, least) in times.items()}, "wrong": wrong,
+        "ms": {name: times[name].median * 1e3 for name in ours}, "auto": auto,
+        "regret": times[auto].median / fastest - 1 if auto in times else None,
+        "peers_ms": {name: times[name].median * 1e3 for name in runs if name not in ours},
+        "ms_min": {name: timing.least * 1e3 for name, timing in times.items()},
+        "spread": {name: timing.spread for name, timing in times.items()}, "wrong": wrong,
     }
 
 

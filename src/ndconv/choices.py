@@ -8,14 +8,13 @@ import warnings
 from dataclasses import fields
 
 from ndconv.files import check_head, cpu_name, read_json, write_json
-from ndconv.problem import Problem
+from ndconv.problem import DTYPES, OPS, Problem
 
 FORMAT, VERSION = "ndconv choices", 1
 MOST_CHOICES = 4096
 MOST_BYTES = 8 * 2**20
 MOST_SECONDS = 1e6
-OPS = ("forward", "input_grad", "transpose", "weight_grad")
-TEXT_FIELDS = {"op": OPS, "dtype": ("float32", "float64")}
+WORDS = {"op": OPS, "dtype": DTYPES}
 
 
 class Choices:
@@ -125,7 +124,7 @@ def _problem(value, name):
             right = isinstance(given, list) and len(given) == 3 and all(type(v) is int for v in given)
             given = tuple(given) if right else None
         elif field.type is str:
-            right = given in TEXT_FIELDS[field.name] if isinstance(given, str) else False
+            right = given in WORDS[field.name] if isinstance(given, str) else False
         else:
             right = type(given) is field.type
         if not right:

@@ -1,25 +1,17 @@
-"""The command line: ndconv info, bench and filter. Every mistake of the user ends in one line and exit code 2."""
+"""The command line: ndconv info, explain, tune, calibrate, bench and filter. Every mistake of the user ends in one line and exit
+code 2."""
 import argparse
-import importlib.util
 import inspect
-import json
 import os
 import sys
 
 import numpy as np
 
 import ndconv as nd
-from ndconv import bench_cases, filters
-from ndconv._runtime import check_threads
-from ndconv.files import replace_file
-from ndconv.problem import DTYPES
-
-EXTRAS = {"rich": "cli", "matplotlib": "plot", "PIL": "image"}
-PEER_NAMES = "torch, onnxruntime, openvino, ncnn, opencv, scipy"
-
-
-class UsageError(Exception):
-    """Something that the user can put right; the message is all they need to see."""
+from ndconv import filters
+from ndconv.cli_bench import add_bench
+from ndconv.cli_choice import add_calibrate, add_explain, add_tune
+from ndconv.usage import UsageError, check_output, need, write_file
 
 
 def main(arguments=None):
@@ -44,10 +36,23 @@ def main(arguments=None):
 def make_parser():
     parser = argparse.ArgumentParser("ndconv", description="N-dimensional convolution and pooling for NumPy.")
     parser.add_argument("--version", action="version", version=f"ndconv {nd.__version__}")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="{info,bench,filter}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="{info,explain,tune,calibrate,bench,filter}")
     info = commands.add_parser("info", help="show versions, instruction sets and threads")
     info.set_defaults(run=run_info)
-    _add_bench(commands.add_parser(
+    add_explain(commands.add_parser(
+        "explain", help="show which method a convolution takes and why",
+        description="Shows the cost of every method for a convolution, and which one is taken. Shapes are written 1x64x56x56; w "
+                    "may leave out its input channels: 64x3x3."))
+    add_tune(commands.add_parser(
+        "tune", help="measure the methods for a list of problems and keep the fastest",
+        description="Measures every method on the problems in a JSON file, a list of objects with the arguments of ndconv.tune, "
+                    "such as {\"x_shape\": [1, 64, 56, 56], \"w_shape\": [64, 64, 3, 3], \"padding\": 1}, and writes what "
+                    "ndconv.choices.load reads."))
+    add_calibrate(commands.add_parser(
+        "calibrate", help="measure this machine for the cost estimates",
+        description="Measures multiply-adds, memory and threads in under a second, and keeps the rates in the user's cache "
+                    "folder, where the estimates of later processes find them."))
+    add_bench(commands.add_parser(
         "bench", help="time every method on a photograph and on layers of networks",
         description="Times every method over kernel sizes and strides on a photograph, on layers of well-known networks, forward "
                     "and backward, and pooling; each result is checked before it is timed."))
@@ -62,84 +67,6 @@ def make_parser():
 
 def run_info(options):
     nd.show_config()
-
-
-def _add_bench(parser):
-    effort = parser.add_mutually_exclusive_group()
-    effort.add_argument("--quick", action="store_true", help="fewer cases and repeats: under a minute on two cores")
-    effort.add_argument("--full", action="store_true", help="every odd kernel size from 1 to 31")
-    parser.add_argument("--only", metavar="TEXT", default="", help="only the cases with TEXT in section or name")
-    parser.add_argument("--against", metavar="NAMES", default="", help=f"also time these where installed: {PEER_NAMES}")
-    parser.add_argument("--dtype", choices=DTYPES, default="float32")
-    parser.add_argument("--threads", type=thread_count, metavar="N", default=nd.get_num_threads(), help="default: %(default)s")
-    parser.add_argument("--isa", choices=nd.isas(), default=nd.get_isa(), help="instruction set, default: %(default)s")
-    parser.add_argument("--json", metavar="FILE", help="write machine, versions and rows")
-    parser.add_argument("--plot", metavar="FILE.png", help="draw the fastest method and auto's regret, kernel size by stride")
-    parser.set_defaults(run=run_bench)
-
-
-def thread_count(text):
-    try:
-        return check_threads(int(text), "threads")
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(error) from None
-
-
-def run_bench(options):
-    need("rich", "bench")
-    if options.plot:
-        need("matplotlib", "--plot")
-    cases = [case for case in bench_cases.cases(options.quick, options.full) if options.only in f"{case.section} {case.name}"]
-    if not cases:
-        raise UsageError(f"no case has {options.only!r} in its section or name; names look like grey.k3s1, vgg16.1_2, "
-                         "dx.resnet50.c2.3x3, max.vgg16.2x2s2")
-    if options.plot and not any(case.section in bench_cases.PHOTOGRAPHS for case in cases):
-        raise UsageError(f"--plot draws the cases on the photograph (grey, rgb), and --only {options.only} leaves none of them")
-    for path in filter(None, (options.json, options.plot)):
-        check_output(path)
-    peers = find_peers(options.against)
-    nd.set_isa(options.isa)
-    report = measure(cases, options, peers)
-    if options.json:
-        write_file(options.json, lambda file: file.write(json.dumps(report, indent=1).encode()))
-    if options.plot:
-        from ndconv.bench_plots import draw_heat_map
-        write_file(options.plot, lambda file: draw_heat_map(report, file, list(nd.select.METHODS)))
-    return 1 if any(row["wrong"] for row in report["rows"]) else 0
-
-
-def find_peers(names):
-    """(name, Peer) of those asked for that are installed; a line names the others."""
-    from ndconv.peers import PEERS
-    wanted = list(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
-    unknown = [name for name in wanted if name not in PEERS]
-    if unknown:
-        raise UsageError(f"--against does not know {', '.join(unknown)}; it knows {', '.join(PEERS)}")
-    absent = {name: PEERS[name].missing for name in wanted if PEERS[name].missing}
-    for name, modules in absent.items():
-        print(f"{name} is not installed ({', '.join(modules)} is missing) and is left out")
-    return [(name, PEERS[name]) for name in wanted if name not in absent]
-
-
-def measure(cases, options, peers):
-    """The report of all cases, shown section by section as it grows."""
-    from ndconv import bench, bench_tables
-    console = bench_tables.make_console()
-    report = bench.describe_machine(options.dtype, options.threads, peers) | {"rows": []}
-    bench_tables.show_head(console, report)
-    seconds = 0.03 if options.quick else 0.25
-    with bench_tables.make_progress(console) as progress:
-        task = progress.add_task("", total=len(cases))
-        for section in dict.fromkeys(case.section for case in cases):
-            rows = []
-            for case in (case for case in cases if case.section == section):
-                progress.update(task, description=case.name)
-                rows.append(bench.measure_case(case, options.dtype, options.threads, seconds, peers))
-                progress.advance(task)
-            console.print(bench_tables.section_table(rows, report, list(nd.select.METHODS), [name for name, _ in peers]))
-            report["rows"] += rows
-    bench_tables.show_summary(console, report["rows"])
-    return report
 
 
 def _add_filter(parser):
@@ -224,29 +151,3 @@ def filter_picture(picture, kernels, scale=1.0):
         y = responses[0]
     result = np.concatenate([np.rint(y * scale).clip(0, 255).astype(np.uint8), planes[colours:]])
     return result[0] if picture.ndim == 2 else np.moveaxis(result, 0, -1).copy()
-
-
-def need(module, purpose):
-    """UsageError unless an optional package is installed."""
-    if importlib.util.find_spec(module) is None:
-        package = "Pillow" if module == "PIL" else module
-        raise UsageError(f"{purpose} needs {package}: pip install 'ndconv[{EXTRAS[module]}]'")
-
-
-def check_output(path):
-    """UsageError where no file can be written, before any work is done."""
-    folder = os.path.dirname(os.path.realpath(path))
-    if not os.path.isdir(folder):
-        raise UsageError(f"cannot write {path}: there is no folder {folder}")
-    if os.path.exists(path) and not os.path.isfile(path):
-        raise UsageError(f"cannot write {path}: it is not a plain file")
-    if not os.access(folder, os.W_OK):
-        raise UsageError(f"cannot write {path}: no permission in {folder}")
-
-
-def write_file(path, write):
-    """replace_file, with an error that the user can put right."""
-    try:
-        replace_file(path, write)
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error}") from None

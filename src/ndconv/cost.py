@@ -11,6 +11,8 @@ prepares them itself.
 import math
 
 from ndconv import _fft
+from ndconv._runtime import get_isa
+from ndconv.machine import PLAIN, TILES, slowness
 from ndconv.stages import alike
 
 SECONDS = 1 / 3e9          # a cycle
@@ -31,8 +33,10 @@ FFT = dict(forward=0.75, input_grad=1.01, transpose=1.01, weight_grad=0.978, ele
 # Not of the fit, since it takes the weights to tell; brought to the scale of DEPTHWISE on Gaussians of 3 to 31 taps.
 SEPARABLE = dict(taps=1.4, results=2.6, rows=130, stages=17600)
 
-# The register tile of AVX2 in rows and vectors; other instruction sets have others, to much the same proportions.
-TILE_ROWS, TILE_VECTORS = 6, 2
+# What memory bounds; all else but "stages", which are regions of work for all threads, is bound by multiply-adds.
+MOVED = frozenset(("stored", "packed", "gathered", "across", "prepared", "elements", "turned", "apart", "weights", "fresh",
+                   "strided", "lines", "chunks", "sums", "results"))
+
 LEAST_ROWS = 4             # fewer rows than this wait for the multiply-adds before them
 FEW_PIXELS = 32            # of an image that gemm joins to the next
 SHORT = 16                 # channels below which direct walks over all taps
@@ -49,11 +53,16 @@ def _up(a, b):
 
 
 def _lanes(problem):
-    return 8 if problem.dtype == "float32" else 4
+    return TILES[get_isa()][0] // (4 if problem.dtype == "float32" else 8)
+
+
+def _panel(problem):
+    """Lanes of a register tile."""
+    return TILES[get_isa()][2] * _lanes(problem)
 
 
 def _geometries(problem):
-    """[(input channels of a group, output channels, input, output, kernel, stride, how many)] of the forward problems to solve."""
+    """[(input channels of a group, output channels, input, output, kernel, stride, how many)] of the forward problems."""
     ic, oc = problem.ic // problem.g, problem.oc // problem.g
     if problem.op == "forward":
         return [(ic, oc, problem.x, problem.y, problem.k, problem.stride, 1)]
@@ -67,10 +76,10 @@ def _vectors_hold_oc(problem, ic, oc, y, k):
     return y[2] <= 8 * _lanes(problem) and oc >= _lanes(problem) and ic * math.prod(k) >= max(7 * y[2], 200)
 
 
-def _tiles(along, across, lanes):
+def _tiles(along, across, problem):
     """(tiles, rows a step costs) of `along` rows by `across` vectors' lanes."""
-    count = _up(along, TILE_ROWS)
-    return count * _up(across, TILE_VECTORS * lanes), max(along / max(count, 1), LEAST_ROWS)
+    count = _up(along, TILES[get_isa()][1])
+    return count * _up(across, _panel(problem)), max(along / max(count, 1), LEAST_ROWS)
 
 
 def _live(problem, y, k):
@@ -90,14 +99,25 @@ def _zeroed(problem):
     return problem.n * problem.ic * math.prod(problem.x) if problem.reversed and max(problem.stride) > 1 else 0
 
 
-def total(cycles, counts):
-    """Seconds of `counts` of what takes `cycles` each."""
-    return SECONDS * sum(cycles[name] * count for name, count in counts.items())
+def total(cycles, counts, slow=PLAIN):
+    """Seconds of `counts` of what takes `cycles` each on the reference, on a machine with these factors of slowness."""
+    if slow == PLAIN:
+        return SECONDS * sum([cycles[name] * count for name, count in counts.items()])
+    adds, copies, region = slow
+    factor = {name: copies if name in MOVED else 1 if name == "stages" else adds for name in counts}
+    return (SECONDS * sum(factor[name] * cycles[name] * count for name, count in counts.items())
+            + region * counts["stages"])
 
 
-def seconds(method, problem, prepared):
-    """Estimated seconds of a method for a problem."""
-    return total(*COUNTS[method](problem, prepared))
+def slowness_of(problem):
+    """Of the machine, for arrays as large as x and y."""
+    itemsize = 4 if problem.dtype == "float32" else 8
+    return slowness(itemsize * problem.n * (problem.ic * math.prod(problem.x) + problem.oc * math.prod(problem.y)))
+
+
+def seconds(method, problem, prepared, slow=None):
+    """Estimated seconds of a method for a problem; `slow` is slowness_of(problem), for callers that have it."""
+    return total(*COUNTS[method](problem, prepared), slow or slowness_of(problem))
 
 
 def direct_counts(problem, prepared):
@@ -110,7 +130,7 @@ def direct_counts(problem, prepared):
     for ic, oc, x, y, k, _, times in _geometries(problem):
         planes = problem.n * problem.g * times
         rows, wide = y[0] * y[1], _vectors_hold_oc(problem, ic, oc, y, k)
-        tiles, height = _tiles(y[2], oc, _lanes(problem)) if wide else _tiles(oc, y[2], _lanes(problem))
+        tiles, height = _tiles(y[2], oc, problem) if wide else _tiles(oc, y[2], problem)
         if wide and ic >= SHORT and problem.op == "forward":
             height *= _live(problem, y, k)
         elif not wide and oc < LEAST_ROWS:
@@ -142,7 +162,7 @@ def _phases_counts(problem):
     counts = dict.fromkeys(PHASES, 0)
     for ic, oc, _, y, k, _, times in _geometries(problem):
         planes = problem.n * problem.g * times
-        tiles, height = _tiles(y[2], oc, _lanes(problem))
+        tiles, height = _tiles(y[2], oc, problem)
         counts["calls"] += planes * y[0] * y[1] * tiles
         counts["steps"] += planes * y[0] * y[1] * tiles * height * ic * math.prod(k)
     counts["stored"] = problem.n * problem.ic * math.prod(problem.x)
@@ -155,12 +175,11 @@ def gemm_counts(problem, prepared):
     if problem.op == "weight_grad":
         return _gemm_grad_counts(problem)
     counts = dict.fromkeys(GEMM, 0)
-    lanes = _lanes(problem)
     for ic, oc, _, y, k, stride, times in _geometries(problem):
         planes = problem.n * problem.g * times
         pixels, length, wide = math.prod(y), ic * math.prod(k), _vectors_hold_oc(problem, ic, oc, y, k)
         joined = max(problem.n, 1) if pixels <= FEW_PIXELS else 1
-        tiles, height = _tiles(joined * pixels, oc, lanes) if wide else _tiles(oc, joined * pixels, lanes)
+        tiles, height = _tiles(joined * pixels, oc, problem) if wide else _tiles(oc, joined * pixels, problem)
         tiles /= joined
         counts["calls"] += planes * tiles * _up(length, 384)
         counts["steps"] += planes * tiles * height * length
@@ -181,14 +200,14 @@ def gemm_counts(problem, prepared):
 def _grad_counts(problem, length, tiles, height):
     """What both weight gradients do: tiles over the pixels of all images, dy packed into panels of output channels."""
     oc, images = problem.oc // problem.g, problem.n * problem.g
-    pixels, panel = math.prod(problem.y), TILE_VECTORS * _lanes(problem)
+    pixels, panel = math.prod(problem.y), _panel(problem)
     return dict(steps=images * tiles * height * pixels, packed=images * _up(oc, panel) * panel * pixels,
                 strided=images * length * pixels if problem.stride[2] > 1 else 0, weights=problem.oc * length, stages=1)
 
 
 def _direct_grad_counts(problem):
     ic, oc, taps = problem.ic // problem.g, problem.oc // problem.g, problem.taps
-    tiles, height = _tiles(ic, oc, _lanes(problem))
+    tiles, height = _tiles(ic, oc, problem)
     counts = _grad_counts(problem, ic * taps, taps * tiles, height)
     counts["calls"] = problem.n * problem.g * taps * tiles * problem.y[0] * problem.y[1]
     return DIRECT_GRAD, counts
@@ -196,7 +215,7 @@ def _direct_grad_counts(problem):
 
 def _gemm_grad_counts(problem):
     length = problem.ic // problem.g * problem.taps
-    counts = _grad_counts(problem, length, *_tiles(length, problem.oc // problem.g, _lanes(problem)))
+    counts = _grad_counts(problem, length, *_tiles(length, problem.oc // problem.g, problem))
     counts["lines"] = problem.n * problem.g * length * problem.y[0] * problem.y[1]
     return GEMM_GRAD, counts
 
@@ -210,7 +229,7 @@ def fft_counts(problem, prepared):
 def winograd_counts(problem, prepared):
     """Seconds of `winograd`: tiles transformed both ways, a product at each of their points, weights read once a block."""
     counts = dict.fromkeys(WINOGRAD, 0)
-    panel, grad = TILE_VECTORS * _lanes(problem), problem.op == "weight_grad"
+    panel, grad = _panel(problem), problem.op == "weight_grad"
     own = (problem.ic // problem.g, problem.oc // problem.g, problem.x, problem.y, problem.k, problem.stride, 1)
     for ic, oc, _, y, k, _, times in (own,) if grad else _geometries(problem):
         points, tiles = _winograd_tiles(y, k, problem.dilation, grad)
@@ -248,7 +267,7 @@ def separable_seconds(problem, rank):
     results = problem.n * problem.oc * math.prod(y)
     vectors, rows = results / _lanes(problem), problem.n * problem.oc * y[0] * y[1] * _up(y[2], 1024)
     taps = rank * (0.75 * kw * problem.stride[2] + 0.5 * kh + (0.5 * kd if kd > 1 else 0))
-    return total(SEPARABLE, dict(taps=vectors * taps, results=results, rows=rows * (1 + rank), stages=1))
+    return total(SEPARABLE, dict(taps=vectors * taps, results=results, rows=rows * (1 + rank), stages=1), slowness_of(problem))
 
 
 def depthwise_counts(problem, prepared):

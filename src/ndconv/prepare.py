@@ -17,6 +17,7 @@ from ndconv.arguments import (
 )
 from ndconv.dtypes import module_of
 from ndconv.plan import build_plan, check_dtype, check_options, make_problem
+from ndconv.problem import OPS
 
 
 def plan_conv(x_shape, w, bias=None, *, dtype=None, stride=1, padding=0, padding_mode="zeros", padding_value=0.0, dilation=1,
@@ -93,48 +94,57 @@ class BorderPlan:
         return f"<ndconv plan: {self.problem} by {self.method}>"
 
 
-def explain(x_shape, w_shape, *, dtype=np.float32, stride=1, padding=0, padding_mode="zeros", padding_value=0.0, dilation=1,
-            groups=1, flip=False, layout=None, method="auto", accuracy="fast", workspace_limit=None, threads=None):
-    """Which method `conv` takes for these shapes, and why each other one is passed over. A plan, which prepares its weights once,
-    may take another: see Plan.explain. With another padding_mode than zeros it is the method of the windows inside the array, and
-    of half and complex dtypes that of the first slab's real problem (docs/architecture.md).
+def explain(x_shape, w_shape, *, op="forward", dtype=np.float32, stride=1, padding=0, padding_mode="zeros", padding_value=0.0,
+            dilation=1, groups=1, flip=False, layout=None, method="auto", accuracy="fast", workspace_limit=None, threads=None):
+    """Which method `conv` or, as `op` says, a gradient takes for these shapes, and why each other one is passed over. A plan,
+    which prepares its weights once, may take another: see Plan.explain. With another padding_mode than zeros it is the method of
+    the windows inside the array, and of half and complex dtypes that of the first slab's real problem (docs/architecture.md).
+
+    op : "forward", "input_grad", "weight_grad", or "transpose" for `conv_transpose`; x_shape and w_shape are those of the forward
+    convolution, so that of a transposed one x_shape is its result's. The other arguments are those of `conv`.
 
     Returns an Explanation: print it, or read its rows (method, applicable, cost in seconds, workspace in bytes, reason,
-    chosen).
+    chosen, measured).
 
     >>> [row.method for row in explain((1, 64, 56, 56), (64, 64, 3, 3), padding=1).rows if row.applicable]
     ['direct', 'gemm', 'depthwise', 'winograd', 'fft']
     """
-    return _explanations(x_shape, w_shape, dtype, padding, padding_mode, padding_value,
+    return _explanations(x_shape, w_shape, op, dtype, padding, padding_mode, padding_value,
                          dict(stride=stride, dilation=dilation, groups=groups, flip=flip, layout=layout),
                          check_options(method, accuracy, workspace_limit, threads))[0]
 
 
-def methods(x_shape, w_shape, *, dtype=np.float32, stride=1, padding=0, padding_mode="zeros", padding_value=0.0, dilation=1,
-            groups=1, flip=False, layout=None, method="auto", accuracy="fast", workspace_limit=None, threads=None):
+def methods(x_shape, w_shape, *, op="forward", dtype=np.float32, stride=1, padding=0, padding_mode="zeros", padding_value=0.0,
+            dilation=1, groups=1, flip=False, layout=None, method="auto", accuracy="fast", workspace_limit=None, threads=None):
     """Names of the methods that can do a convolution of these shapes, in the order of the registry. Arguments: `explain`'s.
 
     >>> methods((1, 3, 32, 32), (8, 3, 5, 5), accuracy="strict")
     ['direct', 'gemm', 'depthwise']
     """
-    explanations = _explanations(x_shape, w_shape, dtype, padding, padding_mode, padding_value,
+    explanations = _explanations(x_shape, w_shape, op, dtype, padding, padding_mode, padding_value,
                                  dict(stride=stride, dilation=dilation, groups=groups, flip=flip, layout=layout),
                                  check_options(method, accuracy, workspace_limit, threads))
     return [rows[0].method for rows in zip(*(e.rows for e in explanations)) if all(row.applicable for row in rows)]
 
 
-def _explanations(x_shape, w_shape, dtype, padding, mode, value, geometry, options):
-    """The Explanation of a convolution, or with other padding than zeros that of each box."""
+def _explanations(x_shape, w_shape, op, dtype, padding, mode, value, geometry, options):
     options["threads"] = options["threads"] or get_num_threads()
+    return [select.explain_problem(problem, **options, prepared=False)
+            for problem in problems_of(x_shape, w_shape, op, dtype, padding, mode, value, geometry)]
+
+
+def problems_of(x_shape, w_shape, op, dtype, padding, mode, value, geometry):
+    """[the Problem of these arguments], or with other padding than zeros that of each box, the inner one first; the real
+    problems of half and complex dtypes."""
+    if op not in OPS:
+        raise ValueError(f"op must be one of {', '.join(OPS)}; got {op!r}")
     x_shape, w_shape = check_shape(x_shape, "x_shape"), check_shape(w_shape, "w_shape")
     module = module_of(dtype)
     dtype = check_dtype(dtype, "dtype") if module is None else module.result_dtype(dtype, dtype, ("dtype", "w"))
-    problem, batched, last = make_problem("forward", x_shape, w_shape, dtype, padding=padding, **geometry)
+    problem, batched, last = make_problem(op, x_shape, w_shape, dtype, padding=padding, **geometry)
     problems = [problem]
     if mode != "zeros":
         boxes, first = border.boxes_of(problem, border.check_modes(mode, problem.rank, value)), batched + (not last)
-        problems = [make_problem("forward", box.shape(x_shape, first), w_shape, dtype, padding=box.padding, **geometry)[0]
+        problems = [make_problem(op, box.shape(x_shape, first), w_shape, dtype, padding=box.padding, **geometry)[0]
                     for box in boxes]
-    if module is not None:
-        problems = [part for whole in problems for part in module.problems_of(whole)]
-    return [select.explain_problem(part, **options, prepared=False) for part in problems]
+    return problems if module is None else [part for whole in problems for part in module.problems_of(whole)]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 RANKS = {1: ("NCW", "NWC"), 2: ("NCHW", "NHWC"), 3: ("NCDHW", "NDHWC")}
 DTYPES = ("float32", "float64")
+OPS = ("forward", "input_grad", "weight_grad", "transpose")
 PADDING_NAMES = ("valid", "same", "same_upper", "same_lower", "full", "causal")
 LIMIT = 2**62
 

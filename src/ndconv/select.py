@@ -11,7 +11,7 @@ from ndconv import _depthwise, _direct, _fft, _gemm, _separable, _winograd
 from ndconv._plan import Core, weight_grad_bytes
 from ndconv._runtime import get_isa
 from ndconv.choices import choices
-from ndconv.cost import seconds, separable_seconds
+from ndconv.cost import seconds, separable_seconds, slowness_of
 from ndconv.stages import stages_of
 
 METHODS = {module.METHOD.name: module.METHOD for module in (_direct, _gemm, _depthwise, _winograd, _fft)}
@@ -85,7 +85,7 @@ def _obstacle(problem, method, accuracy, workspace_limit, workspace):
 def ranking(problem, threads, prepared):
     """([(not measured, cost, Method)] of the registry's methods that support the problem, {name: why not} of the others)."""
     measured = choices.find(problem, get_isa(), threads, prepared)
-    able, unable = [], {}
+    able, unable, slow = [], {}, slowness_of(problem)
     for method in METHODS.values():
         reason = method.supports(problem)
         if reason is not None:
@@ -93,7 +93,7 @@ def ranking(problem, threads, prepared):
         elif method.name in measured:
             able.append((False, measured[method.name], method))
         else:
-            able.append((True, seconds(method.name, problem, prepared), method))
+            able.append((True, seconds(method.name, problem, prepared, slow), method))
     return able, unable
 
 
@@ -138,7 +138,7 @@ def _judged(row, best, method):
     elif row.measured:
         reason = f"tuned: measured to take {times} as long as {best.method}"
     elif best.measured:
-        reason = f"passed over: not measured; estimated to take {times} as long as {best.method}"
+        reason = "passed over: not measured, since it was estimated to take far longer than others"
     else:
         reason = f"passed over: {times} the estimated cost of {best.method}"
     return replace(row, reason=reason, chosen=row is best)
