@@ -31,6 +31,11 @@ class ConvStream:
     signal of all chunks so far, zero before its beginning. Together the results are those of ``conv(x, w, bias,
     padding="causal", method=stream.method, ...)`` on the whole signal, bit for bit, however it was cut.
 
+    Called with a chunk, shape (n, ic, length) or (ic, length), in layout "NWC" (n, length, ic) or (length, ic), of any length
+    (0 and 1 too) and w's dtype, it returns the results that the chunk completes: after t samples ceil(t / stride) in all. The
+    first chunk says what n is. A chunk that is refused (ValueError, TypeError) changes nothing. Plans for a few lengths are
+    kept: chunks of one length cost least. A stream is for one thread at a time.
+
     Parameters
     ----------
     w : array, shape (oc, ic/groups, k), float32 or float64; the stream keeps a copy
@@ -42,11 +47,8 @@ class ConvStream:
     ----------
     method : the one that runs, chosen once
 
-    Called with a chunk, shape (n, ic, length) or (ic, length), in layout "NWC" (n, length, ic) or (length, ic), of any length
-    (0 and 1 too) and w's dtype, it returns the results that the chunk completes: after t samples ceil(t / stride) in all. The
-    first chunk says what n is. A chunk that is refused (ValueError, TypeError) changes nothing. Plans for a few lengths are
-    kept: chunks of one length cost least. A stream is for one thread at a time.
-
+    Examples
+    --------
     >>> stream = ConvStream(np.array([[[1.0, 10.0, 100.0]]]))
     >>> stream(np.array([[[1.0, 2.0]]])), stream(np.array([[[3.0]]]))
     (array([[[100., 210.]]]), array([[[321.]]]))
