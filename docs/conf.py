@@ -24,7 +24,7 @@ GROUPS = {
     "Gradients": ("gradient",),
     "Pooling and resizing": ("pool", "lp", "weighted", "adaptive", "resize"),
     "Signals, images, matrices": ("signal", "template", "windows", "matrix"),
-    "Plans and selection": ("plan", "prepare", "select", "tune"),
+    "Plans and selection": ("plan", "prepare", "select", "tune", "choices", "machine"),
     "Counting": ("count",),
     "Run time": ("runtime", "_runtime"),
 }
@@ -36,10 +36,13 @@ def group_of(name, value):
     return next((title for title, modules in GROUPS.items() if value.__module__.removeprefix("ndconv.") in modules), "More")
 
 
-def kind_of(value):
-    if isinstance(value, type):
-        return "exception" if issubclass(value, Exception) else "class"
-    return "function" if callable(value) else "data"
+def directive_of(name, value):
+    if callable(value) and not isinstance(value, type):
+        return f".. autofunction:: ndconv.{name}\n"
+    if not isinstance(value, type):  # an object that the package has one of
+        return f".. autoclass:: {type(value).__module__}.{type(value).__name__}\n   :members:\n"
+    members = "" if issubclass(value, tuple) else "   :members:\n"
+    return f".. auto{'exception' if issubclass(value, Exception) else 'class'}:: ndconv.{name}\n{members}"
 
 
 def add_public_names(app, docname, source):
@@ -50,7 +53,7 @@ def add_public_names(app, docname, source):
     parts = {title: [] for title in (*GROUPS, "More")}
     for name, value in public.items():
         if not isinstance(value, ModuleType):
-            parts[group_of(name, value)].append(f".. auto{kind_of(value)}:: ndconv.{name}\n")
+            parts[group_of(name, value)].append(directive_of(name, value))
     parts["Filters"] = [".. automodule:: ndconv.filters\n   :members:\n"]
     for title, directives in parts.items():
         if directives:
