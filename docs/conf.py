@@ -49,7 +49,7 @@ def add_public_names(app, docname, source):
     """The body of api.md: every name in ndconv.__all__, so that a new one needs no edit here, and the filters."""
     if docname != "api":
         return
-    public = {name: getattr(ndconv, name) for name in ndconv.__all__}
+    public = {name: getattr(ndconv, name) for name in sorted(ndconv.__all__, key=str.lower)}
     parts = {title: [] for title in (*GROUPS, "More")}
     for name, value in public.items():
         if not isinstance(value, ModuleType):
