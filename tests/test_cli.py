@@ -1,8 +1,10 @@
 """The command line: what it prints, writes and refuses."""
+import base64
 import dataclasses
 import json
 import math
 import os
+import re
 import sys
 
 import numpy as np
@@ -266,6 +268,8 @@ def test_a_wrong_result_is_not_timed(extras, tmp_path, monkeypatch, capsys):
     (["--only", "pooling", "--plot", "map.png"], "--plot draws the cases on the photograph"),
     (["--json", "nowhere/rows.json"], "cannot write nowhere/rows.json: there is no folder"),
     (["--plot", "."], "cannot write .: it is not a plain file"),
+    (["--report", f"{__file__}/out"], "cannot make the folder"),
+    (["--report", "out", "--against", "numpy"], "--against does not know numpy"),
     (["--threads", "0"], "threads must be between 1 and 256, not 0"),
     (["--threads", "two"], "argument --threads"),
     (["--isa", "mmx"], "invalid choice: 'mmx'"),
@@ -279,9 +283,75 @@ def test_bench_mistakes(extras, tmp_path, monkeypatch, capsys, arguments, messag
     assert not list(tmp_path.iterdir())
 
 
+def test_bench_writes_a_page_that_needs_nothing_else(extras, tmp_path, monkeypatch, capsys):
+    """All pictures and tables in one file, from rows of every kind."""
+    layer = dataclasses.replace(SMALL, name="unet.<small>", n=1)
+    cases = [*bench_cases.photographs((1,))[:2], layer, dataclasses.replace(layer, name=f"dx.{layer.name}", op="input_grad"),
+             dataclasses.replace(SMALL_POOL, op="avg_pool")]
+    monkeypatch.setattr(bench_cases, "cases", lambda *_: cases)
+    monkeypatch.setattr(cli_bench, "PEER_NAMES", "scipy")
+    assert run("bench", "--quick", "--threads", 1, "--report", tmp_path / "new" / "out") == 0
+    report = json.loads((tmp_path / "new" / "out" / "report.json").read_text())
+    page = (tmp_path / "new" / "out" / "index.html").read_text(encoding="utf-8")
+    assert [row["name"] for row in report["rows"]] == [case.name for case in cases]
+    assert all(text in page for text in ("Roofline", "U-Net", "unet.&lt;small&gt;", report["date"], report["machine"]["system"]))
+    assert "<small>" not in page
+    sources = re.findall(r"src='(.*?)'", page)
+    assert len(sources) == 2 + bool(report["rows"][0]["peers_ms"]) + 2
+    assert all(source.startswith("data:image/svg+xml;base64,") for source in sources)
+    assert not re.search("http|<script|<link", re.sub("src='.*?'", "", page))
+    for source in sources:
+        assert b"</svg>" in base64.b64decode(source.partition(",")[2])
+
+
+def report_of(ms, spread=0.01, **fields):
+    row = dict(name="case", auto="gemm", ms=dict(gemm=ms, direct=2.0), spread=dict(gemm=spread, direct=0.0))
+    return dict(isa="avx2", threads=2, dtype="float32", machine={"cpu": "one"}, rows=[row]) | fields
+
+
+@pytest.mark.parametrize("new, verdict", [
+    (report_of(1.04), "0 faster, 0 slower, 3 within the noise"), (report_of(1.1), "0 faster, 2 slower, 1 within"),
+    (report_of(0.9), "2 faster, 0 slower, 1 within"), (report_of(1.3, spread=0.2), "0 faster, 0 slower, 3 within"),
+])
+def test_compare_tells_change_from_noise(extras, tmp_path, capsys, new, verdict):
+    old = tmp_path / "old.json"
+    old.write_text(json.dumps(report_of(1.0)))
+    (tmp_path / "new.json").write_text(json.dumps(new))
+    assert run("bench", "--compare", old, tmp_path / "new.json") == 0
+    shown = capsys.readouterr().out
+    assert verdict in shown and ("faster" in shown) and "not the same" not in shown
+
+
+def test_compare_names_what_differs(extras, tmp_path, capsys):
+    old, new = tmp_path / "old.json", tmp_path / "new.json"
+    old.write_text(json.dumps(report_of(1.0)))
+    other = report_of(1.0, isa="scalar", machine={"cpu": "two"})
+    other["rows"] = [other["rows"][0] | dict(auto="direct"), other["rows"][0] | dict(name="more")]
+    new.write_text(json.dumps(other))
+    assert run("bench", "--compare", old, new) == 0
+    shown = capsys.readouterr().out
+    assert all(text in shown for text in ("not the same isa: avx2 and scalar", "auto (gemm → direct)", "slower",
+                                          "in one report only: more"))
+
+
+@pytest.mark.parametrize("content, message", [
+    (None, "there is no file"), ("{", "it is not JSON"), ("[]", "it is no report"), ("[" * 9999, "it is not JSON"),
+    (json.dumps(report_of(1.0, rows={})), "rows must be a list"), (json.dumps(report_of(1.0, rows=[{}])), "must have a name"),
+    (json.dumps(report_of(0)), "must have times"), (json.dumps(report_of("1")), "must have times"),
+    (json.dumps(report_of(float("nan"))), "NaN is no number"), (json.dumps(report_of(1.0, spread=None)), "must have times"),
+])
+def test_compare_refuses_what_is_no_report(extras, tmp_path, capsys, content, message):
+    path = tmp_path / "report.json"
+    if content is not None:
+        path.write_text(content)
+    assert run("bench", "--compare", path, path) == 2
+    assert message in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("module, arguments, message", [
     ("rich", ["bench"], "bench needs rich: pip install 'ndconv[cli]'"),
     ("matplotlib", ["bench", "--plot", "map.png"], "--plot needs matplotlib: pip install 'ndconv[plot]'"),
+    ("matplotlib", ["bench", "--report", "out"], "--report needs matplotlib: pip install 'ndconv[plot]'"),
     ("PIL", ["filter", "in.png", "--kernel", "box", "-o", "out.png"], "filter needs Pillow: pip install 'ndconv[image]'"),
 ])
 def test_missing_extras_are_named(monkeypatch, extras, capsys, module, arguments, message):

@@ -1,4 +1,5 @@
 """The measurements behind `ndconv bench`: peak rates, then every method and peer on every case, checked before it is timed."""
+import datetime
 import functools
 import importlib.metadata
 import math
@@ -21,6 +22,8 @@ from ndconv.timing import time_runs
 # wrong result is over it. Peers may round more: ncnn's Winograd is at 1e-5.
 METHOD_ERROR = {"float32": 2e-5, "float64": 1e-12}
 PEER_ERROR = 1e-4
+FAR = 10    # times as long as the fastest: timed in one pass only
+REST = 0.2  # seconds that threads of other libraries may go on waiting for work without sleeping
 
 
 def copy_rate(case, itemsize, threads):
@@ -116,7 +119,7 @@ def measure_case(case, dtype, threads, seconds, peers=()):
             wrong[name] = f"relative error {error:.1e}"
         elif run is not None:
             runs[name] = run
-    times = time_runs(runs, seconds)
+    times = time_runs(runs, seconds, FAR, REST if len(runs) > len(ours) else 0)
     fastest = min((times[name].median for name in ours), default=math.nan)
     return {
         "section": case.section, "name": case.name, "op": case.op, "kernel": case.k, "x_shape": case.x_shape,
@@ -149,6 +152,7 @@ def describe_machine(dtype, threads, peers=()):
     """The head of a report: what was measured on and with, and the rates that the rows are compared with."""
     return {
         "ndconv": nd.__version__, "isa": nd.get_isa(), "threads": threads, "dtype": dtype,
+        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M"),
         "machine": {"cpu": cpu_name(), "cpus": os.cpu_count(), "system": platform.platform()},
         "versions": {"python": platform.python_version(), "numpy": np.__version__,
                      **{name: _version(peer.modules[-1]) for name, peer in peers}},

@@ -114,8 +114,16 @@ LAYERS = (
     _layer("mobilenet.stem3x3s2", 3, 224, 32, 3, 2),
     _layer("mobilenet.dw3x3", 32, 112, 32, 3, groups=32),
     _layer("mobilenet.dw3x3s2", 96, 112, 96, 3, 2, groups=96),
+    _layer("mobilenet.expand1x1", 16, 112, 96, 1),
     _layer("mobilenet.1x1", 96, 56, 24, 1),
+    _layer("mobilenet.dw3x3.14", 384, 14, 384, 3, groups=384),
+    _layer("mobilenet.head1x1", 320, 7, 1280, 1),
     _layer("mobilenet.dw5x5", 240, 28, 240, 5, groups=240),
+    _layer("unet.e1.3x3", 64, 128, 64, 3),
+    _layer("unet.e3.3x3", 256, 32, 256, 3),
+    _layer("unet.mid.3x3", 512, 8, 1024, 3),
+    _layer("unet.d3.3x3", 512, 32, 256, 3),
+    _layer("unet.d1.3x3", 128, 128, 64, 3),
     _layer("convnext.dw7x7", 96, 56, 96, 7, groups=96),
     _layer("replknet.dw31x31", 256, 28, 256, 31, groups=256),
     _layer("resnext50.3x3g32", 256, 28, 256, 3, groups=32),
@@ -136,7 +144,8 @@ LAYERS = (
     _layer("volume.stem", 3, (32, 32, 32), 64, 3),
 )
 LAYERS_QUICK = ("resnet50.stem7x7s2", "resnet50.c2.1x1", "resnet50.c2.3x3", "vgg16.3_2", "mobilenet.dw3x3", "large.31x31")
-LAYERS_BACKWARD = (*LAYERS_QUICK, "resnet50.c3.3x3s2", "resnet50.c4.3x3", "resnet50.c5.3x3", "vgg16.2_2", "mobilenet.dw3x3s2",
+NETWORKS = {"ResNet-50": "resnet50.", "VGG-16": "vgg16.", "MobileNetV2": "mobilenet.", "U-Net": "unet."}  # how names begin
+LAYERS_BACKWARD = (*LAYERS_QUICK, *(c.name for c in LAYERS if c.name.startswith(tuple(NETWORKS.values())) and c.n == 1),
                    "resnext50.3x3g32", "lenet.5x5.n128", "whisper.k3", "volume.3x3x3")
 
 

@@ -85,23 +85,29 @@ def _ms(row, key, name):
 
 def show_summary(console, rows):
     """How well `auto` chose, how it compares with the peers, and what was wrong."""
-    chosen = [row for row in rows if row["flops"] is not None and row["regret"] is not None]
-    if chosen:
-        good = sum(row["regret"] <= SLACK for row in chosen)
-        mean = _geometric_mean(1 + row["regret"] for row in chosen) - 1
-        worst = max(chosen, key=lambda row: row["regret"])
-        console.print(f"auto took the fastest method, or one within {SLACK:.0%} of it, in {good} of {len(chosen)} rows; "
-                      f"mean regret {mean:.1%}, worst {worst['regret']:.0%} ({worst['name']})")
-    ratios = {row["name"]: peer_ratio(row) for row in rows if peer_ratio(row)}
-    if ratios:
-        worst = min(ratios, key=ratios.get)
-        console.print(f"fastest peer / auto: geometric mean {_geometric_mean(ratios.values()):.2f}; auto is faster in "
-                      f"{sum(r > 1 for r in ratios.values())} of {len(ratios)} rows, worst {ratios[worst]:.2f} ({worst})")
+    for line in summary_lines(rows):
+        console.print(line)
     for row, (name, reason) in itertools.chain.from_iterable(zip(itertools.repeat(row), row["wrong"].items()) for row in rows):
         console.print(f"[red]not timed:[/] {name} on {row['name']}: {reason}")
     console.print("GFLOP/s count the operations of a direct convolution: above the peak, a method needs fewer of them. "
                   "The share of a copy is of one in the level of memory that holds the data. "
                   "Regret is how much longer auto's method took than the fastest.")
+
+
+def summary_lines(rows):
+    """How well `auto` chose and how it compares with the peers, in a sentence each."""
+    chosen = [row for row in rows if row["flops"] is not None and row["regret"] is not None]
+    if chosen:
+        good = sum(row["regret"] <= SLACK for row in chosen)
+        mean = _geometric_mean(1 + row["regret"] for row in chosen) - 1
+        worst = max(chosen, key=lambda row: row["regret"])
+        yield (f"auto took the fastest method, or one within {SLACK:.0%} of it, in {good} of {len(chosen)} rows; "
+               f"mean regret {mean:.1%}, worst {worst['regret']:.0%} ({worst['name']})")
+    ratios = {row["name"]: peer_ratio(row) for row in rows if peer_ratio(row)}
+    if ratios:
+        worst = min(ratios, key=ratios.get)
+        yield (f"fastest peer / auto: geometric mean {_geometric_mean(ratios.values()):.2f}; auto is faster in "
+               f"{sum(r > 1 for r in ratios.values())} of {len(ratios)} rows, worst {ratios[worst]:.2f} ({worst})")
 
 
 def _geometric_mean(values):

@@ -20,11 +20,15 @@ class Timing(NamedTuple):
     spread: float
 
 
-def time_runs(runs, seconds, far=None):
+def time_runs(runs, seconds, far=None, rest=0):
     """{name: Timing}: about `seconds` for each, in three passes so that a slow spell hits all alike and each run finds the caches
-    as the others left them. Of a run that once took more than `far` times as long as the fastest, there are no further passes."""
+    as the others left them. Of a run that once took more than `far` times as long as the fastest, there are no further passes.
+
+    rest : seconds of sleep before each pass, for threads of other libraries that wait for work without sleeping
+    """
     times = {name: [] for name in runs}
     for _ in range(PASSES):
+        time.sleep(rest)
         for name, run in runs.items():
             own = times[name]
             if far and own and min(own) > far * min(min(other) for other in times.values() if other):
