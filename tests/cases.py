@@ -267,6 +267,10 @@ TILED = (
     Conv("tiled-3d", 1, 5, 9, (7, 13, 12), (3, 3, 3), 1, 1),
     Conv("tiled-3d-plane", 1, 5, 9, (6, 9, 10), (1, 3, 3), 1, (0, 1, 1)),
     Conv("tiled-batch", 17, 3, 5, (7, 9), (3, 3), 1, 1),
+    Conv("tiled-3x3-stride2", 2, 9, 7, (20, 39), (3, 3), 2, 1),
+    Conv("tiled-4x4-stride2", 1, 67, 17, (21, 18), (4, 4), 2, ((-1, 2), (1, -3)), flip=True),
+    Conv("tiled-5x5-stride2", 1, 12, 15, (27, 90), (5, 5), 2, 2, groups=3),
+    Conv("tiled-3d-stride2", 1, 5, 9, (4, 13, 12), (3, 3, 3), (1, 2, 2), 1),
 )
 
 # Of these, the first that a method can do stands for all where any will do.

@@ -4,9 +4,9 @@
 #include <math.h>
 
 enum { MOST = 6 };
-static const double points_of_6[] = {0, 0.625, -0.625, 1.5, -1.5}, points_of_4[] = {0, 1, -1};
+static const double points_of_6[] = {0, 0.625, -0.625, 1.5, -1.5}, points_of_4[] = {0, 1, -1};   /* 5: of 6 without 0 */
 
-/* The matrices of an axis of 1, 4 or 6 points and k taps, m results. Signs of a row of B^T may differ as long as G's do. */
+/* The matrices of an axis of 1, 4, 5 or 6 points and k taps, m results. Signs of a row of B^T may differ as long as G's do. */
 struct axis {
     int n, m, k;
     double bt[MOST][MOST], g[MOST][MOST], at[MOST][MOST];
@@ -15,7 +15,7 @@ struct axis {
 static struct axis axis_of(int n, int k)
 {
     struct axis a = {.n = n, .k = n == 1 ? 1 : k, .m = n == 1 ? 1 : n - k + 1};
-    const double *p = n == 6 ? points_of_6 : points_of_4;
+    const double *p = n == 6 ? points_of_6 : n == 5 ? points_of_6 + 1 : points_of_4;
     if (n == 1)
         a.bt[0][0] = a.g[0][0] = a.at[0][0] = 1;
     for (int j = 0; j < n && n > 1; j++) {
@@ -57,7 +57,7 @@ static double product(double left[MOST][MOST], double right[MOST][MOST], int i, 
 /* Tiles of x or of a gradient, clipped at either end; n channels, in memory that ends with them. */
 static void check_input(const struct nd_kernel_set *k, int dtype, struct nd_winograd v, ptrdiff_t n, int gradient, int mode)
 {
-    struct axis h = axis_of(v.points_h, gradient ? 4 : 3), w = axis_of(v.points_w, gradient ? 4 : 3);
+    struct axis h = axis_of(v.points_h, v.taps), w = axis_of(v.points_w, v.taps);
     const ptrdiff_t rows = gradient ? h.k : h.n, cols = gradient ? w.k : w.n, col = n + 1, row = cols * col + 2;
     const ptrdiff_t whole = whole_vectors(n, k->vl), point = whole + k->vl;
     const ptrdiff_t clip[4] = {mode & 1 && rows > 1, rows - (mode & 2 && rows > 2), mode & 2 && cols > 1,
@@ -79,7 +79,7 @@ static void check_input(const struct nd_kernel_set *k, int dtype, struct nd_wino
 
 static void check_weights(const struct nd_kernel_set *k, int dtype, struct nd_winograd v)
 {
-    struct axis h = axis_of(v.points_h, 3), w = axis_of(v.points_w, 3);
+    struct axis h = axis_of(v.points_h, v.taps), w = axis_of(v.points_w, v.taps);
     const ptrdiff_t n = 3, width = k->nr, taps = h.k * w.k, point = n * width + 5, clip[4] = {0, h.k, 0, w.k};
     void *from = numbers(n * taps * width, dtype), *to = numbers((h.n * w.n - 1) * point + n * width, dtype);
     k->winograd_weights(&v, to, point, from, n, width);
@@ -144,15 +144,15 @@ static void check_multiply(const struct nd_kernel_set *k, int dtype, ptrdiff_t m
 
 void check_winograd(const struct nd_kernel_set *k, int dtype)
 {
-    static const struct nd_winograd forms[] = {{6, 6, 3}, {4, 4, 3}, {1, 6, 3}, {6, 1, 3}};
-    for (int form = 0; form < 4; form++) {
+    static const struct nd_winograd forms[] = {{6, 6, 3}, {4, 4, 3}, {5, 5, 2}, {1, 6, 3}, {6, 1, 3}};
+    for (int form = 0; form < 5; form++) {
         struct nd_winograd v = forms[form];
         check_weights(k, dtype, v);
         for (ptrdiff_t n = 1; n <= 2 * k->vl + 1; n++)
             for (int mode = 0; mode < 4; mode++) {
                 check_input(k, dtype, v, n, 0, mode);
                 check_output(k, dtype, v, n, mode);
-                if (v.points_h == 4)
+                if (v.points_h == 4 || v.points_h == 5)
                     continue;
                 const struct nd_winograd w = {v.points_h, v.points_w, 4};
                 check_input(k, dtype, w, n, 1, mode);

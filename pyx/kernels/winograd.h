@@ -3,7 +3,8 @@
  *     y = A^T [ (G w) . (B^T x) ]
  *
  * the transposed Toom-Cook algorithm on the points 0, a, -a, b, -b and infinity with a = 5/8, b = 3/2 (6
- * points: any m + k = 7) or 0, 1, -1 and infinity (4 points: F(2, 3)). B^T depends on the points alone:
+ * points: any m + k = 7), the same without 0 (5 points: F(4, 2)) or 0, 1, -1 and infinity (4 points: F(2, 3)).
+ * B^T depends on the points alone:
  *
  *     row of point p    coefficients of the product of (x - q) over the other finite points q
  *     row of infinity   of the product over all of them
@@ -39,6 +40,12 @@ INLINE void NAME(winograd_points)(const int points, vec *z)
     if (points == 4) {
         const vec first = z[0] - z[2], plus = z[2] + z[1], minus = z[2] - z[1], last = z[3] - z[1];
         z[0] = first, z[1] = plus, z[2] = minus, z[3] = last;
+    } else if (points == 5) {
+        const vec even_a = (z[2] - z[0] * SQUARE_B) * POINT_A, odd_a = z[3] - z[1] * SQUARE_B;
+        const vec even_b = (z[2] - z[0] * SQUARE_A) * POINT_B, odd_b = z[3] - z[1] * SQUARE_A;
+        z[4] = z[4] - z[2] * SQUARES + z[0] * PRODUCT;
+        z[0] = odd_a + even_a, z[1] = odd_a - even_a;
+        z[2] = odd_b + even_b, z[3] = odd_b - even_b;
     } else if (points == 6) {
         const vec even_a = z[4] - z[2] * SQUARE_B, odd_a = z[3] - z[1] * SQUARE_B;
         const vec even_b = z[4] - z[2] * SQUARE_A, odd_b = z[3] - z[1] * SQUARE_A;
@@ -56,6 +63,12 @@ INLINE void NAME(winograd_results)(const int points, const int m, vec *z)
         const vec last = z[1] - z[2] + z[3];
         z[0] += z[1] + z[2];
         z[1] = last;
+    } else if (points == 5) {
+        const vec even_a = z[0] + z[1], odd_a = z[0] - z[1], even_b = z[2] + z[3], odd_b = z[2] - z[3];
+        z[0] = even_a + even_b;
+        z[1] = odd_a * POINT_A + odd_b * POINT_B;
+        z[2] = even_a * SQUARE_A + even_b * SQUARE_B;
+        z[3] = odd_a * CUBE_A + odd_b * CUBE_B + z[4];
     } else if (points == 6) {
         const vec even_a = z[1] + z[2], odd_a = z[1] - z[2], last = z[5];
         const vec even_b = z[3] + z[4], odd_b = z[3] - z[4];
@@ -157,6 +170,8 @@ static void NAME(winograd_input)(const struct nd_winograd *v, void *to, ptrdiff_
 {
     if (v->points_h == 6 && v->points_w == 6)
         NAME(winograd_input_of)(6, 6, 0, to, to_point, from, row, col, clip, n);
+    else if (v->points_h == 5)
+        NAME(winograd_input_of)(5, 5, 0, to, to_point, from, row, col, clip, n);
     else if (v->points_h == 4)
         NAME(winograd_input_of)(4, 4, 0, to, to_point, from, row, col, clip, n);
     else if (v->points_h == 1)
@@ -252,6 +267,8 @@ static int NAME(winograd_output)(const struct nd_winograd *v, void *to, ptrdiff_
         return v->taps == 3
             ? NAME(winograd_output_of)(6, 6, 4, 4, to, row, col, from, from_point, rows, cols, n, bias)
             : NAME(winograd_output_of)(6, 6, 3, 3, to, row, col, from, from_point, rows, cols, n, bias);
+    if (v->points_h == 5)
+        return NAME(winograd_output_of)(5, 5, 4, 4, to, row, col, from, from_point, rows, cols, n, bias);
     if (v->points_h == 4)
         return NAME(winograd_output_of)(4, 4, 2, 2, to, row, col, from, from_point, rows, cols, n, bias);
     if (v->points_h == 1)
@@ -375,6 +392,13 @@ INLINE void NAME(winograd_taps)(const int points, NAME(wide) *to, int to_step, c
         const NAME(wide) even = (from[0] + from[2 * step]) * 0.5, odd = from[step] * 0.5;
         to[0] = from[0], to[3 * to_step] = from[2 * step];
         to[to_step] = even + odd, to[2 * to_step] = even - odd;
+    } else if (points == 5) {
+        const double half_a = 1 / (2 * (a * a - b * b)), half_b = 1 / (2 * (b * b - a * a));
+        const NAME(wide) even_a = from[0] * (half_a / a), odd_a = from[step] * half_a;
+        const NAME(wide) even_b = from[0] * (half_b / b), odd_b = from[step] * half_b;
+        to[0] = odd_a + even_a, to[to_step] = odd_a - even_a;
+        to[2 * to_step] = odd_b + even_b, to[3 * to_step] = odd_b - even_b;
+        to[4 * to_step] = from[step];
     } else {
         const NAME(wide) even_a = from[0] * (1 / below_a) + from[2 * step] * (a * a / below_a);
         const NAME(wide) even_b = from[0] * (1 / below_b) + from[2 * step] * (b * b / below_b);
@@ -389,7 +413,7 @@ INLINE void NAME(winograd_taps)(const int points, NAME(wide) *to, int to_step, c
 INLINE void NAME(winograd_weights_of)(const int ph, const int pw, T *to, ptrdiff_t to_point, const T *from,
                                       ptrdiff_t n, ptrdiff_t width)
 {
-    const int kh = ph > 1 ? 3 : 1, kw = pw > 1 ? 3 : 1;
+    const int kh = ph == 5 ? 2 : ph > 1 ? 3 : 1, kw = pw == 5 ? 2 : pw > 1 ? 3 : 1;
     for (ptrdiff_t c = 0; c < n; c++, to += width, from += kh * kw * width)
         for (ptrdiff_t l = 0; l < width; l += NAME(DOUBLES)) {
             NAME(wide) w[9], t[18], u[6];
@@ -417,6 +441,8 @@ static void NAME(winograd_weights)(const struct nd_winograd *v, void *to, ptrdif
 {
     if (v->points_h == 6 && v->points_w == 6)
         NAME(winograd_weights_of)(6, 6, to, to_point, from, n, width);
+    else if (v->points_h == 5)
+        NAME(winograd_weights_of)(5, 5, to, to_point, from, n, width);
     else if (v->points_h == 4)
         NAME(winograd_weights_of)(4, 4, to, to_point, from, n, width);
     else if (v->points_h == 1)

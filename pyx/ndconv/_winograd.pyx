@@ -30,11 +30,13 @@ products counted: 50 to 63 % at 64 and 128 channels on large images, where x and
 x 56, 79 % at 512 and 28 x 28, 75 % on 14 x 14 images, 43 % on 7 x 7, whose 38 MB of weights come from the last level of the
 cache. Weights that are not prepared cost 150 cycles for 8 kernels, and as many as 40 to be gathered.
 
-Strides of 2 are not split into phases: docs/architecture.md has what that would take.
+Strides of 2 (3x3, 4x4 and 5x5 kernels): x is four cells, its even and odd rows and columns, which see the kernel's even and odd
+taps at stride 1. All are summed at the points, like the depths of a 3-D kernel, on the tiles of F(4, 3) or F(4, 2); a cell
+with one tap less leaves out the point at infinity. Multiplications: 81, 100 and 121 a tile for 144, 256 and 400.
 
 Lavin and Gray 2016; fused blocks: Jia, Zlateski, Durand and Li, PPoPP 2018.
 """
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from ndconv._c cimport (ND_ADD, ND_CONTINUE, ND_ZERO, nd_array, nd_job, nd_kernel_set, nd_method, nd_problem, nd_sizes, nd_walk,
                         nd_weights)
@@ -42,7 +44,7 @@ from ndconv._method cimport new_method
 from ndconv._pack cimport Pixel, ceil_div, finish_pixels, split, taps_of
 from ndconv._runtime cimport parallel_for
 from ndconv._winograd_grad cimport winograd_weight_grad, winograd_weight_grad_bytes
-from ndconv._winograd_plan cimport DEPTHS, FRESH, STEPS, Block, Tiling, View, block_at, choose_tiling, take_fresh_weights, view_of
+from ndconv._winograd_plan cimport DEPTHS, FRESH, RUNS, Block, Tiling, View, block_at, choose_tiling, take_fresh_weights, view_of
 from ndconv._winograd_tile cimport gathered_bytes, transform_rows
 
 cdef extern from *:
@@ -54,7 +56,7 @@ cdef enum:
     LINE = 64
 
 # ---------------------------------------------------------------------------------------- weights
-# Prepared: U [g][point][panel][kd][ic][nr], then the weights [g][panel][kd][ic][tap][nr], for the tiles that are computed again
+# Prepared: U [g][point][panel][kd][cell][ic][nr], then the weights [g][panel][kd][ic][tap][nr], for the tiles that are computed again
 
 cdef inline ptrdiff_t plain_weights(const nd_problem *p, const nd_kernel_set *k, const Tiling *t, ptrdiff_t g, ptrdiff_t panel,
                                     ptrdiff_t d, ptrdiff_t c) noexcept nogil:
@@ -91,11 +93,12 @@ cdef struct Prepare:
     const nd_weights *w
     Tiling t
     char *to
+    char *cells              # of the workers
 
 cdef void prepare(const nd_problem *p, const nd_kernel_set *k, const nd_weights *w, void *to, char *workspace,
                   int threads) noexcept nogil:
     cdef Prepare f
-    f.p, f.k, f.w, f.t, f.to = p, k, w, choose_tiling(p, k, False), <char *>to
+    f.p, f.k, f.w, f.t, f.to, f.cells = p, k, w, choose_tiling(p, k, False), <char *>to, workspace
     parallel_for(p.g * f.t.panels * p.kd * ceil_div(p.icg, WEIGHTS), 1, threads, prepare_body, &f)
 
 cdef void prepare_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
@@ -105,14 +108,37 @@ cdef void prepare_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end
     cdef const nd_kernel_set *k = f.k
     cdef ptrdiff_t parts = ceil_div(p.icg, WEIGHTS), i, c0, count, v, d, g
     cdef char *plain
+    cdef char *to
     for i in range(begin, end):
         c0 = i % parts * WEIGHTS
         d, v, g = i // parts % p.kd, i // parts // p.kd % f.t.panels, i // parts // p.kd // f.t.panels
         count = min(p.icg - c0, <ptrdiff_t>WEIGHTS)
         plain = f.to + k.size * plain_weights(p, k, &f.t, g, v, d, c0)
         gather(p, k, f.w, g, v, d, c0, count, plain)
-        k.winograd_weights(&f.t.v, f.to + k.size * (g * f.t.points * f.t.u_point + ((v * p.kd + d) * p.icg + c0) * k.nr),
-                           f.t.u_point, plain, count, k.nr)
+        to = f.to + k.size * (g * f.t.points * f.t.u_point + ((v * p.kd + d) * f.t.cells * p.icg + c0) * k.nr)
+        transform_weights(p, k, &f.t, to, f.t.u_point, p.icg, plain, count, f.cells + worker * cell_bytes(k, &f.t))
+
+cdef inline ptrdiff_t cell_bytes(const nd_kernel_set *k, const Tiling *t) noexcept nogil:
+    """Of the weights of a cell, a panel and WEIGHTS channels."""
+    return 0 if t.cells_h == 1 else ceil_div(WEIGHTS * t.v.taps * t.v.taps * k.nr * k.size, 64) * 64
+
+cdef void transform_weights(const nd_problem *p, const nd_kernel_set *k, const Tiling *t, char *to, ptrdiff_t point, ptrdiff_t rows,
+                            const char *plain, ptrdiff_t channels, char *cell) noexcept nogil:
+    """Gathered weights to points; those of the cells, every second tap of each axis, are `rows` channels apart."""
+    cdef ptrdiff_t taps = t.v.taps, bytes = k.nr * k.size, h, w, c, i, r, s
+    if t.cells_h == 1:
+        k.winograd_weights(&t.v, to, point, plain, channels, k.nr)
+        return
+    for h in range(2):
+        for w in range(2):
+            for i in range(channels * taps * taps):
+                c, r, s = i // (taps * taps), h + 2 * (i // taps % taps), w + 2 * (i % taps)
+                if r < p.kh and s < p.kw:
+                    memcpy(cell + i * bytes, plain + ((c * p.kh + r) * p.kw + s) * bytes, bytes)
+                else:
+                    memset(cell + i * bytes, 0, bytes)
+            k.winograd_weights(&t.v, to, point, cell, channels, k.nr)
+            to += rows * bytes
 
 # ---------------------------------------------------------------------------------------- forward
 
@@ -138,7 +164,7 @@ cdef inline ptrdiff_t out_bytes(const nd_kernel_set *k, const Tiling *t) noexcep
 
 cdef inline ptrdiff_t edge_bytes(const nd_problem *p, const nd_kernel_set *k, const Tiling *t) noexcept nogil:
     """Of gathered input, of gathered weights, or of results and one kernel."""
-    cdef ptrdiff_t weights = ceil_div(WEIGHTS * p.kh * p.kw * k.nr * k.size, 64) * 64 if t.fresh else 0
+    cdef ptrdiff_t weights = ceil_div(WEIGHTS * p.kh * p.kw * k.nr * k.size, 64) * 64 + cell_bytes(k, t) if t.fresh else 0
     return max(max(gathered_bytes(k, t), weights), out_bytes(k, t) + ceil_div(p.icg * taps_of(p) * k.size, 64) * 64)
 
 cdef inline ptrdiff_t worker_bytes(const nd_problem *p, const nd_kernel_set *k, const Tiling *t) noexcept nogil:
@@ -149,7 +175,7 @@ cdef inline ptrdiff_t worker_bytes(const nd_problem *p, const nd_kernel_set *k, 
 
 cdef void sizes(const nd_problem *p, const nd_kernel_set *k, nd_sizes *to) noexcept nogil:
     cdef Tiling t = choose_tiling(p, k, False)
-    to.prepared, to.prepare_worker = k.size * plain_weights(p, k, &t, p.g, 0, 0, 0), 0
+    to.prepared, to.prepare_worker = k.size * plain_weights(p, k, &t, p.g, 0, 0, 0), cell_bytes(k, &t)
     to.shared = t.v_bytes + t.m_bytes if t.common else 0
     to.worker, to.fresh = worker_bytes(p, k, &t), 0
     take_fresh_weights(&t, p, k)
@@ -226,7 +252,7 @@ cdef void slice_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) 
     cdef const Tiling *t = &f.t
     cdef char *edge = edge_of(f, worker)
     cdef char *m = edge + edge_bytes(f.job.p, f.job.k, t)
-    cdef char *sums = m + t.m_bytes          # of the channels from a multiple of STEPS on
+    cdef char *sums = m + t.m_bytes          # of the channels from a multiple of t.steps on
     cdef char *u = sums + t.m_bytes
     cdef char *to
     cdef ptrdiff_t i, c, point
@@ -236,12 +262,12 @@ cdef void slice_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) 
         part.v0, part.v1 = split(t.panels, t.slices, i), split(t.panels, t.slices, i + 1)
         for c in range(ceil_div(f.job.p.icg, FRESH)):
             part.c0, part.c1 = c * FRESH, min((c + 1) * FRESH, f.job.p.icg)
-            to = m if part.c0 < STEPS else sums
-            part.start = ND_ZERO if part.c0 % STEPS == 0 else ND_CONTINUE
+            to = m if part.c0 < t.steps else sums
+            part.start = ND_ZERO if part.c0 % t.steps == 0 else ND_CONTINUE
             transform_part(f, &part, u, edge)
             for point in range(t.points):
                 multiply(f, &f.b, &part, point, f.v, to)
-            if to == sums and (part.c1 % STEPS == 0 or part.c1 == f.job.p.icg):
+            if to == sums and (part.c1 % t.steps == 0 or part.c1 == f.job.p.icg):
                 f.job.k.add(m, 1, sums, t.m_bytes // f.job.k.size)
         store_rows(f, &f.b, 0, f.b.rows, part.v0, part.v1, m, edge)
 
@@ -255,7 +281,7 @@ cdef inline Part prepared_part(Forward *f, const Block *b, ptrdiff_t v0, ptrdiff
     cdef Part part
     part.v0, part.v1, part.c0, part.c1, part.start = v0, v1, 0, p.icg, ND_ZERO
     part.point, part.rows = f.t.u_point, p.icg
-    part.u = <const char *>f.job.w + f.job.k.size * (b.g * f.t.points * f.t.u_point + v0 * p.kd * p.icg * f.job.k.nr)
+    part.u = <const char *>f.job.w + f.job.k.size * (b.g * f.t.points * f.t.u_point + v0 * f.t.runs * p.icg * f.job.k.nr)
     return part
 
 cdef void transform_part(Forward *f, const Part *part, char *u, char *edge) noexcept nogil:
@@ -263,43 +289,51 @@ cdef void transform_part(Forward *f, const Part *part, char *u, char *edge) noex
     cdef const nd_problem *p = f.job.p
     cdef const nd_kernel_set *k = f.job.k
     cdef ptrdiff_t panel, d, c, count
+    cdef char *to
+    cdef char *cell = edge + ceil_div(WEIGHTS * p.kh * p.kw * k.nr * k.size, 64) * 64
     for panel in range(part.v0, part.v1):
         for d in range(p.kd):
             c = part.c0
             while c < part.c1:
                 count = min(part.c1 - c, <ptrdiff_t>WEIGHTS)
                 gather(p, k, &f.job.fresh, f.b.g, panel, d, c, count, edge)
-                k.winograd_weights(&f.t.v, u + k.size * (((panel - part.v0) * p.kd + d) * part.rows + c - part.c0) * k.nr,
-                                   part.point, edge, count, k.nr)
+                to = u + k.size * (((panel - part.v0) * p.kd + d) * f.t.cells * part.rows + c - part.c0) * k.nr
+                transform_weights(p, k, &f.t, to, part.point, part.rows, edge, count, cell)
                 c += count
 
 cdef void multiply(Forward *f, const Block *b, const Part *part, ptrdiff_t point, char *v, char *m) noexcept nogil:
-    """M (+)= sum over depth and the part's channels of V U at one point; M begins with the part's first panel."""
+    """M (+)= sum over depth, cells and the part's channels of V U at one point; M begins with the part's first panel."""
     cdef const nd_problem *p = f.job.p
     cdef const nd_kernel_set *k = f.job.k
     cdef const Tiling *t = &f.t
-    cdef ptrdiff_t size = k.size, c = part.c0, panel, o, run, cols, tiles = b.rows * b.columns
+    cdef ptrdiff_t size = k.size, c = part.c0, panel, o, run, cell, cols, tiles = b.rows * b.columns
+    cdef bint last_row = point // t.v.points_w == t.v.points_h - 1, last_column = point % t.v.points_w == t.v.points_w - 1
     cdef const char *b_panel
-    cdef ptrdiff_t a_off[DEPTHS]
-    cdef ptrdiff_t b_off[DEPTHS]
+    cdef ptrdiff_t a_off[RUNS]
+    cdef ptrdiff_t b_off[RUNS]
     cdef const char *u = part.u + size * point * part.point
     cdef nd_walk walk
     v += size * point * t.v_point
     m += size * point * t.m_point
-    walk.runs, walk.a_off, walk.b_off = p.kd, a_off, b_off
+    walk.runs, walk.a_off, walk.b_off = 0, a_off, b_off
     walk.a_row, walk.a_k, walk.b_k = t.icp, 1, k.nr
-    for run in range(p.kd):
-        a_off[run], b_off[run] = run * p.dd * tiles * t.icp, run * part.rows * k.nr
+    for run in range(t.runs):
+        cell = run % t.cells
+        # odd taps of an odd kernel are one less than even ones: nothing at infinity
+        if (last_row and cell // t.cells_w == 1 and p.kh % 2) or (last_column and cell % t.cells_w == 1 and p.kw % 2):
+            continue
+        a_off[walk.runs], b_off[walk.runs] = (run // t.cells * p.dd * t.cells + cell) * tiles * t.icp, run * part.rows * k.nr
+        walk.runs += 1
     while c < part.c1:
-        walk.len = min(part.c1 - c, <ptrdiff_t>STEPS)
+        walk.len = min(part.c1 - c, t.steps)
         for panel in range(part.v1 - part.v0):
             # whole vectors: what is beyond the channels is never read
             cols = ceil_div(min(p.ocg - (part.v0 + panel) * k.nr, k.nr), k.vl)
-            b_panel = u + size * (panel * p.kd * part.rows + c - part.c0) * k.nr
+            b_panel = u + size * (panel * t.runs * part.rows + c - part.c0) * k.nr
             for o in range(b.depth):
-                k.winograd_multiply(&walk, tiles, cols, v + size * (o * tiles * t.icp + c), b_panel,
+                k.winograd_multiply(&walk, tiles, cols, v + size * (o * t.cells * tiles * t.icp + c), b_panel,
                                     m + size * (o * tiles * t.m_row + panel * k.nr), t.m_row,
-                                    ND_ADD if c > part.c0 else part.start, b_panel + size * p.kd * part.rows * k.nr)
+                                    ND_ADD if c > part.c0 else part.start, b_panel + size * t.runs * part.rows * k.nr)
         c += walk.len
 
 cdef void store_rows(Forward *f, const Block *b, ptrdiff_t first, ptrdiff_t last, ptrdiff_t v0, ptrdiff_t v1, const char *m,
@@ -408,12 +442,15 @@ def obstacle(problem):
     """Why not, or None."""
     kd, kh, kw = problem.k
     sd, sh, sw = problem.stride
-    if kh not in (1, 3) or kw not in (1, 3) or (kh, kw) == (1, 1):
+    if (sh, sw) == (2, 2) and problem.op == "forward":
+        if kh != kw or kh not in (3, 4, 5) or problem.dilation[1:] != (1, 1):
+            return "at stride 2 kernels of 3x3, 4x4 and 5x5 taps without dilation only"
+    elif kh not in (1, 3) or kw not in (1, 3) or (kh, kw) == (1, 1):
         return "kernels of 3x3, 1x3 and 3x1 taps only"
-    if (kh > 1 and sh > 1) or (kw > 1 and sw > 1) or (problem.op == "input_grad" and (sd, sh, sw) != (1, 1, 1)):
-        return "stride 1 only"
-    if sh > 1 or sw > 1 or (kd > 1 and sd > 1):
-        return "stride 1 only"
+    elif (sh, sw) != (1, 1):
+        return "stride 1, and 2 forwards, only"
+    if sd > 1 and (kd > 1 or problem.op == "input_grad"):
+        return "stride 1 along the depth only"
     if kd > DEPTHS:
         return f"at most {DEPTHS} taps along the depth"
     return None

@@ -3,6 +3,7 @@ from ndconv._c cimport nd_array, nd_kernel_set, nd_problem, nd_winograd
 
 cdef enum:
     DEPTHS = 8               # most kernel taps along the depth: they are summed directly
+    RUNS = 4 * DEPTHS        # the same with the cells of strides of 2
     STEPS = 256              # channels of a part of a sum: 16 KiB of the vector operand, and short sums err less
     FRESH = 64               # channels of a part of fresh weights: 150 KiB of points a panel
 
@@ -10,6 +11,8 @@ cdef struct Tiling:
     nd_winograd v
     ptrdiff_t points, mh, mw         # points of a tile, results of a tile
     ptrdiff_t phases_h, phases_w     # a dilated problem is that many problems on every dh-th row, dw-th column
+    ptrdiff_t cells_h, cells_w       # 2 for a stride of 2: x is that many parts, with taps of their own, added up
+    ptrdiff_t cells, runs, steps     # of both axes; depths and cells of a sum; channels of a part of it, a multiple of FRESH
     ptrdiff_t th, tw                 # tiles of a plane of the largest phase
     ptrdiff_t lines                  # rows of tiles of all images and phases
     ptrdiff_t icp, panels            # input channels in whole vectors; register tiles of output channels
@@ -26,7 +29,7 @@ cdef struct Tiling:
 cdef struct Block:
     ptrdiff_t g, line, rows, first, columns, plane, depth
 
-# A plane of an array, of one phase: where it begins, elements between its rows and columns, extents, padding before.
+# A plane of an array, of one phase or cell: where it begins, elements between its rows and columns, extents, padding before.
 cdef struct Plane:
     ptrdiff_t at, row, col, h, w, ph, pw
 
@@ -36,6 +39,8 @@ cdef struct View:
     ptrdiff_t image, at_h, at_w
 
 cdef ptrdiff_t odd_lines(ptrdiff_t count, const nd_kernel_set *k) noexcept nogil
+cdef Plane rows_of_cell(const Plane *p, ptrdiff_t cell, ptrdiff_t cells) noexcept nogil
+cdef Plane columns_of_cell(const Plane *p, ptrdiff_t cell, ptrdiff_t cells) noexcept nogil
 cdef void set_sizes(Tiling *t, const nd_problem *p, const nd_kernel_set *k) noexcept nogil
 cdef Tiling choose_tiling(const nd_problem *p, const nd_kernel_set *k, bint gradient) noexcept nogil
 cdef void take_fresh_weights(Tiling *t, const nd_problem *p, const nd_kernel_set *k) noexcept nogil

@@ -22,7 +22,7 @@ cdef void set_block(Tiling *t, const nd_problem *p, const nd_kernel_set *k) noex
     t.slice = min(t.panels, max(64 // k.nr, 1))
     t.depth = 1 if p.kd == 1 else min(p.od, <ptrdiff_t>DEPTH)
     t.planes = t.depth + (p.kd - 1) * p.dd
-    tiles = CACHE_BYTES // (t.points * k.size * (t.icp * t.planes + t.slice * k.nr * t.depth))
+    tiles = CACHE_BYTES // (t.points * k.size * (t.icp * t.planes * t.cells + t.slice * k.nr * t.depth))
     tiles = min(max(tiles, <ptrdiff_t>LEAST), <ptrdiff_t>MOST)
     if t.depth == 1:
         tiles = min(tiles, all // TASKS)
@@ -36,14 +36,18 @@ cdef void set_block(Tiling *t, const nd_problem *p, const nd_kernel_set *k) noex
 cdef Tiling choose_tiling(const nd_problem *p, const nd_kernel_set *k, bint gradient) noexcept nogil:
     cdef Tiling t
     cdef ptrdiff_t h, w
-    t.v.points_h, t.v.points_w, t.v.taps = 6 if p.kh == 3 else 1, 6 if p.kw == 3 else 1, 3
+    # of a stride of 2 each phase takes every second tap; the taps of all are counted as those of the first
+    t.cells_h, t.cells_w, t.v.taps = p.sh, p.sw, max(ceil_div(p.kh, p.sh), ceil_div(p.kw, p.sw))
+    t.v.points_h, t.v.points_w = t.v.taps + 3 if p.kh > 1 else 1, t.v.taps + 3 if p.kw > 1 else 1
+    t.cells = t.cells_h * t.cells_w
+    t.runs, t.steps = p.kd * t.cells, STEPS // t.cells
     t.phases_h, t.phases_w = p.dh if p.kh > 1 else 1, p.dw if p.kw > 1 else 1
     h, w = ceil_div(p.oh, t.phases_h), ceil_div(p.ow, t.phases_w)
     # F(2, 3) where F(4, 3) takes no fewer multiplications: small images, which tiles of 4 do not fill
-    if p.kh == p.kw == 3 and not gradient and 16 * ceil_div(h, 2) * ceil_div(w, 2) <= 36 * ceil_div(h, 4) * ceil_div(w, 4):
+    if p.kh == p.kw == 3 and t.cells_h == 1 and not gradient and 16 * ceil_div(h, 2) * ceil_div(w, 2) <= 36 * ceil_div(h, 4) * ceil_div(w, 4):
         t.v.points_h = t.v.points_w = 4
     t.points = t.v.points_h * t.v.points_w
-    t.mh, t.mw = t.v.points_h - p.kh + 1, t.v.points_w - p.kw + 1
+    t.mh, t.mw = t.v.points_h - ceil_div(p.kh, p.sh) + 1, t.v.points_w - ceil_div(p.kw, p.sw) + 1
     t.th, t.tw = ceil_div(h, t.mh), ceil_div(w, t.mw)
     t.lines = p.n * t.phases_h * t.phases_w * t.th
     t.icp, t.panels = ceil_div(p.icg, k.vl) * k.vl, ceil_div(p.ocg, k.nr)
@@ -66,8 +70,8 @@ cdef void set_sizes(Tiling *t, const nd_problem *p, const nd_kernel_set *k) noex
     t.slices = ceil_div(t.panels, t.slice)
     t.tiles = t.rows * t.columns
     t.blocks = ceil_div(t.lines, t.rows) * t.parts * ceil_div(p.od, t.depth)
-    t.u_point = odd_lines((t.slice * min(p.icg, <ptrdiff_t>FRESH) if t.fresh else t.panels * p.icg) * p.kd * k.nr, k)
-    t.v_point = odd_lines(t.planes * t.tiles * t.icp, k)
+    t.u_point = odd_lines((t.slice * min(p.icg, <ptrdiff_t>FRESH) if t.fresh else t.panels * p.icg) * t.runs * k.nr, k)
+    t.v_point = odd_lines(t.planes * t.cells * t.tiles * t.icp, k)
     t.m_row = t.slice * k.nr
     t.m_point = odd_lines(t.depth * t.tiles * t.m_row, k)
     t.v_bytes, t.m_bytes = t.points * t.v_point * k.size, t.points * t.m_point * k.size
@@ -94,6 +98,21 @@ cdef inline void set_phase(ptrdiff_t phase, ptrdiff_t phases, ptrdiff_t i, ptrdi
     before[0] = (start[0] - left) // phases
     extent_in[0] = ceil_div(max(i - start[0], 0), phases)
     extent_out[0] = ceil_div(max(o - phase, 0), phases)
+
+cdef Plane rows_of_cell(const Plane *p, ptrdiff_t cell, ptrdiff_t cells) noexcept nogil:
+    """Every `cells`-th row, from the first that an output's tap `cell` sees."""
+    cdef Plane c = p[0]
+    cdef ptrdiff_t start, none
+    set_phase(cell, cells, p.h, 0, p.ph, &c.h, &none, &c.ph, &start)
+    c.at, c.row = p.at + start * p.row, cells * p.row
+    return c
+
+cdef Plane columns_of_cell(const Plane *p, ptrdiff_t cell, ptrdiff_t cells) noexcept nogil:
+    cdef Plane c = p[0]
+    cdef ptrdiff_t start, none
+    set_phase(cell, cells, p.w, 0, p.pw, &c.w, &none, &c.pw, &start)
+    c.at, c.col = p.at + start * p.col, cells * p.col
+    return c
 
 cdef View view_of(const nd_problem *p, const Tiling *t, const nd_array *x, const nd_array *y, ptrdiff_t g,
                   ptrdiff_t image) noexcept nogil:

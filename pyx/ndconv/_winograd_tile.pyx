@@ -3,18 +3,19 @@
 
 Channels that are next to each other in memory are read where they are. Others are gathered first, a few channels of the rows
 that some rows of tiles see at a time (10 rows of 58 pixels: 37 KiB), turned in registers. Nothing outside an array is read:
-what a tile has there is zero, without a padded copy.
+what a tile has there is zero, without a padded copy. Of a stride of 2 each cell, every second row and column, has tiles of its
+own; gathered rows serve both of their cells.
 """
 from libc.string cimport memset
 
 from ndconv._c cimport nd_job, nd_kernel_set, nd_problem
 from ndconv._pack cimport ceil_div
-from ndconv._winograd_plan cimport Block, Plane, Tiling, View, view_of
+from ndconv._winograd_plan cimport Block, Plane, Tiling, View, columns_of_cell, rows_of_cell, view_of
 
 # Where tiles of one plane come from and go to.
 cdef struct Source:
     const char *data
-    Plane plane
+    Plane plane                  # of one cell's rows, and all columns
     ptrdiff_t channel            # elements between channels
     ptrdiff_t rows, cols         # extents of a tile
     ptrdiff_t point, tile        # elements between its points, and between tiles
@@ -22,7 +23,7 @@ cdef struct Source:
 
 cdef ptrdiff_t gathered_bytes(const nd_kernel_set *k, const Tiling *t) noexcept nogil:
     cdef ptrdiff_t lines = 1 if t.common else t.rows
-    return ceil_div((lines * t.mh + t.v.points_h) * (t.columns * t.mw + t.v.points_w) * 2 * k.vl * k.size, 64) * 64
+    return ceil_div((lines * t.mh + t.v.points_h) * (t.columns * t.mw + t.v.points_w) * t.cells_w * 2 * k.vl * k.size, 64) * 64
 
 cdef inline void set_clip(ptrdiff_t *clip, ptrdiff_t start, ptrdiff_t extent, ptrdiff_t tile) noexcept nogil:
     """The part of a tile's axis that lies in the array."""
@@ -33,7 +34,7 @@ cdef void transform_rows(const nd_job *job, const Tiling *t, const Block *b, bin
                          ptrdiff_t c0, ptrdiff_t c1, char *v, char *edge) noexcept nogil:
     """Points of rows first to last of a block's tiles, channels c0 to c1 of x, or of a gradient of its results."""
     cdef const nd_problem *p = job.p
-    cdef ptrdiff_t q, r, count, d, i, extent = p.od if gradient else p.id, size = job.k.size
+    cdef ptrdiff_t q, r, count, d, i, cell, extent = p.od if gradient else p.id, size = job.k.size
     cdef char *to
     cdef View view
     cdef Source s
@@ -43,55 +44,73 @@ cdef void transform_rows(const nd_job *job, const Tiling *t, const Block *b, bin
         s.rows, s.cols, s.point, s.tile = t.mh, t.mw, t.m_point, t.m_row
     else:
         s.rows, s.cols, s.point, s.tile = t.v.points_h, t.v.points_w, t.v_point, t.icp
-    for q in range(b.depth if gradient else b.depth + (p.kd - 1) * p.dd):
+    for i in range((b.depth if gradient else b.depth + (p.kd - 1) * p.dd) * t.cells_h):
+        q, cell = i // t.cells_h, i % t.cells_h
         d = b.plane + q if gradient else b.plane * p.sd - p.pd + q
         r = first
         while r < last:
             count = min(last - r, t.th - (b.line + r) % t.th)      # of the same image
-            to = v + size * (q * b.rows + r) * b.columns * s.tile
+            to = v + size * (i * t.cells_w * b.rows + r) * b.columns * s.tile
             if 0 <= d < extent:
                 view = view_of(p, t, &job.x, &job.y, b.g, (b.line + r) // t.th)
-                s.plane = view.y if gradient else view.x
+                s.plane = rows_of_cell(&view.y if gradient else &view.x, cell, t.cells_h)
                 s.data = job.y.data if gradient else job.x.data
-                s.data += size * (s.plane.at + d * (job.y.d if gradient else job.x.d))
+                s.data += size * d * (job.y.d if gradient else job.x.d)
                 transform_lines(job.k, t, b, &s, (b.line + r) % t.th, count, c0, c1, to, edge)
             else:
-                for i in range(t.points * count * b.columns):
-                    memset(to + size * (i % t.points * s.point + i // t.points * s.tile + c0), 0, (c1 - c0) * size)
+                zero_lines(t, b, &s, count, size * c0, (c1 - c0) * size, size, to)
             r += count
+
+cdef void zero_lines(const Tiling *t, const Block *b, const Source *s, ptrdiff_t count, ptrdiff_t start, ptrdiff_t bytes,
+                     ptrdiff_t size, char *to) noexcept nogil:
+    """Points of rows of tiles that lie outside the depth."""
+    cdef ptrdiff_t i, cell
+    for cell in range(t.cells_w):
+        for i in range(t.points * count * b.columns):
+            memset(to + size * (i % t.points * s.point + i // t.points * s.tile) + start, 0, bytes)
+        to += size * b.rows * b.columns * s.tile
 
 cdef void transform_lines(const nd_kernel_set *k, const Tiling *t, const Block *b, const Source *s, ptrdiff_t line,
                           ptrdiff_t count, ptrdiff_t c0, ptrdiff_t c1, char *to, char *edge) noexcept nogil:
     """The same of neighbouring rows of a plane."""
     cdef const Plane *p = &s.plane
-    cdef ptrdiff_t size = k.size, step = 2 * k.vl, h, w, low, high, width, part, c, i
+    cdef ptrdiff_t size = k.size, step = 2 * k.vl, cells = t.cells_w, cell, h, w, low, high, width, part, c, i, start
+    cdef ptrdiff_t next_cell = b.rows * b.columns * s.tile
+    cdef Plane q
     if s.channel == 1:
-        transform_tiles(k, t, b, s, line, count, s.data + size * c0, p.row, p.col, c1 - c0, to + size * c0)
+        for cell in range(cells):
+            q = columns_of_cell(p, cell, cells)
+            transform_tiles(k, t, b, s, &q, line, count, s.data + size * (q.at + c0), q.row, q.col, c1 - c0,
+                            to + size * (cell * next_cell + c0))
         return
-    h, w = line * t.mh - p.ph, b.first * t.mw - p.pw
-    width = (b.columns - 1) * t.mw + s.cols
+    h, w = line * t.mh - p.ph, b.first * t.mw * cells - p.pw
+    width = ((b.columns - 1) * t.mw + s.cols) * cells
     low, high = max(w, 0), min(w + width, p.w)
     for part in range(ceil_div(c1 - c0, step)):
         c = c0 + part * step
         for i in range(max(h, 0), min(h + (count - 1) * t.mh + s.rows, p.h)):
             if low < high:
                 k.move(edge + size * ((i - h) * width + low - w) * step, step,
-                       s.data + size * (i * p.row + low * p.col + c * s.channel), high - low, min(step, c1 - c), p.col, s.channel)
-        transform_tiles(k, t, b, s, line, count, edge - size * (h * width + w) * step, width * step, step, min(step, c1 - c),
-                        to + size * c)
+                       s.data + size * (p.at + i * p.row + low * p.col + c * s.channel), high - low, min(step, c1 - c), p.col,
+                       s.channel)
+        for cell in range(cells):
+            q = columns_of_cell(p, cell, cells)
+            start = q.pw * cells + cell - p.pw       # the column of the array that is the cell's first
+            transform_tiles(k, t, b, s, &q, line, count, edge + size * (start - h * width - w) * step, width * step, cells * step,
+                            min(step, c1 - c), to + size * (cell * next_cell + c))
 
-cdef void transform_tiles(const nd_kernel_set *k, const Tiling *t, const Block *b, const Source *s, ptrdiff_t line,
-                          ptrdiff_t count, const char *src, ptrdiff_t row, ptrdiff_t col, ptrdiff_t channels,
+cdef void transform_tiles(const nd_kernel_set *k, const Tiling *t, const Block *b, const Source *s, const Plane *p,
+                          ptrdiff_t line, ptrdiff_t count, const char *src, ptrdiff_t row, ptrdiff_t col, ptrdiff_t channels,
                           char *to) noexcept nogil:
     """Tile by tile, from rows and columns of channels whose [0, 0] is at src."""
     cdef ptrdiff_t i, j, h, w
     cdef ptrdiff_t clip[4]
     for i in range(count):
-        h = (line + i) * t.mh - s.plane.ph
-        set_clip(clip, h, s.plane.h, s.rows)
+        h = (line + i) * t.mh - p.ph
+        set_clip(clip, h, p.h, s.rows)
         for j in range(b.columns):
-            w = (b.first + j) * t.mw - s.plane.pw
-            set_clip(clip + 2, w, s.plane.w, s.cols)
+            w = (b.first + j) * t.mw - p.pw
+            set_clip(clip + 2, w, p.w, s.cols)
             if s.gradient:
                 k.winograd_gradient(&t.v, to, s.point, src + k.size * (h * row + w * col), row, col, clip, channels)
             else:

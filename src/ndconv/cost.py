@@ -25,8 +25,8 @@ GEMM = dict(apart=16.4, stored=0.13, steps=0.922, calls=35.2, packed=2.51, gathe
             prepared=0.532, stages=12500)
 DIRECT_GRAD = dict(steps=0.897, calls=16, packed=0.449, strided=0.00504, weights=0.625, stages=9290)
 GEMM_GRAD = dict(steps=1.16, packed=0.807, lines=14.3, strided=0.36, weights=2.34, stages=38200)
-WINOGRAD = dict(steps=0.0836, vectors=10.4, turned=1.49, weights=0.0794, prepared=0.298, fresh=0.64, sums=3.05, chunks=0.629,
-                apart=13.5, stages=43700)
+WINOGRAD = dict(steps=1.13, vectors=4.42, turned=1.36, weights=0.347, prepared=0.5, fresh=1.0, sums=4.9, chunks=1.0,
+                apart=20, stages=43700)
 DEPTHWISE = dict(rows=3.4, steps=0.896, elements=0.619, gathered=3.44, planes=32.9, sums=69.6, stages=7500)
 FFT = dict(forward=0.75, input_grad=1.01, transpose=1.01, weight_grad=0.978, elements=3.36, stages=54600)
 
@@ -231,14 +231,14 @@ def winograd_counts(problem, prepared):
     counts = dict.fromkeys(WINOGRAD, 0)
     panel, grad = _panel(problem), problem.op == "weight_grad"
     own = (problem.ic // problem.g, problem.oc // problem.g, problem.x, problem.y, problem.k, problem.stride, 1)
-    for ic, oc, _, y, k, _, times in (own,) if grad else _geometries(problem):
-        points, tiles = _winograd_tiles(y, k, problem.dilation, grad)
+    for ic, oc, _, y, k, stride, times in (own,) if grad else _geometries(problem):
+        points, products, tiles = _winograd_tiles(y, k, stride, problem.dilation, grad)
         tiles *= problem.n * times
         few, fresh = tiles <= FEW_TILES, k[0] == 1 and tiles < FEW_BLOCKS and _up(oc, panel) >= FEW_PANELS and not prepared
         tiles *= problem.g
-        columns, weights = _up(oc, panel), points * times * problem.g * _up(oc, panel) * panel * k[0] * ic
-        counts["steps"] += tiles * points * columns * k[0] * ic
-        counts["vectors"] += tiles * points * (_up(ic, _lanes(problem)) + _up(oc, _lanes(problem)))
+        columns, weights = _up(oc, panel), products * times * problem.g * _up(oc, panel) * panel * k[0] * ic
+        counts["steps"] += tiles * products * columns * k[0] * ic
+        counts["vectors"] += tiles * points * (stride[1] * stride[2] * _up(ic, _lanes(problem)) + _up(oc, _lanes(problem)))
         turned = 0 if problem.lanes_oc else problem.n * (problem.ic + problem.oc) * math.prod(y)
         counts["turned"] += turned
         counts["apart"] += turned if k[2] > 1 and problem.dilation[2] > 1 else 0     # one element at a time
@@ -251,13 +251,15 @@ def winograd_counts(problem, prepared):
     return WINOGRAD, counts
 
 
-def _winograd_tiles(y, k, dilation, grad):
-    """(points of a tile, tiles of an image) as choose_tiling in pyx/ndconv/_winograd_plan.pyx has them."""
+def _winograd_tiles(y, k, stride, dilation, grad):
+    """(points of a tile, products there, tiles of an image) as choose_tiling in pyx/ndconv/_winograd_plan.pyx has them."""
+    if stride[1] == 2:  # two cells an axis, one without the point at infinity if its taps are fewer
+        return ((k[1] + 1) // 2 + 3) ** 2, ((k[1] + 1) // 2 * 2 + 6 - k[1] % 2) ** 2, y[0] * _up(y[1], 4) * _up(y[2], 4)
     # a dilation makes as many images, each of its own tiles
     h, w = ((d if t == 3 else 1, _up(o, d) if t == 3 else o) for o, t, d in zip(y[1:], k[1:], dilation[1:], strict=True))
     count = y[0] * math.prod(d * _up(o, 4 if t == 3 else 1) for (d, o), t in zip((h, w), k[1:], strict=True))
     points, small = 6 ** k[1:].count(3), y[0] * h[0] * w[0] * _up(h[1], 2) * _up(w[1], 2)
-    return (16, small) if k[1:] == (3, 3) and not grad and 16 * small <= points * count else (points, count)
+    return (16, 16, small) if k[1:] == (3, 3) and not grad and 16 * small <= points * count else (points, points, count)
 
 
 def separable_seconds(problem, rank):
