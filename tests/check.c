@@ -104,7 +104,7 @@ void *sharp_numbers(ptrdiff_t n, int dtype)
 
 void expect(int ok, const char *kernel, int dtype, ptrdiff_t m, ptrdiff_t n, int mode)
 {
-    static const char *const names[] = {"f32", "f64", "u8", "i16", "i32"};
+    static const char *const names[] = {"f32", "f64", "u8", "i16", "i32", "i8", "pairs", "i64"};
     last.kernel = kernel, last.dtype = names[dtype], last.m = m, last.n = n,
     last.mode = mode;
     if (!ok && failures++ < 20)

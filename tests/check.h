@@ -33,6 +33,10 @@ void check_pool(const struct nd_kernel_set *k, int dtype);
 void check_pool_integers(const struct nd_kernel_set *k, int dtype);
 void check_pool_index(const struct nd_kernel_set *k, int dtype);
 void check_pool_weigh(const struct nd_kernel_set *k, int dtype);
+void check_half(const struct nd_kernel_set *k);
+void check_complex(const struct nd_kernel_set *k, int dtype);
+void check_pairs(const struct nd_kernel_set *k, int dtype);
+void check_products(const struct nd_kernel_set *k, int dtype);
 
 static inline ptrdiff_t size_of(int dtype)
 {

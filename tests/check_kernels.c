@@ -172,9 +172,16 @@ int main(void)
         check_pool(k, dtype);
         check_pool_index(k, dtype);
         check_pool_weigh(k, dtype);
+        check_complex(k, dtype);
     }
     for (int dtype = ND_U8; dtype <= ND_I32; dtype++)
         check_pool_integers(TABLE.set[dtype], dtype);
+    check_half(TABLE.set[ND_F32]);
+    check_pairs(TABLE.set[ND_I8], ND_I8);
+    check_pairs(TABLE.set[ND_U8], ND_U8);
+    check_pairs(TABLE.set[ND_I16], ND_I16);
+    check_products(TABLE.set[ND_PAIRS], ND_PAIRS);
+    check_products(TABLE.set[ND_I64], ND_I64);
     printf("%s: %d failures\n", TABLE.isa, count_failures());
     return count_failures() != 0;
 }

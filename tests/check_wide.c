@@ -13,4 +13,8 @@
 #undef VECTOR_MIN_U8
 #undef VECTOR_MIN_I16
 #undef VECTOR_MIN_I32
+#undef VECTOR_PAIRS
+#undef VECTOR_WIDE
+#undef WIDEN_F16
+#undef NARROW_F16
 #include "../pyx/kernels/all_dtypes.h"

@@ -1,9 +1,11 @@
 """Half precision and complex numbers: conv, its transpose and gradients against the float64 definition, on slabs of any size."""
+import sys
+
 import numpy as np
 import pytest
 from cases import ANY_RANK, GEOMETRY, GROUPED, Conv, to_layout
-from checks import bits, gamma
-from hypothesis import given
+from checks import bits, gamma, run_python
+from hypothesis import given, settings
 from test_properties import convs, drawn
 
 import ndconv as nd
@@ -119,7 +121,7 @@ def test_transposed(dtype, dimensions, slab_bytes):
 
 
 @pytest.mark.parametrize("dtype", HALVES)
-@drawn
+@settings(drawn, max_examples=50)
 @given(case=convs())
 def test_half_drawn(dtype, case):
     """The float32 result, rounded, whatever the shape."""
@@ -249,6 +251,7 @@ ERRORS = [
     (lambda: nd.conv(X.astype(np.float16), W.astype(np.float16), out=np.ones((3, 3, 3), np.float16)), V, "out must have shape"),
     (lambda: nd.conv(X.astype(np.float16), W.astype(np.float16), accumulate=np.float64), T, "accumulate must be float32"),
     (lambda: nd.conv(X, W, accumulate=np.float64), T, "accumulate is for integers"),
+    (lambda: nd.conv(X + 0j, W, nan_policy="omit"), T, "x must be float32 or float64, not complex128"),
     (lambda: nd.conv(X + 0j, W, accumulate=np.int32), T, "accumulate is for integers"),
     (lambda: nd.conv(X + 0j, W, method="fft", accuracy="strict"), nd.MethodNotApplicable, "fft"),
     (lambda: nd.conv_input_grad(np.ones((1, 3, 3, 4), np.float16), W.astype(np.float16), X.shape), V, "dy must have shape"),
@@ -270,6 +273,32 @@ def test_explain_tells_the_real_problem(dtype, part):
     assert any(row.chosen for row in explanation.rows)
     assert "gemm" in nd.methods(*shapes, dtype=dtype, padding=1)
     assert nd.methods((0, 2, 5, 5), W.shape, dtype=dtype)
+
+
+@pytest.mark.parametrize("dtype", (*HALVES, *COMPLEX))
+@pytest.mark.parametrize("place", ("start", "end"))
+@pytest.mark.skipif(sys.platform == "win32", reason="guarded.py protects pages with mprotect")
+def test_nothing_beyond_the_arrays(dtype, place):
+    """A process that dies of an access outside x, w, bias, residual or out prints nothing."""
+    done = run_python(f"""
+import numpy as np, ndconv as nd
+try:
+    import ml_dtypes
+except ImportError:
+    pass
+from guarded import Room
+for width in range(1, 40):
+    for layout in ("NCHW", "NHWC"):
+        shape = (1, 3, 4, width) if layout == "NCHW" else (1, 4, width, 3)
+        x, w, b = np.ones(shape, "{dtype}"), np.ones((2, 3, 3, 3), "{dtype}"), np.ones(2, "{dtype}")
+        y = nd.conv(x, w, b, padding=1, layout=layout)
+        want = nd.conv(x, w, b, padding=1, layout=layout, residual=y)
+        g, h, v, r, out = (Room(4).put(a, {place!r}) for a in (x, w, b, y, y))
+        assert (nd.conv(g, h, v, padding=1, layout=layout, residual=r, out=out) == want).all()
+        nd.conv_backward(r, g, h, padding=1, layout=layout)
+print("alive")
+""")
+    assert done.returncode == 0 and done.stdout == "alive\n", done.stderr
 
 
 def test_memory_is_bounded():

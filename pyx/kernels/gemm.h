@@ -36,7 +36,7 @@ static inline __attribute__((always_inline)) void NAME(tile_step)(const int mc, 
         const T s = a[(i / 3) * row3 + (i % 3) * row];
 #pragma GCC unroll 16
         for (int v = 0; v < vc; v++)
-            sum[i * vc + v] += vb[v] * s;
+            sum[i * vc + v] = NAME(multiply_add)(sum[i * vc + v], vb[v], s);
     }
 }
 

@@ -22,6 +22,10 @@
 #include "pool_places.h"
 #include "pool_weigh.h"
 #include "pool_spread.h"
+#include "complex.h"
+#if TSIZE == 4
+#include "half.h"
+#endif
 
 static const struct nd_kernel_set NAME(set) = {
     .size = sizeof(T),
@@ -85,6 +89,12 @@ static const struct nd_kernel_set NAME(set) = {
     .pool_bins = NAME(pool_bins),
     .pool_power = NAME(pool_power),
     .pool_scale = NAME(pool_scale),
+    .split_complex = NAME(split_complex),
+    .join_complex = NAME(join_complex),
+#if TSIZE == 4
+    .widen_half = NAME(widen_half),
+    .narrow_half = NAME(narrow_half),
+#endif
     .peak = NAME(peak),
 };
 

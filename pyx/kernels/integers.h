@@ -3,6 +3,7 @@
 #include "../simd/gnu.h"
 #include "pack.h"
 #include "pool.h"
+#include "pair.h"
 
 static const struct nd_kernel_set NAME(set) = {
     .size = sizeof(T),
@@ -18,6 +19,7 @@ static const struct nd_kernel_set NAME(set) = {
     .pool_slide = NAME(pool_slide),
     .pool_fill = NAME(pool_fill),
     .pool_point = NAME(pool_point),
+    .pair = NAME(pair),
 };
 
 #include "undefine.h"

@@ -8,6 +8,9 @@ cdef extern from "problem.h" nogil:
         ND_U8
         ND_I16
         ND_I32
+        ND_I8
+        ND_PAIRS
+        ND_I64
     struct nd_problem:
         ptrdiff_t n, g, icg, ocg, id, ih, iw, od, oh, ow, kd, kh, kw, sd, sh, sw, dd, dh, dw, pd, ph, pw
         int dtype, lanes_oc
@@ -167,10 +170,15 @@ cdef extern from "kernels.h" nogil:
         void (*pool_power)(void *to, const void *src, ptrdiff_t n, double p) noexcept nogil
         void (*pool_scale)(void *to, ptrdiff_t to_step, const void *a, ptrdiff_t a_step, const void *b, ptrdiff_t b_step,
                            ptrdiff_t n, double q) noexcept nogil
+        void (*widen_half)(void *to, ptrdiff_t to_step, const void *src, ptrdiff_t step, ptrdiff_t n, int brain) noexcept nogil
+        void (*narrow_half)(void *to, ptrdiff_t to_step, const void *src, ptrdiff_t step, ptrdiff_t n, int brain) noexcept nogil
+        void (*split_complex)(void *re, void *im, void *total, const void *src, ptrdiff_t step, ptrdiff_t n) noexcept nogil
+        void (*join_complex)(void *to, ptrdiff_t step, const void *re, const void *im, ptrdiff_t n) noexcept nogil
+        void (*pair)(void *to, ptrdiff_t to_step, const void *first, const void *second, ptrdiff_t step, ptrdiff_t n) noexcept nogil
         double (*peak)(ptrdiff_t steps, void *result) noexcept nogil
     struct nd_kernels:
         const char *isa
-        const nd_kernel_set *set[5]
+        const nd_kernel_set *set[8]
 
 cdef extern from "method.h" nogil:
     struct nd_job:

@@ -5,7 +5,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
 from ndconv._arrays cimport (Axes, array_of, axes_of, dtype_of, has_shape, may_overlap, open_input, open_output, stride_at)
-from ndconv._c cimport (ND_CLIP, ND_F32, ND_F64, ND_LEAKY_RELU, ND_NONE, ND_RELU, ND_SIGMOID, ND_SILU, ND_TANH, nd_array, nd_job,
+from ndconv._c cimport (ND_CLIP, ND_F32, ND_F64, ND_I64, ND_LEAKY_RELU, ND_NONE, ND_PAIRS, ND_RELU, ND_SIGMOID, ND_SILU, ND_TANH, nd_array, nd_job,
                         nd_kernel_set, nd_problem, nd_sizes, nd_weights)
 from ndconv._method cimport Method
 from ndconv._pack cimport Pixel, finish_pixels
@@ -18,6 +18,9 @@ cdef object _empty = np.empty
 # The names of enum nd_activation.
 ACTIVATIONS = {"relu": ND_RELU, "leaky_relu": ND_LEAKY_RELU, "sigmoid": ND_SIGMOID, "tanh": ND_TANH, "silu": ND_SILU,
                "clip": ND_CLIP}
+
+# The kernels of a problem's dtype: of int32 and int64 those of integer products, int32 standing for pairs of int16 in x and w.
+cdef dict SETS = {"float32": ND_F32, "float64": ND_F64, "int32": ND_PAIRS, "int64": ND_I64}
 
 # Work below this many operations stays on the calling thread: 0.3 million take about as long as waking a worker.
 cdef double SMALL = 2e5
@@ -67,7 +70,7 @@ cdef class Core:
         cdef Stage *s
         self.method = method
         self.dtype = problem.dtype
-        self.k = current_kernels().set[ND_F32 if self.dtype == "float32" else ND_F64]
+        self.k = current_kernels().set[<int>SETS[self.dtype]]
         self.flops = problem.flops
         self.threads = threads or 0
         self.activation, self.low, self.high = activation or (ND_NONE, 0, 0)

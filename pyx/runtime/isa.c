@@ -25,6 +25,7 @@ static int has_features(unsigned leaf7_ebx, unsigned states)
 {
     unsigned a, b, c, d;
     return (saved_states() & states) == states && __get_cpuid(1, &a, &b, &c, &d) && (c & bit_FMA)
+           && (c & bit_F16C)
            && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & leaf7_ebx) == leaf7_ebx;
 }
 

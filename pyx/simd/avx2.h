@@ -1,4 +1,4 @@
-/* avx2: AVX2 and FMA. A 6 x 2-vector tile keeps 12 sums, 2 of b and 1 of a in 16 registers. */
+/* avx2: AVX2, FMA and F16C. A 6 x 2-vector tile keeps 12 sums, 2 of b and 1 of a in 16 registers. */
 #define VL_BYTES 32
 #define TILE_ROWS 6
 #define TILE_VECTORS 2
@@ -13,3 +13,7 @@
 #define VECTOR_MIN_I16(a, m) _mm256_min_epi16((__m256i)(a), (__m256i)(m))
 #define VECTOR_MIN_I32(a, m) _mm256_min_epi32((__m256i)(a), (__m256i)(m))
 #define WIDEN_F32(a) _mm256_cvtps_pd(a) /* compilers take three steps */
+#define VECTOR_PAIRS(a, b) _mm256_madd_epi16((__m256i)(a), (__m256i)(b))
+#define VECTOR_WIDE(a, b) _mm256_mul_epi32((__m256i)(a), (__m256i)(b))
+#define WIDEN_F16(p) _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(p)))
+#define NARROW_F16(p, v) _mm_storeu_si128((__m128i *)(p), _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT))

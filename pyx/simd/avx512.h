@@ -13,3 +13,7 @@
 #define VECTOR_MIN_U8(a, m) _mm512_min_epu8((__m512i)(a), (__m512i)(m))
 #define VECTOR_MIN_I16(a, m) _mm512_min_epi16((__m512i)(a), (__m512i)(m))
 #define VECTOR_MIN_I32(a, m) _mm512_min_epi32((__m512i)(a), (__m512i)(m))
+#define VECTOR_PAIRS(a, b) _mm512_madd_epi16((__m512i)(a), (__m512i)(b))
+#define VECTOR_WIDE(a, b) _mm512_mul_epi32((__m512i)(a), (__m512i)(b))
+#define WIDEN_F16(p) _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(p)))
+#define NARROW_F16(p, v) _mm256_storeu_si256((__m256i *)(p), _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT))

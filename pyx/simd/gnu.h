@@ -37,6 +37,21 @@ static inline ivec NAME(load_index)(const IT *p) { return *(const ivec_unaligned
 static inline void NAME(store_index)(IT *p, ivec v) { *(ivec_unaligned *)p = v; }
 static inline vec NAME(broadcast)(T s) { return (vec){0} + s; }
 
+/* sum + b*s. An element of pairs is two int16, and its product the sum of theirs. int64 has numbers of 32 bits. Where
+ * simd/<isa>.h has an instruction for it, VECTOR_PAIRS or VECTOR_WIDE, products are those. */
+static inline __attribute__((always_inline)) vec NAME(multiply_add)(vec sum, vec b, T s)
+{
+#if defined(PAIRS) && defined(VECTOR_PAIRS)
+    return sum + (vec)VECTOR_PAIRS(b, NAME(broadcast)(s));
+#elif defined(PAIRS)
+    return sum + ((b << 16) >> 16) * (T)(int16_t)s + (b >> 16) * (T)(s >> 16);
+#elif defined(INTEGER) && TSIZE == 8 && defined(VECTOR_WIDE)
+    return sum + (vec)VECTOR_WIDE(b, NAME(broadcast)(s));
+#else
+    return sum + b * s;
+#endif
+}
+
 /* The first n lanes, the rest zero; touches no byte beyond p[n-1]. */
 static inline vec NAME(load_part)(const T *p, ptrdiff_t n)
 {
@@ -133,7 +148,7 @@ static inline ivec NAME(select_index)(ivec mask, ivec a, ivec b) { return (a & m
 #define VECTOR_MAX VECTOR_MAX_I32
 #elif TSIZE == 4 && defined(VECTOR_MAX_F32) && !defined(INTEGER)
 #define VECTOR_MAX VECTOR_MAX_F32
-#elif TSIZE == 8 && defined(VECTOR_MAX_F64)
+#elif TSIZE == 8 && defined(VECTOR_MAX_F64) && !defined(INTEGER)
 #define VECTOR_MAX VECTOR_MAX_F64
 #endif
 static inline vec NAME(greater)(vec a, vec m)
@@ -157,7 +172,7 @@ static inline vec NAME(greater)(vec a, vec m)
 #define VECTOR_MIN VECTOR_MIN_I32
 #elif TSIZE == 4 && defined(VECTOR_MIN_F32) && !defined(INTEGER)
 #define VECTOR_MIN VECTOR_MIN_F32
-#elif TSIZE == 8 && defined(VECTOR_MIN_F64)
+#elif TSIZE == 8 && defined(VECTOR_MIN_F64) && !defined(INTEGER)
 #define VECTOR_MIN VECTOR_MIN_F64
 #endif
 static inline vec NAME(lesser)(vec a, vec m)

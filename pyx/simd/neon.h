@@ -12,3 +12,5 @@
 #define VECTOR_MIN_U8(a, m) vminq_u8(a, m)
 #define VECTOR_MIN_I16(a, m) vminq_s16(a, m)
 #define VECTOR_MIN_I32(a, m) vminq_s32(a, m)
+#define WIDEN_F16(p) vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)))
+#define NARROW_F16(p, v) vst1_u16(p, vreinterpret_u16_f16(vcvt_f16_f32(v)))

@@ -17,9 +17,10 @@ and of a real operand the real part.
 """
 import numpy as np
 
+from ndconv._convert import join, split
 from ndconv.dtypes import name_of
 from ndconv.gradient import conv_weight_grad
-from ndconv.slabs import SlabPlan, slabs_of, solve
+from ndconv.slabs import SlabPlan, native, slabs_of, solve, workspace_for
 from ndconv.slabs import problems_of as problems_on_slabs
 
 PARTS = {"complex64": "float32", "complex128": "float64", "float32": "float32", "float64": "float64"}
@@ -27,7 +28,7 @@ WHOLE = {"float32": "complex64", "float64": "complex128"}
 
 
 class ComplexPlan(SlabPlan):
-    input_parts, result_parts = 3, 4
+    input_parts = result_parts = 3
 
     def __init__(self, op, x_shape, w_shape, geometry, lanes, options, activation, dtype, source_dtype):
         if activation is not None:
@@ -35,47 +36,38 @@ class ComplexPlan(SlabPlan):
         self.part = PARTS[dtype]
         super().__init__(op, x_shape, w_shape, geometry, lanes, options, None, dtype, source_dtype)
 
-    def begin(self, w, bias):
-        if self.problem.op == "input_grad" and w.dtype.kind == "c":
-            w = w.conj()
-        b_re, b_im = (None, None) if bias is None else map(np.ascontiguousarray, (bias.real, bias.imag))
-        real_x = self.source_dtype == self.part
-        parts = parts_of(w, self.part, not real_x)
+    def weights(self, w, bias):
+        """(kernels, biases): (c, d - c, -(c + d)) of w = c + di where x is complex too, (c, d) where not, or the real w."""
+        biases = (None, None) if bias is None else tuple(map(np.ascontiguousarray, (bias.real, bias.imag)))
+        if w.dtype.kind != "c":
+            return (w,), biases
+        c, d = w.real, -w.imag if self.problem.op == "input_grad" else w.imag
+        return ((c, d) if self.source_dtype == self.part else (c, d - c, -(c + d))), biases
 
-        def run(plan, x, residual):
-            if real_x:
-                sums = [solve(plan, x, part, b) for part, b in zip(parts, (b_re, b_im))]
-            elif len(parts) == 1:
-                sums = [solve(plan, part, parts[0], b) for part, b in zip(planes(x, self.part), (b_re, b_im))]
-            else:
-                a, b = planes(x, self.part)
-                first = solve(plan, a + b, parts[0], None)
-                sums = [solve(plan, b, parts[2], b_re, first), solve(plan, a, parts[1], b_im, first)]
-            return together(*sums, residual)
-
-        return run
-
-
-def planes(x, part):
-    """Real and imaginary parts, as arrays of their own in memory of the same order."""
-    return x.real.astype(part), x.imag.astype(part)
-
-
-def parts_of(w, part, both):
-    """(c, d - c, -(c + d)) of w = c + di for a product of two complex numbers, (c, d) for one with a real number, or (w,)."""
-    if w.dtype.kind != "c":
-        return (w,)
-    c, d = planes(w, part)
-    return (c, d - c, -(c + d)) if both else (c, d)
+    def solve(self, plan, weights, x, residual, y, space):
+        kernels, biases = weights
+        re, im = space.like(y, self.part), space.like(y, self.part)
+        if len(kernels) == 3:
+            a, b, total = parts_of(x, self.part, space, self.threads, True)
+            first = solve(plan, total, kernels[0], None, None, space.like(y, self.part))
+            solve(plan, b, kernels[2], biases[0], first, re)
+            solve(plan, a, kernels[1], biases[1], first, im)
+        elif len(kernels) == 2:
+            for kernel, bias, out in zip(kernels, biases, (re, im)):
+                solve(plan, x, kernel, bias, None, out)
+        else:
+            for part, bias, out in zip(parts_of(x, self.part, space, self.threads), biases, (re, im)):
+                solve(plan, part, kernels[0], bias, None, out)
+        join(y, re, im, self.threads)
+        if residual is not None:
+            y += residual
 
 
-def together(re, im, residual=None):
-    """re + im*i in memory of the same order."""
-    y = np.empty_like(re, dtype=WHOLE[name_of(re.dtype)])
-    y.real, y.imag = re, im
-    if residual is not None:
-        y += residual
-    return y
+def parts_of(x, part, space, threads, with_sum=False):
+    """Real and imaginary parts of x and, if asked for, their sum, in memory of the same order."""
+    parts = [space.like(x, part) for _ in range(2 + with_sum)]
+    split(*parts[:2], parts[2] if with_sum else None, x, threads)
+    return parts
 
 
 def result_dtype(first, second, names=("x", "w"), accumulate=None):
@@ -97,29 +89,36 @@ def make_plan(op, x_shape, w_shape, x_dtype, w_dtype, geometry, lanes, options, 
 def weight_grad(problem, dy, x, batched, last, w_shape, options):
     """dw = dy * conj(x), summed over slabs."""
     total = np.zeros(w_shape, problem.dtype)
-    part = PARTS[problem.dtype]
+    part, threads = PARTS[problem.dtype], options["threads"]
     size = np.dtype(part).itemsize
+    space = workspace_for(problem, part, 3, 3)
     for slab in slabs_of(problem, 3 * size, 3 * size):
-        p, a = slab.result(dy, batched, last), slab.input(x, batched, last)
+        p, a = native(slab.result(dy, batched, last)), native(slab.input(x, batched, last))
+        space.clear()
 
         def real(left, right, padding=slab.padding):
             return conv_weight_grad(left, right, w_shape, padding=padding, **options)
 
         if p.dtype.kind != "c":
-            a, b = planes(a, part)
-            total += together(real(p, a), -real(p, b))
+            a, b = parts_of(a, part, space, threads)
+            re, im = real(p, a), -real(p, b)
         elif a.dtype.kind != "c":
-            p, q = planes(p, part)
-            total += together(real(p, a), real(q, a))
+            p, q = parts_of(p, part, space, threads)
+            re, im = real(p, a), real(q, a)
         else:
-            (p, q), (a, b) = planes(p, part), planes(a, part)
-            first = real(p + q, a)
-            total += together(first - real(q, a - b), first - real(p, a + b))
+            (p, q, p_q), (a, b, a_b) = parts_of(p, part, space, threads, True), parts_of(a, part, space, threads, True)
+            first = real(p_q, a)
+            re, im = first - real(q, np.subtract(a, b, out=b)), first - real(p, a_b)
+        total.real += re
+        total.imag += im
     return total
 
 
+explained_dtype = name_of
+
+
 def problems_of(problem):
-    return problems_on_slabs(problem, PARTS[problem.dtype], 3, 4)
+    return problems_on_slabs(problem, PARTS[problem.dtype], 3, 3)
 
 
 def bias_grad(dy, axes):

@@ -54,6 +54,7 @@ def conv(x, w, bias=None, *, stride=1, padding=0, padding_mode="zeros", padding_
         ``(sum of w*x over them) * (sum of w) / (sum of w over them)``, then bias, residual and activation. NaN where none does,
         or where their weights, or all, sum to zero. Padding counts as data: zeros are zeros; a padding_value of NaN is missing.
     mask : boolean array that broadcasts to x's shape, True where x is missing, whatever it holds there; None for no mask
+    accumulate : dtype of the sums and the result of integers, np.int32, np.int64, np.float32 or np.float64; else None
     method : "auto", one of ndconv.methods(...), or "separable" for kernels of low rank
         A method that cannot do the problem raises MethodNotApplicable; there is no silent fallback.
     accuracy : "fast", or "strict" to allow only methods with the element-wise bound of a direct evaluation
@@ -67,6 +68,9 @@ def conv(x, w, bias=None, *, stride=1, padding=0, padding_mode="zeros", padding_
 
     Other dtypes
     ------------
+    int8, uint8, int16, uint16 and int32, in any pair, with accumulate=: int32 or int64 are exact, OverflowError says where the
+    dtype of x and the weights allow a sum that does not fit, so nothing wraps; there are no activation, residual and gradients.
+    float32 and float64 are convolutions of the converted arrays. The result has the accumulator's dtype.
     float16 and bfloat16 (of the package ml_dtypes) are summed in float32 and rounded once, without a float32 copy of a whole
     array. complex64 and complex128 take three real convolutions, or two where x or w is real; they have no activation. Their
     gradients are those of PyTorch, dy times the conjugate of the other operand, and have a real part only for a real operand.

@@ -1,13 +1,15 @@
 """Dtypes beside float32 and float64: which module computes with them.
 
-Such a module has ``make_plan`` for what `ndconv.plan.cached_plan` returns, ``weight_grad`` and ``bias_grad`` for gradients, and
-``result_dtype``, the name of the dtype of what two arrays give, or a TypeError. It is imported when its dtypes are first met.
+Such a module has ``make_plan`` for what `ndconv.plan.cached_plan` returns, ``weight_grad`` and ``bias_grad`` where it has
+gradients, ``result_dtype``, the name of the dtype of what two arrays give, or a TypeError, and for `explain` ``explained_dtype``
+and ``problems_of``, the real problems that methods solve. It is imported when its dtypes are first met.
 """
 from importlib import import_module
 
 import numpy as np
 
 MODULES = {"float16": "half", "bfloat16": "half", "complex64": "complexes", "complex128": "complexes"}
+MODULES |= dict.fromkeys(("int8", "uint8", "int16", "uint16", "int32"), "integer")
 _PLAIN = frozenset({np.dtype(np.float32), np.dtype(np.float64)})
 # What real arithmetic the methods do for a dtype, as `explain` and `methods` tell it.
 PARTS = {"float16": "float32", "bfloat16": "float32", "complex64": "float32", "complex128": "float64"}

@@ -8,28 +8,38 @@ slabs and rounded at its end. bfloat16 is that of the package ml_dtypes.
 """
 import numpy as np
 
+from ndconv._convert import narrow, widen
 from ndconv.dtypes import name_of
 from ndconv.gradient import conv_weight_grad
-from ndconv.slabs import SlabPlan, slabs_of, solve
+from ndconv.slabs import SlabPlan, native, slabs_of, solve, workspace_for
 from ndconv.slabs import problems_of as problems_on_slabs
 
 
 class HalfPlan(SlabPlan):
     part = "float32"
 
-    def begin(self, w, bias):
-        w = widen(w)
-        bias = None if bias is None else widen(bias)
+    def weights(self, w, bias):
+        return widened(w, self.threads), None if bias is None else widened(bias, self.threads)
 
-        def run(plan, x, residual):
-            return solve(plan, widen(x), w, bias, None if residual is None else widen(residual))
+    def solve(self, plan, weights, x, residual, y, space):
+        result = space.like(y, "float32")
+        rest = None if residual is None else widened(residual, self.threads, space.like(residual, "float32"))
+        solve(plan, widened(x, self.threads, space.like(x, "float32")), *weights, rest, result)
+        narrow(y, result, self.threads)
 
-        return run
+
+def widened(a, threads, to=None):
+    """The array as float32, in `to` or a new one."""
+    to = np.empty(a.shape, np.float32) if to is None else to
+    widen(to, a, threads)
+    return to
 
 
-def widen(a):
-    """A float32 copy in memory of the same order."""
-    return a.astype(np.float32)
+def rounded(a, dtype, threads=None):
+    """A float32 array in half precision."""
+    to = np.empty(a.shape, dtype)
+    narrow(to, a, threads)
+    return to
 
 
 def result_dtype(first, second, names=("x", "w"), accumulate=None):
@@ -50,10 +60,16 @@ def make_plan(op, x_shape, w_shape, x_dtype, w_dtype, geometry, lanes, options, 
 def weight_grad(problem, dy, x, batched, last, w_shape, options):
     """dw, summed over slabs in float32; `options` are those of conv_weight_grad without the padding."""
     total = np.zeros(w_shape, np.float32)
+    space = workspace_for(problem, "float32", 1, 1)
     for slab in slabs_of(problem, 4, 4):
-        total += conv_weight_grad(widen(slab.result(dy, batched, last)), widen(slab.input(x, batched, last)), w_shape,
-                                  padding=slab.padding, **options)
-    return total.astype(dy.dtype)
+        space.clear()
+        parts = [native(slab.result(dy, batched, last)), native(slab.input(x, batched, last))]
+        parts = [widened(a, options["threads"], space.like(a, "float32")) for a in parts]
+        total += conv_weight_grad(*parts, w_shape, padding=slab.padding, **options)
+    return rounded(total, problem.dtype, options["threads"])
+
+
+explained_dtype = name_of
 
 
 def problems_of(problem):
@@ -61,4 +77,4 @@ def problems_of(problem):
 
 
 def bias_grad(dy, axes):
-    return dy.sum(axes, dtype=np.float32).astype(dy.dtype)
+    return rounded(dy.sum(axes, dtype=np.float64).astype(np.float32), dy.dtype)

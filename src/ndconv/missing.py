@@ -15,6 +15,8 @@ convolution, CVPR 1993.
 """
 import numpy as np
 
+from ndconv.plan import check_dtype
+
 POLICIES = ("propagate", "omit")
 
 
@@ -36,6 +38,8 @@ def gaps_of(x, mask, nan_policy):
 
 def conv_omitting(conv, x, w, bias, residual, mask, nan_policy, activation, out, options):
     """conv over the valid taps of every window. `options` has the geometry, and what steers the choice of a method."""
+    for name, a in (("x", x), ("w", w)):
+        check_dtype(a.dtype, name)
     gaps = gaps_of(x, mask, nan_policy)
     options, value = dict(options), options["padding_value"]
     modes = options["padding_mode"]

@@ -168,11 +168,11 @@ def cached_plan(op, x_shape, w_shape, x_dtype, w_dtype, stride, padding, dilatio
     if other is not None:
         geometry, steer = (stride, padding, dilation, groups, flip, layout), (method, accuracy, workspace_limit, threads)
         return other.make_plan(op, x_shape, w_shape, x_dtype, w_dtype, geometry, lanes_oc, steer, activation, accumulate)
-    if accumulate is not None:
-        raise TypeError(f"accumulate is for integers; {name} is {x_dtype} and w {w_dtype}")
     dtype = check_dtype(x_dtype, name)
     if check_dtype(w_dtype, "w") != dtype:
         raise TypeError(f"w must be {dtype} as {name} is; got {np.dtype(w_dtype)}")
+    if accumulate is not None:
+        raise TypeError(f"accumulate is for integers; {name} and w are {dtype}")
     options = check_options(method, accuracy, workspace_limit, threads)
     problem, batched, last = make_problem(op, x_shape, w_shape, dtype, stride, padding, dilation, groups, flip, layout, lanes_oc)
     return build_plan(problem, batched, last, options, False, activation)

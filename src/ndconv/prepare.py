@@ -140,7 +140,7 @@ def problems_of(x_shape, w_shape, op, dtype, padding, mode, value, geometry):
         raise ValueError(f"op must be one of {', '.join(OPS)}; got {op!r}")
     x_shape, w_shape = check_shape(x_shape, "x_shape"), check_shape(w_shape, "w_shape")
     module = module_of(dtype)
-    dtype = check_dtype(dtype, "dtype") if module is None else module.result_dtype(dtype, dtype, ("dtype", "w"))
+    dtype = check_dtype(dtype, "dtype") if module is None else module.explained_dtype(dtype)
     problem, batched, last = make_problem(op, x_shape, w_shape, dtype, padding=padding, **geometry)
     problems = [problem]
     if mode != "zeros":
