@@ -14,6 +14,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build"]
 myst_heading_anchors = 3
 napoleon_use_rtype = False
+napoleon_custom_sections = ["Other dtypes"]
 default_role = "py:obj"
 html_theme = "alabaster"
 html_theme_options = dict(description="N-dimensional convolution and pooling for NumPy", page_width="1100px")
