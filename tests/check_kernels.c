@@ -133,12 +133,12 @@ static void check_taps(const struct nd_kernel_set *k, int dtype, ptrdiff_t n)
 static void check_pad_pairs(const struct nd_kernel_set *k, int dtype, ptrdiff_t n)
 {
     for (ptrdiff_t low = 0; low < 6; low++) {
-        const ptrdiff_t least = (low + n + 1) / 2, phase = (least > k->vl ? least : k->vl) + n % 3, line = 2 * phase + 1;
+        const ptrdiff_t width = (low + n + 1) / 2 + n % 3, phase = width + low % 2, line = 2 * phase + 1;
         void *from = numbers(2 * n + 1, dtype), *to = numbers(line + 2 * phase, dtype);
         /* columns before `low` are none of the array's */
-        k->pad_pairs(to, line, phase, item(from, -low, dtype), 2, n + 1, low, low + n);
-        for (ptrdiff_t i = 0; i < 4 * phase; i++) {
-            const ptrdiff_t row = i / (2 * phase), j = i % (2 * phase);
+        k->pad_pairs(to, line, phase, width, item(from, -low, dtype), 2, n + 1, low, low + n);
+        for (ptrdiff_t i = 0; i < 4 * width; i++) {
+            const ptrdiff_t row = i / (2 * width), j = i % (2 * width);
             const double e = j < low || j >= low + n ? 0 : get(from, row * (n + 1) + j - low, dtype);
             expect(get(to, row * line + j % 2 * phase + j / 2, dtype) == e, "pad_pairs", dtype, low, n, (int)phase);
         }

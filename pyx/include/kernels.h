@@ -105,10 +105,9 @@ struct nd_kernel_set {
                       ptrdiff_t channel, ptrdiff_t n, ptrdiff_t col);
     /* to[i*width + j] = low <= j < high ? from[i*row + j] : 0 for i < m, j < width */
     void (*pad)(void *to, ptrdiff_t width, const void *from, ptrdiff_t m, ptrdiff_t row, ptrdiff_t low, ptrdiff_t high);
-    /* to[i*line + j%2*phase + j/2] = low <= j < high ? from[i*row + j] : 0 for i < m, j < 2*phase: even and odd columns; phase is
-     * a vector at least */
-    void (*pad_pairs)(void *to, ptrdiff_t line, ptrdiff_t phase, const void *from, ptrdiff_t m, ptrdiff_t row, ptrdiff_t low,
-                      ptrdiff_t high);
+    /* to[i*line + j%2*phase + j/2] = low <= j < high ? from[i*row + j] : 0 for i < m, j < 2*width: even and odd columns */
+    void (*pad_pairs)(void *to, ptrdiff_t line, ptrdiff_t phase, ptrdiff_t width, const void *from, ptrdiff_t m, ptrdiff_t row,
+                      ptrdiff_t low, ptrdiff_t high);
     /* to[i*to_step] = from[i*from_step] for i < n */
     void (*scatter)(void *to, ptrdiff_t to_step, const void *from, ptrdiff_t from_step, ptrdiff_t n);
     /* to[i*step] += from[i] for i < n */

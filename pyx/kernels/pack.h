@@ -12,12 +12,16 @@ static inline __attribute__((always_inline)) void NAME(copy_few)(T *to, const T 
         }
 }
 
-/* to[i] = from[i*step], i < n. A contiguous row ends with a vector that overlaps the one before. */
+/* to[i] = from[i*step], i < n. Rows of step 1 or 2 end with a vector that overlaps the one before. */
 static void NAME(copy)(void *restrict to_, const void *restrict from_, ptrdiff_t n, ptrdiff_t step)
 {
     T *restrict to = to_;
     const T *restrict from = from_;
-    if (step != 1) {
+    if (step == 2 && n >= VL) {
+        for (ptrdiff_t i = 0; i < n - VL; i += VL)
+            NAME(store)(to + i, NAME(every_other)(from + 2 * i));
+        NAME(store)(to + n - VL, NAME(every_other)(from + 2 * (n - VL)));
+    } else if (step != 1) {
         for (ptrdiff_t i = 0; i < n; i++)
             to[i] = from[i * step];
     } else if (n >= VL) {
@@ -29,35 +33,47 @@ static void NAME(copy)(void *restrict to_, const void *restrict from_, ptrdiff_t
     }
 }
 
+/* to[i*to_row + j..] = from[i.. + j*col], columns j and VL more of VL rows i: LANES x LANES elements transposed in registers. The
+ * columns 2 * VL further on are asked for. */
+#if LANES <= 16
+static inline __attribute__((always_inline)) void NAME(move_block)(T *to, ptrdiff_t to_row, const T *from, ptrdiff_t col)
+{
+    vec block[LANES];
+#pragma GCC unroll 16
+    for (int v = 0; v < LANES; v++) {
+        block[v] = NAME(load)(from + v * col);
+        __builtin_prefetch(from + (v + 2 * VL) * col);
+    }
+    NAME(transpose)(block);
+#pragma GCC unroll 16
+    for (int v = 0; v < LANES; v++)
+        NAME(store)(to + v * to_row, block[v]);
+}
+#endif
+
 /* to[i*to_row + j] = from[i*row + j*col], i < m, j < n: a block, transposed when its rows are the contiguous
- * direction of `from`. LANES x LANES at a time that costs about half a cycle an element; one by one, two. */
+ * direction of `from`. LANES x LANES at a time that costs about half a cycle an element; one by one, two. Four vectors of 2 * VL
+ * columns are moved before the next columns: whole lines of either side, and what is asked for meanwhile is needed next. */
 static void NAME(move)(void *restrict to_, ptrdiff_t to_row, const void *restrict from_, ptrdiff_t m,
                        ptrdiff_t n, ptrdiff_t row, ptrdiff_t col)
 {
     T *restrict to = to_;
     const T *restrict from = from_;
-    ptrdiff_t i = 0;
+    ptrdiff_t done = 0;
 #if LANES <= 16
-    if (row == 1 && col != 1 && m >= VL)
-        for (; i < m; i += VL) {
-            i = i < m - VL ? i : m - VL; /* the last block overlaps the one before */
-            ptrdiff_t j = 0;
-            for (; j + VL <= n; j += VL) {
-                vec block[LANES];
-#pragma GCC unroll 16
-                for (int v = 0; v < LANES; v++)
-                    block[v] = NAME(load)(from + i + (j + v) * col);
-                NAME(transpose)(block);
-#pragma GCC unroll 16
-                for (int v = 0; v < LANES; v++)
-                    NAME(store)(to + (i + v) * to_row + j, block[v]);
-            }
-            for (ptrdiff_t v = 0; v < VL && j < n; v++)
-                NAME(copy)(to + (i + v) * to_row + j, from + i + v + j * col, n - j, col);
-        }
+    if (row == 1 && col != 1 && m >= VL) {
+        done = n - n % VL;
+        for (ptrdiff_t i = 0; i < m; i += 4 * VL)
+            for (ptrdiff_t j = 0; j < done; j += 2 * VL)
+                for (ptrdiff_t v = i; v < m && v < i + 4 * VL; v += VL) {
+                    const ptrdiff_t at = v < m - VL ? v : m - VL; /* the last block overlaps the one before */
+                    for (ptrdiff_t b = j; b < done && b < j + 2 * VL; b += VL)
+                        NAME(move_block)(to + at * to_row + b, to_row, from + at + b * col, col);
+                }
+    }
 #endif
-    for (; i < m; i++)
-        NAME(copy)(to + i * to_row, from + i * row, n, col);
+    for (ptrdiff_t i = 0; i < m && done < n; i++)
+        NAME(copy)(to + i * to_row + done, from + i * row + done * col, n - done, col);
 }
 
 /* to[(t*channels + c)*width + j] = from[t*tap + c*channel + j*col], t < taps, c < channels, j < n: a panel's rows of one row
@@ -117,26 +133,26 @@ static void NAME(pad)(void *restrict to_, ptrdiff_t width, const void *restrict 
     }
 }
 
-/* to[i*line + j%2*phase + j/2] = low <= j < high ? from[i*row + j] : 0, i < m, j < 2*phase: even columns, then odd ones. Where
- * the padding is a vector at most a phase is a vector of zeros at either end, then what x has over them. The rows that follow
+/* to[i*line + j%2*phase + j/2] = low <= j < high ? from[i*row + j] : 0, i < m, j < 2*width: even columns, then odd ones. Where
+ * the padding is a vector at most a row is a vector of zeros at either end, then what x has over them. The rows that follow
  * are asked for: they are the next call's. */
-static void NAME(pad_pairs)(void *restrict to_, ptrdiff_t line, ptrdiff_t phase, const void *restrict from_,
+static void NAME(pad_pairs)(void *restrict to_, ptrdiff_t line, ptrdiff_t phase, ptrdiff_t width, const void *restrict from_,
                             ptrdiff_t m, ptrdiff_t row, ptrdiff_t low, ptrdiff_t high)
 {
     const T *restrict from = from_;
     T *restrict to = to_;
     const ptrdiff_t n = high - low;
-    const int edges = low <= 2 * VL && 2 * phase - high <= 2 * VL;
+    const int edges = width >= VL && low <= 2 * VL && 2 * width - high <= 2 * VL;
     const ptrdiff_t ahead = m * row;
     for (; m > 0; m--, to += line, from += row) {
         if (edges)
             for (int half = 0; half < 2; half++) {
                 NAME(store)(to + half * phase, (vec){0});
-                NAME(store)(to + (half + 1) * phase - VL, (vec){0});
+                NAME(store)(to + half * phase + width - VL, (vec){0});
             }
         else
-            for (ptrdiff_t j = 0; j < 2 * phase; j++)
-                to[j] = 0;
+            for (ptrdiff_t j = 0; j < width; j++)
+                to[j] = to[phase + j] = 0;
         T *first = to + low % 2 * phase + low / 2, *second = to + (low + 1) % 2 * phase + (low + 1) / 2;
         const T *p = from + low;
         ptrdiff_t i = 0;

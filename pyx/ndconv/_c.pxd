@@ -84,8 +84,8 @@ cdef extern from "kernels.h" nogil:
                           ptrdiff_t channel, ptrdiff_t n, ptrdiff_t col) noexcept nogil
         void (*pad)(void *to, ptrdiff_t width, const void *src, ptrdiff_t m, ptrdiff_t row, ptrdiff_t low,
                     ptrdiff_t high) noexcept nogil
-        void (*pad_pairs)(void *to, ptrdiff_t line, ptrdiff_t phase, const void *src, ptrdiff_t m, ptrdiff_t row, ptrdiff_t low,
-                          ptrdiff_t high) noexcept nogil
+        void (*pad_pairs)(void *to, ptrdiff_t line, ptrdiff_t phase, ptrdiff_t width, const void *src, ptrdiff_t m, ptrdiff_t row,
+                          ptrdiff_t low, ptrdiff_t high) noexcept nogil
         void (*scatter)(void *to, ptrdiff_t to_step, const void *src, ptrdiff_t from_step, ptrdiff_t n) noexcept nogil
         void (*add)(void *to, ptrdiff_t step, const void *src, ptrdiff_t n) noexcept nogil
         void (*finish)(void *y, ptrdiff_t y_step, const void *residual, ptrdiff_t r_step, ptrdiff_t n, int activation, double low,

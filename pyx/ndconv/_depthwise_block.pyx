@@ -216,7 +216,7 @@ cdef void fill_rows(const Run *f, const Block *t, char *to, const char *src, ptr
         k.pad(to, t.line, src + size * left, rows, p.dh * x.h, low, high)
         return
     if p.sw == 2 and x.w == 1:
-        k.pad_pairs(to, t.line, t.phase_size, src + size * left, rows, p.dh * x.h, low, high)
+        k.pad_pairs(to, t.line, t.phase_size, t.phase_size, src + size * left, rows, p.dh * x.h, low, high)
         return
     for r in range(rows):
         for i in range(p.sw):

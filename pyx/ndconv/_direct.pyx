@@ -291,13 +291,16 @@ cdef void fill_rows(Forward *f, const Task *t, const char *x, ptrdiff_t top, ptr
     # rows and columns of the slab that lie in the array
     low = min(ceil_div(-top, step), b.slab_rows) if top < 0 else 0
     high = max(min(ceil_div(p.ih - top, step), b.slab_rows), low) if top < p.ih else low
-    first = min(max(-left, 0), b.slab_columns)
-    last = max(min(p.iw - left, b.slab_columns), first)
+    first = min(max(-left, 0), b.fw * b.slab_columns)
+    last = max(min(p.iw - left, b.fw * b.slab_columns), first)
     for c in range(channels):
         for fw in range(b.fw):
             memset(to + fw * b.slab_rows * line, 0, low * line)
             memset(to + (fw * b.slab_rows + high) * line, 0, (b.slab_rows - high) * line)
-            if b.fw == 1 and a.w == 1:
+            if b.fw == 2 and a.w == 1:
+                k.pad_pairs(to + low * line, b.slab_columns, b.slab_rows * b.slab_columns, b.slab_columns,
+                            x + size * ((top + low * step) * a.h + left), high - low, step * a.h, first, last)
+            elif b.fw == 1 and a.w == 1:
                 k.pad(to + low * line, b.slab_columns, x + size * ((top + low * step) * a.h + left), high - low, step * a.h,
                       first, last)
             else:

@@ -6,10 +6,10 @@ Forward, Y[oc, pixel] = W[oc, k] X[k, pixel], k = (tap, channel). A task is a bl
 (and of output channels, when there are few pixels). Lanes hold pixels (NCHW memory):
 
     for kb in blocks of k                       (weights of the task: L2)
-        for v in vectors of pixels
-            pack X[kb, v] to [kc][nr]           (48 KiB, L1 and L2)
+        for vb in blocks of vectors of pixels   (one, or as many as 24 KiB hold when sums are short)
+            pack X[kb, vb] to [v][kc][nr]       (48 KiB at most, L1 and L2)
             for t in tiles of output channels   (weights stream from L2: mr elements a step)
-                register tile over kc steps     (kernels/gemm.h)
+                for v in vb: register tile over kc steps    (kernels/gemm.h)
 
 Lanes hold oc (NHWC memory; narrow images in any):
 
@@ -35,6 +35,7 @@ from ndconv._runtime cimport parallel_for
 from ndconv._weight_grad cimport gemm_weight_grad, gemm_weight_grad_bytes
 
 cdef enum:
+    SHORT_BYTES = 24576      # of the vector panels that are packed together: rows of y are then written in long runs
     PANEL_BYTES = 49152      # of the vector operand: longer sums than L1 holds, since they go back to memory less often
     BLOCK_BYTES = 262144     # of the pixels of a task for one block of k
     COMMON_BYTES = 8388608   # of packed pixels shared by all tasks
@@ -50,6 +51,7 @@ cdef struct Blocking:
     ptrdiff_t pixels, pc, pblocks      # pixels of an image, of its largest task, tasks of an image
     ptrdiff_t height, taller           # lanes of pixels: output channels of a panel; the first `taller` panels have one more
     ptrdiff_t panels, splits           # weight panels a group, parts they are dealt to
+    ptrdiff_t vb                       # lanes of pixels: panels of them that are packed together
     ptrdiff_t packed, y                # bytes of a worker's scratch: packed pixels, results that y cannot take as they come
     ptrdiff_t common                   # bytes of packed pixels that all tasks share, if any
     ptrdiff_t turned                   # bytes of input columns turned to [column][channel], for lanes of oc on NCHW memory
@@ -85,7 +87,8 @@ cdef Blocking blocking(const nd_problem *p, const nd_kernel_set *k) noexcept nog
     b.pc = ceil_div(steps, max(b.pblocks, 1)) * step
     # few pixels: deal the output channels out too
     b.splits = min(ceil_div(TASKS, b.images * p.g * b.pblocks), max(b.panels * (k.nr if b.lanes_oc else k.mr) // 32, 1))
-    b.packed = ceil_div((b.pc if b.lanes_oc else k.nr) * b.kc * k.size, 64) * 64
+    b.vb = min(max(SHORT_BYTES // max(b.kc * k.nr * k.size, 1), 1), ceil_div(b.pc, k.nr))
+    b.packed = ceil_div((b.pc if b.lanes_oc else b.vb * k.nr) * b.kc * k.size, 64) * 64
     b.y = b.pc * ceil_div(b.panels, b.splits) * (k.nr if b.lanes_oc else k.mr) * k.size
     # parts that see the same pixels do not each pack them
     b.common = 0
@@ -196,7 +199,7 @@ cdef void multiply_lanes_pixels(Forward *f, ptrdiff_t n, ptrdiff_t g, ptrdiff_t 
                                 char *scratch) noexcept nogil:
     cdef const nd_kernel_set *k = f.job.k
     cdef Blocking *b = &f.b
-    cdef ptrdiff_t size = k.size, kb, k0, kc, v, t, o, m, cols, low, high, y_row, y_col, zero_off = 0
+    cdef ptrdiff_t size = k.size, kb, k0, kc, v, v0, v1, t, o, m, low, high, y_row, y_col, zero_off = 0
     cdef char *packed = scratch
     cdef char *results = scratch + b.packed
     cdef const char *a
@@ -212,17 +215,23 @@ cdef void multiply_lanes_pixels(Forward *f, ptrdiff_t n, ptrdiff_t g, ptrdiff_t 
     for kb in range(b.kblocks):
         k0 = kb * b.kc
         kc = walk.len = min(b.kc, b.k - k0)
-        for v in range(ceil_div(count, k.nr)):
-            cols = min(k.nr, count - v * k.nr)
-            pack_panel(f, g, pixel_at(&f.p, n * b.pixels + first + v * k.nr), cols, k0, kc, packed)
+        v0 = 0
+        while v0 * k.nr < count:
+            v1 = min(v0 + b.vb, ceil_div(count, k.nr))
+            for v in range(v0, v1):
+                pack_panel(f, g, pixel_at(&f.p, n * b.pixels + first + v * k.nr), min(k.nr, count - v * k.nr), k0, kc,
+                           packed + size * (v - v0) * kc * k.nr)
             o = g * f.p.ocg + b.height * low + min(low, b.taller)
             a = <const char *>f.job.w + size * ((g * b.panels + low) * b.k + k0) * k.mr
             for t in range(low, high):
                 m = b.height + (t < b.taller)
-                k.gemm(&walk, m, cols, a, packed, y + size * (o * y_row + v * k.nr * y_col),
-                       y_row, y_col, start_of(f, kb, ND_BIAS_ROW), <const char *>f.job.bias + size * o)
+                for v in range(v0, v1):
+                    k.gemm(&walk, m, min(k.nr, count - v * k.nr), a, packed + size * (v - v0) * kc * k.nr,
+                           y + size * (o * y_row + v * k.nr * y_col), y_row, y_col, start_of(f, kb, ND_BIAS_ROW),
+                           <const char *>f.job.bias + size * o)
                 o += m
                 a += size * b.k * k.mr
+            v0 = v1
     if not f.whole:
         for o in range(g * f.p.ocg + split(f.p.ocg, b.panels, low), g * f.p.ocg + split(f.p.ocg, b.panels, high)):
             scatter_row(&f.p, k, &f.y, o, pixel_at(&f.p, n * b.pixels + first), count, y + size * o * b.pc, 1)
