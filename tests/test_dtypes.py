@@ -3,7 +3,7 @@ import sys
 
 import numpy as np
 import pytest
-from cases import ANY_RANK, GEOMETRY, GROUPED, Conv, to_layout
+from cases import ANY_RANK, GEOMETRY, GROUPED, POOLING, Conv, draw, to_layout
 from checks import bits, gamma, run_python
 from hypothesis import given, settings
 from test_properties import convs, drawn
@@ -224,6 +224,31 @@ def test_not_finite_reaches_its_windows_only(dtype):
     assert bits(got[~hit]) == bits(clean[~hit])
 
 
+@pytest.mark.parametrize("dtype", HALVES)
+@pytest.mark.parametrize("case", POOLING[::3], ids=lambda c: c.name)
+def test_pooling(dtype, case, monkeypatch):
+    """That of float32, rounded; the same in parts of one image or channel."""
+    x = draw(case.name, case.x_shape(), np.float32).astype(dtype)
+    for layout in case.layouts:
+        a = to_layout(x, layout)
+        options = case.options | dict(layout=layout)
+        for pool in (nd.max_pool, nd.min_pool, nd.avg_pool):
+            want = pool(a.astype(np.float32), case.window, **options).astype(dtype)
+            assert bits(pool(a, case.window, **options)) == bits(want)
+            with monkeypatch.context() as patch:
+                patch.setattr("ndconv.half.SLAB_BYTES", 1)
+                out = np.empty_like(want)
+                assert pool(a, case.window, out=out, **options) is out
+                assert bits(out) == bits(want)
+        y, indices = nd.max_pool(a, case.window, return_indices=True, index_dtype=np.int32, **options)
+        wide, places = nd.max_pool(a.astype(np.float32), case.window, return_indices=True, index_dtype=np.int32, **options)
+        assert bits(y) == bits(wide.astype(dtype)) and bits(indices) == bits(places)
+    one = x[0]
+    np.testing.assert_array_equal(nd.max_pool(one, (case.window,) * case.rank if isinstance(case.window, int) else case.window,
+                                              **case.options).astype(float),
+                                  nd.max_pool(x, case.window, **case.options)[0].astype(float))
+
+
 def test_half_beyond_its_end_is_infinite():
     x, w = np.full((1, 1, 4), 60000, np.float16), np.array([[[1.0, -1.0, 1.0]], [[1.0, 0.5, 0.0]]], np.float16)
     np.testing.assert_array_equal(nd.conv(x, w)[0], np.array([[60000, 60000], [np.inf, np.inf]], np.float16))
@@ -272,6 +297,8 @@ def test_explain_tells_the_real_problem(dtype, part):
     assert explanation.problem.dtype == part
     assert any(row.chosen for row in explanation.rows)
     assert "gemm" in nd.methods(*shapes, dtype=dtype, padding=1)
+    for op in ("input_grad", "weight_grad", "transpose"):
+        assert nd.explain(*shapes, dtype=dtype, padding=1, op=op).problem.op == op
     assert nd.methods((0, 2, 5, 5), W.shape, dtype=dtype)
 
 

@@ -8,7 +8,8 @@ from importlib import import_module
 
 import numpy as np
 
-MODULES = {"float16": "half", "bfloat16": "half", "complex64": "complexes", "complex128": "complexes"}
+HALVES = ("float16", "bfloat16")
+MODULES = dict.fromkeys(HALVES, "half") | {"complex64": "complexes", "complex128": "complexes"}
 MODULES |= dict.fromkeys(("int8", "uint8", "int16", "uint16", "int32"), "integer")
 _PLAIN = frozenset({np.dtype(np.float32), np.dtype(np.float64)})
 # What real arithmetic the methods do for a dtype, as `explain` and `methods` tell it.

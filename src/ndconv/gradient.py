@@ -138,7 +138,9 @@ def conv_backward(dy, x, w, *, wrt=("x", "w", "b"), **options):
     """Gradients of a convolution with respect to input, weights and bias, as Gradients(x, w, b).
 
     wrt names those wanted; the others are None. The other arguments are those of `conv`, with the values of the forward
-    call.
+    call. Of complex numbers they are PyTorch's, conjugate Wirtinger derivatives: `conv_input_grad` takes conj(w) and
+    `conv_weight_grad` conj(x) for w and x in their formulas, and a real x or w has the real part for its gradient. Half precision
+    is summed in float32 and rounded once.
 
     >>> g = conv_backward(np.ones((1, 1, 2, 2)), np.ones((1, 1, 3, 3)), np.ones((1, 1, 2, 2)), wrt=("w", "b"))
     >>> g.x is None, g.w[0, 0, 0, 0].item(), g.b.tolist()

@@ -4,14 +4,15 @@ Inputs are widened a slab at a time (ndconv/slabs.py), any method computes the s
 activation, and each result is rounded to the nearest number of its dtype, ties to even. A result is therefore the float32
 result, rounded: half a unit in the last place (2**-12 relative of float16, 2**-9 of bfloat16) beside the error of the method,
 and infinite where float16 ends, beyond 65504. Weights are widened once a call. A weight gradient is summed in float32 over all
-slabs and rounded at its end. bfloat16 is that of the package ml_dtypes.
+slabs and rounded at its end. Pooling does the same with whole images or channels. bfloat16 is that of the package ml_dtypes.
 """
 import numpy as np
 
 from ndconv._convert import narrow, widen
+from ndconv.arguments import deliver, result_array
 from ndconv.dtypes import name_of
 from ndconv.gradient import conv_weight_grad
-from ndconv.slabs import SlabPlan, native, slabs_of, solve, workspace_for
+from ndconv.slabs import SLAB_BYTES, SlabPlan, native, slabs_of, solve, workspace_for
 from ndconv.slabs import problems_of as problems_on_slabs
 
 
@@ -67,6 +68,25 @@ def weight_grad(problem, dy, x, batched, last, w_shape, options):
         parts = [widened(a, options["threads"], space.like(a, "float32")) for a in parts]
         total += conv_weight_grad(*parts, w_shape, padding=slab.padding, **options)
     return rounded(total, problem.dtype, options["threads"])
+
+
+def pooled(pool, x, geometry, out, index_dtype, threads):
+    """What pool(part) gives for parts of x in float32, some images or channels of one at a time, each value rounded once: values,
+    or (values, indices) with an index_dtype."""
+    layout = "C" if geometry.channels_last else None
+    y = result_array(x, geometry.out_shape, layout, geometry.batched, out, x, dtype=name_of(x.dtype))
+    indices = None if index_dtype is None else np.empty_like(y, dtype=index_dtype)
+    axis = x.ndim - 1 if geometry.channels_last and not geometry.batched else 0
+    step = max(SLAB_BYTES * max(x.shape[axis], 1) // max(4 * (x.size + y.size), 1), 1)
+    for low in range(0, y.shape[axis], step):
+        part = (slice(None),) * axis + (slice(low, low + step),)
+        wide = native(x[part])
+        values = pool(widened(wide, threads, np.empty_like(wide, dtype=np.float32)))
+        if indices is not None:
+            values, indices[part] = values
+        narrow(y[part], values, threads)
+    y = deliver(y, out)
+    return y if indices is None else (y, indices)
 
 
 explained_dtype = name_of

@@ -8,6 +8,7 @@ from ndconv._planes import scatter, spread
 from ndconv._pool import Pooling
 from ndconv._runtime import check_threads
 from ndconv.arguments import as_tuple, check_shape
+from ndconv.dtypes import HALVES, module_of
 from ndconv.missing import mean_omitting
 from ndconv.plan import check_dtype
 from ndconv.problem import LIMIT, RANKS, as_three, channels_axis, check_int, check_size, per_axis, resolve_padding
@@ -32,7 +33,7 @@ def max_pool(x, size, *, stride=None, padding=0, dilation=1, ceil_mode=False, re
 
     Parameters
     ----------
-    x : array, shape (n, c, *spatial), or (c, *spatial) for one image; float32, float64, uint8, int16 or int32
+    x : array, shape (n, c, *spatial), or (c, *spatial) for one image; float32, float64, float16, bfloat16, uint8, int16 or int32
         One to three spatial axes: as many as `size` has entries; for a single int, as `layout` has, or all but two.
         Any strides are read in place; when channels are the axis next to each other in memory the result's are too.
     size, stride, dilation : int or one int per spatial axis, at least 1; stride None is size
@@ -83,10 +84,18 @@ def min_pool(x, size, *, stride=None, padding=0, dilation=1, ceil_mode=False, re
 
 
 def _extreme_pool(kind, x, size, stride, padding, dilation, ceil_mode, return_indices, index_dtype, layout, out, threads):
-    x, dtype = _image(x, "x")
+    x = np.asarray(x)
+    half = x.dtype.name in HALVES
+    x, dtype = (x, None) if half else _image(x, "x")
     geometry = _geometry(x.shape, size, stride, padding, dilation, ceil_mode, layout)
     if threads is not None:
         threads = check_threads(threads, "threads")
+    if half:
+        def pool(part):
+            return _extreme_pool(kind, part, size, stride, padding, dilation, ceil_mode, return_indices, index_dtype, layout,
+                                 None, threads)
+
+        return module_of(x.dtype).pooled(pool, x, geometry, out, _index_dtype(index_dtype) if return_indices else None, threads)
     if not return_indices:
         return geometry.forward(x, dtype, kind, out, None, threads)[0]
     index_dtype = _index_dtype(index_dtype)
@@ -118,7 +127,9 @@ def avg_pool(x, size, *, stride=None, padding=0, dilation=1, ceil_mode=False, co
     >>> avg_pool(np.array([[[1.0, np.nan, 5.0, 9.0]]]), 2, nan_policy="omit")
     array([[[1., 7.]]])
     """
-    x, dtype = _image(x, "x")
+    x = np.asarray(x)
+    half = x.dtype.name in HALVES and mask is None and nan_policy == "propagate"
+    x, dtype = (x, None) if half else _image(x, "x")
     if mask is not None or nan_policy != "propagate":
         return mean_omitting(avg_pool, x, size, mask, nan_policy, out, dict(
             stride=stride, padding=padding, dilation=dilation, ceil_mode=ceil_mode, count_include_pad=count_include_pad,
@@ -128,6 +139,12 @@ def avg_pool(x, size, *, stride=None, padding=0, dilation=1, ceil_mode=False, co
     geometry = _geometry(x.shape, size, stride, padding, dilation, ceil_mode, layout, count_include_pad, divisor)
     if threads is not None:
         threads = check_threads(threads, "threads")
+    if half:
+        def pool(part):
+            return avg_pool(part, size, stride=stride, padding=padding, dilation=dilation, ceil_mode=ceil_mode,
+                            count_include_pad=count_include_pad, divisor=divisor, layout=layout, threads=threads)
+
+        return module_of(x.dtype).pooled(pool, x, geometry, out, None, threads)
     return geometry.forward(x, dtype, "avg", out, None, threads)[0]
 
 
