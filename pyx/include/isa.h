@@ -11,4 +11,12 @@ struct nd_isa {
 };
 extern const struct nd_isa nd_isas[];
 extern const int nd_isa_count;
+
+/* The kernels of ND_PAIRS that go with a table: with VNNI where this CPU has it in vectors of that width. */
+const struct nd_kernel_set *nd_pair_kernels(const struct nd_kernels *kernels);
+
+/* AVX-VNNI came to compilers with GCC 11 and Clang 12. */
+#if (defined(__x86_64__) || defined(_M_X64)) && __has_include(<avxvnniintrin.h>)
+#define ND_HAS_AVX_VNNI 1
+#endif
 #endif

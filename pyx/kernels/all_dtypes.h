@@ -1,7 +1,5 @@
 /* The dtypes of one instruction set, and its table. Expects ISA and the simd/<isa>.h definitions. */
-#define ND_JOIN_(name, type, isa) name##_##type##_##isa
-#define ND_JOIN(name, type, isa) ND_JOIN_(name, type, isa)
-#define NAME(name) ND_JOIN(name, TNAME, ISA)
+#include "names.h"
 
 #define T float
 #define TNAME f32

@@ -5,11 +5,11 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
 from ndconv._arrays cimport (Axes, array_of, axes_of, dtype_of, has_shape, may_overlap, open_input, open_output, stride_at)
-from ndconv._c cimport (ND_CLIP, ND_F32, ND_F64, ND_I64, ND_LEAKY_RELU, ND_NONE, ND_PAIRS, ND_RELU, ND_SIGMOID, ND_SILU, ND_TANH, nd_array, nd_job,
-                        nd_kernel_set, nd_problem, nd_sizes, nd_weights)
+from ndconv._c cimport (ND_CLIP, ND_F32, ND_F64, ND_I64, ND_LEAKY_RELU, ND_NONE, ND_PAIRS, ND_RELU, ND_SIGMOID, ND_SILU, ND_TANH,
+                        nd_array, nd_job, nd_kernel_set, nd_problem, nd_sizes, nd_weights)
 from ndconv._method cimport Method
 from ndconv._pack cimport Pixel, finish_pixels
-from ndconv._runtime cimport current_kernels, default_threads, parallel_for, scratch_give, scratch_take
+from ndconv._runtime cimport current_kernels, default_threads, kernels_of, parallel_for, scratch_give, scratch_take
 
 import numpy as np
 
@@ -70,7 +70,7 @@ cdef class Core:
         cdef Stage *s
         self.method = method
         self.dtype = problem.dtype
-        self.k = current_kernels().set[<int>SETS[self.dtype]]
+        self.k = kernels_of(SETS[self.dtype])
         self.flops = problem.flops
         self.threads = threads or 0
         self.activation, self.low, self.high = activation or (ND_NONE, 0, 0)

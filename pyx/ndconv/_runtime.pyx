@@ -3,7 +3,7 @@
 import os
 import time
 
-from ndconv._c cimport ND_F32, ND_F64, nd_body, nd_kernel_set, nd_kernels
+from ndconv._c cimport ND_F32, ND_F64, ND_PAIRS, nd_body, nd_kernel_set, nd_kernels
 
 cdef extern from "isa.h" nogil:
     struct nd_isa:
@@ -11,6 +11,7 @@ cdef extern from "isa.h" nogil:
         int (*is_supported)() noexcept nogil
     const nd_isa nd_isas[]
     const int nd_isa_count
+    const nd_kernel_set *nd_pair_kernels(const nd_kernels *kernels)
 
 cdef extern from "threads.h" nogil:
     void nd_threads_init()
@@ -25,6 +26,9 @@ cdef int _threads = 1
 
 cdef const nd_kernels *current_kernels() noexcept nogil:
     return _kernels
+
+cdef const nd_kernel_set *kernels_of(int dtype) noexcept nogil:
+    return nd_pair_kernels(_kernels) if dtype == ND_PAIRS else _kernels.set[dtype]
 
 cdef int default_threads() noexcept nogil:
     return _threads

@@ -34,6 +34,19 @@ static int has_avx512(void)
 {
     return has_features(bit_AVX2 | bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL, 0xe6);
 }
+
+extern const struct nd_kernel_set *const nd_pairs_avx2_vnni, *const nd_pairs_avx512_vnni;
+enum { AVX512_VNNI_ECX = 1 << 11, AVX_VNNI_EAX = 1 << 4 }; /* leaf 7, subleaves 0 and 1 */
+
+static int has_vnni(unsigned subleaf)
+{
+    unsigned a, b, c, d;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || a < subleaf)
+        return 0;
+    if (subleaf == 0)
+        return (c & AVX512_VNNI_ECX) != 0;
+    return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & AVX_VNNI_EAX);
+}
 #endif
 
 #if defined(__aarch64__) || defined(_M_ARM64)
@@ -52,3 +65,16 @@ const struct nd_isa nd_isas[] = {
 #endif
 };
 const int nd_isa_count = sizeof nd_isas / sizeof nd_isas[0];
+
+const struct nd_kernel_set *nd_pair_kernels(const struct nd_kernels *kernels)
+{
+#if defined(__x86_64__) || defined(_M_X64)
+    if (kernels == &nd_kernels_avx512 && has_vnni(0))
+        return nd_pairs_avx512_vnni;
+#if ND_HAS_AVX_VNNI
+    if (kernels == &nd_kernels_avx2 && has_vnni(1))
+        return nd_pairs_avx2_vnni;
+#endif
+#endif
+    return kernels->set[ND_PAIRS];
+}

@@ -37,11 +37,14 @@ static inline ivec NAME(load_index)(const IT *p) { return *(const ivec_unaligned
 static inline void NAME(store_index)(IT *p, ivec v) { *(ivec_unaligned *)p = v; }
 static inline vec NAME(broadcast)(T s) { return (vec){0} + s; }
 
-/* sum + b*s. An element of pairs is two int16, and its product the sum of theirs. int64 has numbers of 32 bits. Where
- * simd/<isa>.h has an instruction for it, VECTOR_PAIRS or VECTOR_WIDE, products are those. */
+/* sum + b*s. An element of pairs is two int16, and its product the sum of theirs. int64 has numbers of 32 bits.
+ * Where simd/<isa>.h has an instruction for it, VECTOR_PAIRS or VECTOR_WIDE, products are those; VECTOR_PAIRS_SUM
+ * adds too. */
 static inline __attribute__((always_inline)) vec NAME(multiply_add)(vec sum, vec b, T s)
 {
-#if defined(PAIRS) && defined(VECTOR_PAIRS)
+#if defined(PAIRS) && defined(VECTOR_PAIRS_SUM)
+    return (vec)VECTOR_PAIRS_SUM(sum, b, NAME(broadcast)(s));
+#elif defined(PAIRS) && defined(VECTOR_PAIRS)
     return sum + (vec)VECTOR_PAIRS(b, NAME(broadcast)(s));
 #elif defined(PAIRS)
     return sum + ((b << 16) >> 16) * (T)(int16_t)s + (b >> 16) * (T)(s >> 16);
