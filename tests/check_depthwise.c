@@ -4,50 +4,67 @@
 enum { PLANES = 2, ROWS = 5 };
 
 struct shape {
-    ptrdiff_t kh, kw, step; /* rows from output row to output row */
+    ptrdiff_t kh, kw, sh, stride; /* rows, and columns, from result to result */
 };
-static const struct shape shapes[] = {{1, 1, 1}, {3, 3, 1}, {3, 3, 2}, {2, 3, 1}, {4, 2, 1}, {5, 5, 1}, {7, 9, 1}, {4, 3, 3}};
+static const struct shape shapes[] = {{1, 1, 1, 1}, {3, 3, 1, 1}, {3, 3, 2, 2}, {2, 3, 1, 1}, {4, 2, 1, 1}, {5, 5, 1, 1},
+                                      {7, 7, 1, 1}, {5, 5, 2, 2}, {7, 9, 1, 1}, {4, 3, 3, 1}, {2, 3, 1, 2}};
 
-/* A problem whose rows of x have room for a vector after the last tap, and its offsets. */
-static struct nd_depthwise problem(const struct shape *shape, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t pixel, ptrdiff_t vl,
-                                   ptrdiff_t *offsets)
+/* A problem and its offsets; of lanes that hold pixels also what lies outside x: the first column, the last ones, the first row
+ * and, where there are enough of them, the last. */
+static struct nd_depthwise problem(const struct shape *shape, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t pixel, ptrdiff_t *offsets)
 {
-    struct nd_depthwise s = {PLANES, shape->kh, shape->kw, offsets, offsets + PLANES, 0, 0, 0, rows, n, 0, 0, 0, 0};
-    s.row = (n + shape->kw + 1) * pixel + (n < vl ? vl : 0);
-    s.step = shape->step * s.row;
+    const ptrdiff_t high = (rows - 1) * shape->sh + shape->kh, wide = (n - 1) * shape->stride + shape->kw;
+    struct nd_depthwise s = {.planes = PLANES, .kh = shape->kh, .kw = shape->kw, .plane = offsets, .column = offsets + PLANES,
+                             .rows = rows, .n = n, .sh = shape->sh, .stride = shape->stride, .first = -1,
+                             .width = wide > 3 ? wide - 2 - n % 2 : wide, .low = high > 2 && n % 3 ? 1 : 0,
+                             .high = high > 3 ? high - 1 : high};
+    s.row = pixel > 1 ? (n + shape->kw + 1) * pixel : s.width + 1;
+    s.step = shape->sh * s.row;
     for (ptrdiff_t p = 0; p < PLANES; p++)
-        offsets[p] = p * ((rows - 1) * shape->step + shape->kh) * s.row;
+        offsets[p] = p * high * s.row;
     for (ptrdiff_t j = 0; j < shape->kw; j++)
         offsets[PLANES + j] = (shape->kw - 1 - j) * pixel; /* columns need not be in order */
     return s;
 }
 
-static ptrdiff_t x_size(const struct nd_depthwise *s, const struct shape *shape)
-{
-    return PLANES * ((s->rows - 1) * shape->step + shape->kh) * s->row;
-}
+static ptrdiff_t x_rows(const struct nd_depthwise *s) { return (s->rows - 1) * s->sh + s->kh; }
 
 static ptrdiff_t x_at(const struct nd_depthwise *s, ptrdiff_t p, ptrdiff_t t, ptrdiff_t j, ptrdiff_t r)
 {
     return s->plane[p] + r * s->step + t * s->row + s->column[j];
 }
 
+/* The element of x that result i of row r meets at a tap: zero outside. */
+static double x_of(const struct nd_depthwise *s, const void *x, ptrdiff_t p, ptrdiff_t t, ptrdiff_t j, ptrdiff_t r, ptrdiff_t i,
+                   int dtype)
+{
+    const ptrdiff_t column = s->first + i * s->stride + s->column[j], q = r * s->sh + t;
+    if (column < 0 || column >= s->width || q < s->low || q >= s->high)
+        return 0;
+    return get(x, s->plane[p] + q * s->row + column, dtype);
+}
+
 static void check_rows(const struct nd_kernel_set *k, int dtype, const struct shape *shape, ptrdiff_t rows, ptrdiff_t n)
 {
     ptrdiff_t offsets[PLANES + 9];
-    struct nd_depthwise s = problem(shape, rows, n, 1, k->vl, offsets);
-    s.y_row = n + 3;
-    void *x = numbers(x_size(&s, shape), dtype), *w = numbers(PLANES * s.kh * s.kw, dtype), *bias = numbers(1, dtype);
+    struct nd_depthwise s = problem(shape, rows, n, 1, offsets);
+    s.y_row = n + n % 4; /* rows of y that follow each other, or have a gap */
+    /* memory ends with the last element that counts, and begins with the first */
+    const ptrdiff_t begin = s.low * s.row, end = ((PLANES - 1) * x_rows(&s) + s.high - 1) * s.row + s.width;
+    const void *x = item(numbers(end - begin, dtype), -begin, dtype);
+    void *w = numbers(PLANES * s.kh * s.kw, dtype), *bias = numbers(1, dtype);
     void *y = numbers((rows - 1) * s.y_row + n, dtype), *sums = numbers(PLANES * s.kh * s.kw * k->vl, dtype);
     const void *dy = numbers((rows - 1) * s.y_row + n, dtype);
     double before[PLANES * 7 * 9];
+    const double between = rows > 1 ? get(y, n, dtype) : 0; /* an element of y, or one of a gap */
     k->depthwise_rows(&s, x, w, n % 2 ? bias : NULL, y);
+    expect(rows == 1 || s.y_row == n || get(y, n, dtype) == between, "depthwise_rows", dtype, rows, n, -1);
     for (ptrdiff_t r = 0; r < rows; r++)
         for (ptrdiff_t i = 0; i < n; i++) {
             double sum = n % 2 ? get(bias, 0, dtype) : 0;
             for (ptrdiff_t tap = 0; tap < PLANES * s.kh * s.kw; tap++) {
                 const ptrdiff_t p = tap / (s.kh * s.kw), j = tap / s.kh % s.kw, t = tap % s.kh;
-                sum += get(x, x_at(&s, p, t, j, r) + i, dtype) * get(w, tap, dtype);
+                sum += x_of(&s, x, p, t, j, r, i, dtype) * get(w, tap, dtype);
             }
             expect(get(y, r * s.y_row + i, dtype) == sum, "depthwise_rows", dtype, rows, n, (int)(shape - shapes));
         }
@@ -62,7 +79,7 @@ static void check_rows(const struct nd_kernel_set *k, int dtype, const struct sh
         double want = before[tap], got = 0;
         for (ptrdiff_t r = 0; r < rows; r++)
             for (ptrdiff_t i = 0; i < n; i++)
-                want += get(x, x_at(&s, p, t, j, r) + i, dtype) * get(dy, r * s.y_row + i, dtype);
+                want += x_of(&s, x, p, t, j, r, i, dtype) * get(dy, r * s.y_row + i, dtype);
         for (ptrdiff_t l = 0; l < k->vl; l++)
             got += get(sums, tap * k->vl + l, dtype);
         expect(got == want, "depthwise_grad_rows", dtype, rows, n, (int)(shape - shapes));
@@ -74,10 +91,11 @@ static void check_pixels(const struct nd_kernel_set *k, int dtype, const struct 
                          ptrdiff_t channels)
 {
     ptrdiff_t offsets[PLANES + 9];
-    struct nd_depthwise s = problem(shape, rows, n, channels + 2, 0, offsets);
+    struct nd_depthwise s = problem(shape, rows, n, channels + 2, offsets);
+    s.low = 0, s.high = x_rows(&s);
     s.channels = channels, s.pixel = channels + 2, s.y_pixel = channels, s.y_row = n * channels + 1, s.w_tap = channels + 3;
     const ptrdiff_t taps = PLANES * s.kh * s.kw;
-    void *x = numbers(x_size(&s, shape), dtype), *w = numbers(taps * s.w_tap, dtype), *bias = numbers(channels, dtype);
+    void *x = numbers(PLANES * x_rows(&s) * s.row, dtype), *w = numbers(taps * s.w_tap, dtype), *bias = numbers(channels, dtype);
     void *y = numbers((rows - 1) * s.y_row + n * channels, dtype), *sums = numbers(taps * s.w_tap, dtype);
     const void *dy = numbers((rows - 1) * s.y_row + n * channels, dtype);
     double *before = room((ptrdiff_t)sizeof(double) * taps * s.w_tap);

@@ -75,12 +75,15 @@ struct nd_pool_places {
 enum { ND_PLACES = 32 }; /* cells of such a window at most */
 
 /* A block of output rows of a depthwise convolution, see kernels/depthwise.h. Plane p of the input begins plane[p] further,
- * column j of the taps column[j] further; rows of taps are `row` apart, output rows `step`. Of lanes that hold channels:
- * neighbouring pixels are `pixel` apart, y_pixel in y, taps of a channel w_tap. Strides count elements. */
+ * column j of the taps column[j] further; rows of taps are `row` apart, output rows `step` = sh*row. Strides count elements.
+ * Lanes that hold pixels: result i and tap j meet in column first + i*stride + column[j] of a row of `width` elements, x being
+ * at column 0; what lies outside it counts as zero and is not read, as are input rows (row r*sh + t) below `low` or from `high`
+ * on. Lanes that hold channels: neighbouring pixels are `pixel` apart, y_pixel in y, taps of a channel w_tap. */
 struct nd_depthwise {
     ptrdiff_t planes, kh, kw;
     const ptrdiff_t *plane, *column;
-    ptrdiff_t row, step, y_row, rows, n;
+    ptrdiff_t row, step, sh, y_row, rows, n;
+    ptrdiff_t first, stride, width, low, high;
     ptrdiff_t channels, pixel, y_pixel, w_tap;
 };
 
@@ -174,15 +177,14 @@ struct nd_kernel_set {
      * j < height, 1 or 4; returns a bit for each j with a result that is not finite */
     int (*sum_rows)(void *const *to, ptrdiff_t height, const void *const *rows, const void *weights, ptrdiff_t terms,
                     ptrdiff_t count, ptrdiff_t n, double start);
-    /* y[r*y_row + i] = *bias + sum over p, t, j of x[plane[p] + r*step + t*row + column[j] + i] * w[(p*kw + j)*kh + t],
-     * r < rows, i < n; bias may be NULL. Where n < vl, x is read for whole vectors */
+    /* y[r*y_row + i] = *bias + sum over p, t, j of x[plane[p] + r*step + t*row + first + i*stride + column[j]]
+     * * w[(p*kw + j)*kh + t], r < rows, i < n; bias may be NULL, stride is 1 or 2 */
     void (*depthwise_rows)(const struct nd_depthwise *s, const void *x, const void *w, const void *bias, void *y);
     /* y[r*y_row + i*y_pixel + c] = bias[c] + sum over p, t, j of x[plane[p] + r*step + t*row + column[j] + i*pixel + c]
      * * w[((p*kh + t)*kw + j)*w_tap + c], r < rows, i < n, c < channels; channels >= vl */
     void (*depthwise_pixels)(const struct nd_depthwise *s, const void *x, const void *w, const void *bias, void *y);
     /* sums[((p*kh + t)*kw + j)*vl + l] += a part of the sum over r < rows, i < n of dy[r*y_row + i]
-     * * x[plane[p] + r*step + t*row + column[j] + i], the lanes l < vl adding up to the whole. Where n < vl, x is read for
-     * whole vectors */
+     * * x[plane[p] + r*step + t*row + first + i*stride + column[j]], the lanes l < vl adding up to the whole; stride likewise */
     void (*depthwise_grad_rows)(const struct nd_depthwise *s, const void *x, const void *dy, void *sums);
     /* sums[((p*kh + t)*kw + j)*w_tap + c] += the sum over r < rows, i < n of dy[r*y_row + i*y_pixel + c]
      * * x[plane[p] + r*step + t*row + column[j] + i*pixel + c], c < channels; channels >= vl */

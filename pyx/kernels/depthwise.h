@@ -19,7 +19,8 @@
  * Devices, AAAI 2020; Hao et al., Towards Effective Depthwise Convolutions on ARMv8, arXiv 2206.12124. */
 
 #define STRIP_ROWS 4
-#define STRIP_VECTORS 3
+#define STRIP_VECTORS 2
+#define STRIP_TAPS 7
 #define BLOCK_ROWS 2
 #define BLOCK_PIXELS 6
 #define STRIP vec sum[STRIP_ROWS][STRIP_VECTORS]
@@ -42,192 +43,224 @@ static inline vec NAME(held)(vec v)
     return v;
 }
 
-/* One input row to output rows low <= r < high, for which it is row t - r*sh of taps. w is at row t of the
- * taps' first column; the last vector begins `last` after the first. */
+/* What strips of one kernel have in common. */
+struct NAME(strip_place) {
+    const struct nd_depthwise *s;
+    ptrdiff_t low, high; /* rows of x that count, from the strip's first on */
+    ptrdiff_t least, most; /* columns of the taps */
+};
+
+/* A vector of a row of x: every second element if windows move by two. */
+static inline __attribute__((always_inline)) vec NAME(strip_load)(const int stride, const int careful, const T *p,
+                                                                  const ivec mask[2])
+{
+    if (!careful)
+        return stride == 2 ? NAME(every_other)(p) : NAME(load)(p);
+    if (stride == 1)
+        return NAME(load_masked)(p, mask[0]);
+    return NAME(alternate)(NAME(load_masked)(p, mask[0]), NAME(load_masked)(p + VL - 1, mask[1]));
+}
+
+/* Input row q and one column of taps to output rows low <= r < high, for which it is row q - r*sh of the taps
+ * by. x is at the row and at the tap of the first result; the last vector begins `last` after. */
 static inline __attribute__((always_inline)) void NAME(strip_row)(
-    const int vc, const int low, const int high, const int sh, ptrdiff_t kh, ptrdiff_t kw,
-    const ptrdiff_t *column, const T *x, ptrdiff_t last, const T *w, STRIP)
+    const int vc, const int low, const int high, const int stride, const int careful, const T *x, ptrdiff_t last,
+    const vec *by, const int by_step, const ivec mask[][2], STRIP)
 {
-    const T *end = NAME(as_it_is)(x + last);
-    w = NAME(as_it_is)(w);
-#pragma GCC unroll 3
-    for (ptrdiff_t j = 0; j < kw; j++, w = NAME(as_it_is)(w + kh)) {
-        vec in[STRIP_VECTORS];
-#pragma GCC unroll 3
+    vec in[STRIP_VECTORS];
+#pragma GCC unroll 2
+    for (int v = 0; v < vc; v++)
+        in[v] = NAME(held)(NAME(strip_load)(stride, careful, v < vc - 1 ? x + v * VL * stride : x + last, mask[v]));
+#pragma GCC unroll 4
+    for (int r = low; r < high; r++)
+#pragma GCC unroll 2
         for (int v = 0; v < vc; v++)
-            in[v] = NAME(held)(NAME(load)((v < vc - 1 ? x + v * VL : end) + column[j]));
-#pragma GCC unroll 4
-        for (int r = low; r < high; r++)
-#pragma GCC unroll 3
-            for (int v = 0; v < vc; v++)
-                sum[r][v] += in[v] * w[-r * sh];
-    }
+            sum[r][v] += in[v] * by[(r - low) * by_step];
 }
 
-/* Three rows and columns of taps, everything unrolled; sh is 1 or 2. */
-static inline __attribute__((always_inline)) void NAME(strip_3x3)(
-    const int rc, const int vc, const int sh, const struct nd_depthwise *s, const T *x, ptrdiff_t last,
-    const T *w, STRIP)
+/* kh rows of taps, known to the compiler: weights stay in registers, everything is unrolled. */
+static inline __attribute__((always_inline)) void NAME(strip_few)(
+    const int rc, const int vc, const int kh, const int sh, const int careful, const struct NAME(strip_place) *at,
+    const T *x, ptrdiff_t last, const T *w, const ivec mask[][2], STRIP)
 {
+    vec by[STRIP_TAPS];
+#pragma GCC unroll 7
+    for (int t = 0; t < kh; t++)
+        by[t] = NAME(broadcast)(w[t]);
 #pragma GCC unroll 16
-    for (int q = 0; q < (rc - 1) * sh + 3; q++, x = NAME(as_it_is)(x + s->row))
-        NAME(strip_row)(vc, q < 3 ? 0 : (q - 3) / sh + 1, q / sh + 1 < rc ? q / sh + 1 : rc, sh, 3, 3,
-                        s->column, x, last, w + q, sum);
-}
-
-/* kh >= rc rows of taps, output rows that follow each other: the first and the last rc - 1 input rows belong
- * to some of the output rows, those between to all. */
-static inline __attribute__((always_inline)) void NAME(strip_slide)(
-    const int rc, const int vc, const struct nd_depthwise *s, const T *x, ptrdiff_t last, const T *w, STRIP)
-{
-    const ptrdiff_t kh = s->kh, kw = s->kw;
-#pragma GCC unroll 4
-    for (int q = 0; q < rc - 1; q++, x += s->row, w++)
-        NAME(strip_row)(vc, 0, q + 1, 1, kh, kw, s->column, x, last, w, sum);
-    for (ptrdiff_t q = rc - 1; q < kh; q++, x += s->row, w++)
-        NAME(strip_row)(vc, 0, rc, 1, kh, kw, s->column, x, last, w, sum);
-#pragma GCC unroll 4
-    for (int q = 1; q < rc; q++, x += s->row, w++)
-        NAME(strip_row)(vc, q, rc, 1, kh, kw, s->column, x, last, w, sum);
+    for (int q = 0; q < (rc - 1) * sh + kh; q++, x = NAME(as_it_is)(x + at->s->row)) {
+        const int low = q < kh ? 0 : (q - kh) / sh + 1, high = q / sh + 1 < rc ? q / sh + 1 : rc;
+        if (!careful || (q >= at->low && q < at->high))
+            NAME(strip_row)(vc, low, high, sh, careful, x, last, by + (q - low * sh), -sh, mask, sum);
+    }
 }
 
 /* Any rows of taps: each output row reads its own input rows. */
 static inline __attribute__((always_inline)) void NAME(strip_any)(
-    const int rc, const int vc, const struct nd_depthwise *s, const T *x, ptrdiff_t last, const T *w, STRIP)
+    const int rc, const int vc, const int stride, const int careful, const struct NAME(strip_place) *at, const T *x,
+    ptrdiff_t last, const T *w, const ivec mask[][2], STRIP)
 {
-    for (ptrdiff_t j = 0; j < s->kw; j++) {
-        const T *p = x + s->column[j];
-        for (ptrdiff_t t = 0; t < s->kh; t++, w++, p += s->row) {
-            const T by = *w;
+    const ptrdiff_t sh = at->s->sh;
+    for (ptrdiff_t t = 0; t < at->s->kh; t++, x += at->s->row) {
+        const vec by = NAME(broadcast)(w[t]);
 #pragma GCC unroll 4
-            for (int r = 0; r < rc; r++)
-#pragma GCC unroll 3
-                for (int v = 0; v < vc; v++)
-                    sum[r][v] += NAME(load)(p + r * s->step + (v < vc - 1 ? v * VL : last)) * by;
-        }
+        for (int r = 0; r < rc; r++)
+            if (!careful || (t + r * sh >= at->low && t + r * sh < at->high))
+                NAME(strip_row)(vc, r, r + 1, stride, careful, x + r * at->s->step, last, &by, 0, mask, sum);
     }
 }
 
-/* kinds of a strip */
-#define STRIP_ANY 0
-#define STRIP_SLIDE 1
-#define STRIP_3X3 2
-#define STRIP_3X3_STEP2 3
-
-/* n results a row, of which only the last vector may be incomplete. */
-static inline __attribute__((always_inline)) void NAME(strip)(
-    const int rc, const int vc, const int kind, const struct nd_depthwise *s, ptrdiff_t n, const T *x,
-    const T *w,
-    const T *bias, T *y)
+/* The lanes l for which column + l lies in a row. */
+static inline ivec NAME(lanes_inside)(ptrdiff_t column, ptrdiff_t width)
 {
+    ivec lanes;
+    for (int l = 0; l < LANES; l++)
+        lanes[l] = l;
+    const ptrdiff_t low = column < -VL ? VL : -column, high = width - column;
+    return (ivec)(lanes >= (IT)(low < 0 ? 0 : low)) & (ivec)(lanes < (IT)(high < 0 ? 0 : high < VL ? high : VL));
+}
+
+/* n results a row from column i on, of which only the last vector may be incomplete. size is that of a square
+ * kernel known to the compiler, 0 for any. */
+static inline __attribute__((always_inline)) void NAME(strip)(
+    const int rc, const int vc, const int size, const int stride, const int careful,
+    const struct NAME(strip_place) *at, ptrdiff_t i, ptrdiff_t n, const T *x, const T *w, const T *bias, T *y)
+{
+    const struct nd_depthwise *s = at->s;
     STRIP;
     const vec start = bias ? NAME(broadcast)(*bias) : (vec){0};
     /* a row of whole vectors at least ends with one that overlaps the vector before */
-    const ptrdiff_t last = vc > 1 ? n - VL : 0;
+    const ptrdiff_t last = vc > 1 ? n - VL : 0, kh = size ? size : s->kh, kw = size ? size : s->kw;
 #pragma GCC unroll 4
     for (int r = 0; r < rc; r++)
-#pragma GCC unroll 3
+#pragma GCC unroll 2
         for (int v = 0; v < vc; v++)
             sum[r][v] = start;
-    for (ptrdiff_t p = 0; p < s->planes; p++, w += s->kh * s->kw) {
-        if (kind == STRIP_3X3)
-            NAME(strip_3x3)(rc, vc, 1, s, x + s->plane[p], last, w, sum);
-        else if (kind == STRIP_3X3_STEP2)
-            NAME(strip_3x3)(rc, vc, 2, s, x + s->plane[p], last, w, sum);
-        else if (kind == STRIP_SLIDE)
-            NAME(strip_slide)(rc, vc, s, x + s->plane[p], last, w, sum);
-        else
-            NAME(strip_any)(rc, vc, s, x + s->plane[p], last, w, sum);
-    }
+    for (ptrdiff_t p = 0; p < s->planes; p++)
+        for (ptrdiff_t j = 0; j < kw; j++, w += kh) {
+            const ptrdiff_t column = s->first + i * stride + s->column[j];
+            const T *from = x + s->plane[p] + column;
+            ivec mask[STRIP_VECTORS][2];
+            if (careful)
+#pragma GCC unroll 2
+                for (int v = 0; v < vc; v++)
+#pragma GCC unroll 2
+                    for (int half = 0; half < stride; half++)
+                        mask[v][half] = NAME(lanes_inside)(
+                            column + (v < vc - 1 ? v * VL : last) * stride + half * (VL - 1), s->width);
+            if (size)
+                NAME(strip_few)(rc, vc, size, stride, careful, at, from, last * stride, w, mask, sum);
+            else
+                NAME(strip_any)(rc, vc, stride, careful, at, from, last * stride, w, mask, sum);
+        }
 #pragma GCC unroll 4
     for (int r = 0; r < rc; r++, y += s->y_row) {
-        if (vc == 1 && n < VL) {
+        if (vc == 1 && n < VL && (s->y_row != n || (rc - r) * n < VL)) {
             const vec part = sum[r][0];
             NAME(copy_few)(y, (const T *)&part, n);
-        } else
-#pragma GCC unroll 3
+        } else { /* what a vector has too much is where the next row goes */
+#pragma GCC unroll 2
             for (int v = 0; v < vc; v++)
                 NAME(store)(y + (v < vc - 1 ? v * VL : last), sum[r][v]);
-    }
-}
-
-/* rc rows of n results, in tiles of `least` vectors of which the first `wider` have one more. */
-static inline __attribute__((always_inline)) void NAME(strips)(
-    const int rc, const int kind, const struct nd_depthwise *s, ptrdiff_t least, ptrdiff_t wider, const T *x,
-    const T *w, const T *bias, T *y)
-{
-    for (ptrdiff_t i = 0; i < s->n; wider--) {
-        const ptrdiff_t count = least + (wider > 0), left = s->n - i;
-        ptrdiff_t n = count * VL < left ? count * VL : left;
-        if (count == 1) {
-            if (n < VL && i > 0)
-                i += n - VL, n = VL; /* overlaps the tile before */
-            NAME(strip)(rc, 1, kind, s, n, x + i, w, bias, y + i);
-        } else if (count == 2) {
-            NAME(strip)(rc, 2, kind, s, n, x + i, w, bias, y + i);
-        } else {
-            NAME(strip)(rc, 3, kind, s, n, x + i, w, bias, y + i);
         }
-        i += n;
     }
 }
 
-static inline __attribute__((always_inline)) void NAME(strips_of_kind)(
-    const int kind, const struct nd_depthwise *s, const T *x, const T *w, const T *bias, T *y)
+/* rc rows of n results: a vector if they are odd in number, then two at a time. */
+static inline __attribute__((always_inline)) void NAME(strips)(
+    const int rc, const int size, const int stride, const struct NAME(strip_place) *at, const T *x, const T *w,
+    const T *bias, T *y)
 {
-    const ptrdiff_t vectors = (s->n + VL - 1) / VL, tiles = (vectors + STRIP_VECTORS - 1) / STRIP_VECTORS;
-    const ptrdiff_t least = vectors / tiles, wider = vectors - least * tiles;
-    const ptrdiff_t parts = (s->rows + STRIP_ROWS - 1) / STRIP_ROWS, height = s->rows / parts;
+    const struct nd_depthwise *s = at->s;
+    const ptrdiff_t n = s->n, both = 2 * VL;
+    /* strips of two vectors from column `first` on and before `end` read nothing outside x */
+    const int rows_inside = at->low <= 0 && at->high >= (rc - 1) * s->sh + s->kh;
+    const ptrdiff_t first = rows_inside ? -(s->first + at->least) : n * stride;
+    const ptrdiff_t end = s->width - s->first - at->most - (both - 1) * stride;
+    ptrdiff_t i = 0;
+    if ((n + VL - 1) / VL % 2) {
+        i = n < VL ? n : VL;
+        if (n >= VL && first <= 0 && end + VL * stride > 0)
+            NAME(strip)(rc, 1, size, stride, 0, at, 0, VL, x, w, bias, y);
+        else
+            NAME(strip)(rc, 1, size, stride, 1, at, 0, i, x, w, bias, y);
+    }
+    while (i < n) {
+        for (; i + both <= n && i * stride >= first && i * stride < end; i += both)
+            NAME(strip)(rc, 2, size, stride, 0, at, i, both, x, w, bias, y + i);
+        if (i < n) {
+            const ptrdiff_t count = n - i < both ? n - i : both;
+            NAME(strip)(rc, 2, size, stride, 1, at, i, count, x, w, bias, y + i);
+            i += count;
+        }
+    }
+}
+
+/* All rows, dealt out evenly to strips of up to `highest`. */
+static inline __attribute__((always_inline)) void NAME(strips_of)(
+    const int size, const int stride, const int highest, const struct nd_depthwise *s, const T *x, const T *w,
+    const T *bias, T *y)
+{
+    struct NAME(strip_place) at = {s, s->low, s->high, s->column[0], s->column[0]};
+    for (ptrdiff_t j = 1; j < s->kw; j++) {
+        at.least = s->column[j] < at.least ? s->column[j] : at.least;
+        at.most = s->column[j] > at.most ? s->column[j] : at.most;
+    }
+    const ptrdiff_t parts = (s->rows + highest - 1) / highest, height = s->rows / parts;
     ptrdiff_t taller = s->rows - height * parts;
     for (ptrdiff_t r = 0; r < s->rows; taller--) {
         const ptrdiff_t count = height + (taller > 0);
-        switch (count) {
-        case 1:
-            NAME(strips)(1, kind, s, least, wider, x, w, bias, y);
-            break;
-        case 2:
-            NAME(strips)(2, kind, s, least, wider, x, w, bias, y);
-            break;
-        case 3:
-            NAME(strips)(3, kind, s, least, wider, x, w, bias, y);
-            break;
-        default:
-            NAME(strips)(4, kind, s, least, wider, x, w, bias, y);
-        }
+        if (count == 1)
+            NAME(strips)(1, size, stride, &at, x, w, bias, y);
+        else if (count == 2)
+            NAME(strips)(2, size, stride, &at, x, w, bias, y);
+        else if (highest > 2 && count == 3)
+            NAME(strips)(3, size, stride, &at, x, w, bias, y);
+        else if (highest > 2)
+            NAME(strips)(4, size, stride, &at, x, w, bias, y);
         r += count;
+        at.low -= count * s->sh, at.high -= count * s->sh;
         x += count * s->step;
         y += count * s->y_row;
     }
 }
-
-static void NAME(depthwise_rows)(const struct nd_depthwise *s, const void *x_, const void *w,
-                                 const void *bias, void *y_)
-{
-    const T *x = x_;
-    T *y = y_;
-    const ptrdiff_t part = STRIP_VECTORS * VL;
-    if (s->rows == 1 && s->n >= 2 * part) {
-        /* one long row: pieces of it are the rows of a tile; the rest is a whole vector at least */
-        struct nd_depthwise pieces = *s;
-        pieces.rows = s->n / part;
-        pieces.n = pieces.step = pieces.y_row = part;
-        NAME(depthwise_rows)(&pieces, x, w, bias, y);
-        const ptrdiff_t left = s->n % part, from = s->n - (left < VL ? VL : left);
-        pieces.rows = 1;
-        pieces.n = s->n - from;
-        if (left)
-            NAME(depthwise_rows)(&pieces, x + from, w, bias, y + from);
-    } else if (s->kh == 3 && s->kw == 3 && s->step == s->row) {
-        NAME(strips_of_kind)(STRIP_3X3, s, x, w, bias, y);
-    } else if (s->kh == 3 && s->kw == 3 && s->step == 2 * s->row) {
-        NAME(strips_of_kind)(STRIP_3X3_STEP2, s, x, w, bias, y);
-    } else if (s->kh >= STRIP_ROWS && s->step == s->row) {
-        NAME(strips_of_kind)(STRIP_SLIDE, s, x, w, bias, y);
-    } else {
-        NAME(strips_of_kind)(STRIP_ANY, s, x, w, bias, y);
-    }
-}
 #undef STRIP
+
+/* A function each, so that the compiler deals out registers to one kernel at a time. */
+#define STRIPS_OF(kind, size, stride, highest)                                                                \
+    static __attribute__((noinline)) void NAME(kind)(const struct nd_depthwise *s, const void *x, const void *w, \
+                                                     const void *bias, void *y)                               \
+    {                                                                                                        \
+        NAME(strips_of)(size, stride, highest, s, x, w, bias, y);                                             \
+    }
+STRIPS_OF(strips_3, 3, 1, STRIP_ROWS)
+STRIPS_OF(strips_5, 5, 1, STRIP_ROWS)
+STRIPS_OF(strips_7, 7, 1, STRIP_ROWS)
+STRIPS_OF(strips_3_step2, 3, 2, 2)
+STRIPS_OF(strips_5_step2, 5, 2, 2)
+STRIPS_OF(strips_any, 0, 1, STRIP_ROWS)
+STRIPS_OF(strips_any_step2, 0, 2, 2)
+#undef STRIPS_OF
+
+static void NAME(depthwise_rows)(const struct nd_depthwise *s, const void *x, const void *w, const void *bias,
+                                 void *y)
+{
+    const ptrdiff_t size = s->kh == s->kw && s->sh == s->stride ? s->kh : 0;
+    if (size == 3 && s->sh == 1)
+        NAME(strips_3)(s, x, w, bias, y);
+    else if (size == 5 && s->sh == 1)
+        NAME(strips_5)(s, x, w, bias, y);
+    else if (size == 7 && s->sh == 1)
+        NAME(strips_7)(s, x, w, bias, y);
+    else if (size == 3 && s->sh == 2)
+        NAME(strips_3_step2)(s, x, w, bias, y);
+    else if (size == 5 && s->sh == 2)
+        NAME(strips_5_step2)(s, x, w, bias, y);
+    else if (s->stride == 2)
+        NAME(strips_any_step2)(s, x, w, bias, y);
+    else
+        NAME(strips_any)(s, x, w, bias, y);
+}
 
 /* rc rows x pc pixels of all channels, vector by vector; the last one overlaps the one before. */
 static inline __attribute__((always_inline)) void NAME(block)(

@@ -69,7 +69,7 @@ cdef extern from "kernels.h" nogil:
         ptrdiff_t planes, kh, kw
         const ptrdiff_t *plane
         const ptrdiff_t *column
-        ptrdiff_t row, step, y_row, rows, n, channels, pixel, y_pixel, w_tap
+        ptrdiff_t row, step, sh, y_row, rows, n, first, stride, width, low, high, channels, pixel, y_pixel, w_tap
     struct nd_kernel_set:
         ptrdiff_t size, vl, mr, nr
         ptrdiff_t (*tile_columns)(ptrdiff_t m) noexcept nogil

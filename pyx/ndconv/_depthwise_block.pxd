@@ -26,7 +26,7 @@ cdef struct Block:
 cdef struct Run:
     const nd_job *job
     Blocking b
-    ptrdiff_t left, right              # output columns between them have no tap in the padding
+    ptrdiff_t left, right              # output columns between them have no tap in the padding: for lanes of channels
     void (*rectangle)(const Run *f, Block *t, const char *x) noexcept nogil
 
 cdef Blocking blocking(const nd_problem *p, const nd_kernel_set *k) noexcept nogil

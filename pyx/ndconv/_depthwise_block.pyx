@@ -2,7 +2,8 @@
 """Blocks of output rows of convolutions with very few input channels a group, and where they read x.
 
 A block is some output rows and columns of one image, depth and group (lanes hold pixels: NCHW memory) or some output
-channels (lanes hold channels: NHWC memory). Only its border is copied:
+channels (lanes hold channels: NHWC memory). Lanes of pixels read x in place, at its borders with masks (kernels/depthwise.h).
+For lanes of channels only the border of a block is copied:
 
     rows above, below            from a padded slab        +------------------+
     columns left, right          from a padded slab        |       slab       |
@@ -12,8 +13,10 @@ channels (lanes hold channels: NHWC memory). Only its border is copied:
                                                            |       slab       |
                                                            +------------------+
 
-Rows of taps that are dilated by dh meet output rows dh apart, so a block takes every dh-th output row. A stride along x
-(lanes hold pixels) is taken apart into phases while the slab is filled. A slab is up to 16 KiB, so it stays in L1.
+A slab is also where lanes of pixels find what they cannot read in place: other strides than 1 and 2 along x, taken apart into
+phases; elements that are not neighbours; depths outside x; and rows a multiple of 4 KiB apart, since those compete for the same
+lines of L1. It is up to 16 KiB, so it stays in L1. Rows of taps that are dilated by dh meet output rows dh apart, so a block
+takes every dh-th output row.
 """
 from libc.string cimport memset
 
@@ -27,8 +30,9 @@ cdef enum:
     CHANNELS = 64            # of a block, lanes of channels
     COLUMNS = 2048           # of a block, lanes of pixels
     BLOCKS = 12              # that a problem is cut into when it is large enough
-    LEAST = 64               # columns between the borders that are worth reading in place: the borders' tiles are narrow,
-    LEAST_PIXELS = 16        # unless lanes hold channels
+    LEAST_PIXELS = 16        # between the borders that are worth reading in place
+    ALIASED = 4096           # bytes after which lines share a set of L1
+    ROWS = 4                 # output rows that kernels of pixels take at once
 
 cdef bint has_lanes_c(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
     """Whether vectors hold output channels: where memory keeps them together and there is a whole vector of them."""
@@ -88,10 +92,6 @@ cdef Run start_run(const nd_job *job) noexcept nogil:
     f.job, f.b = job, blocking(job.p, job.k)
     f.left = min(ceil_div(p.pw, p.sw), p.ow) if p.pw > 0 else 0
     f.right = max(min(last // p.sw + 1, p.ow), f.left) if last >= 0 else f.left
-    if not f.b.lanes_c:
-        # borders are whole vectors
-        f.left = min(ceil_div(f.left, job.k.vl) * job.k.vl, p.ow)
-        f.right = max(p.ow - ceil_div(p.ow - f.right, job.k.vl) * job.k.vl, f.left)
     return f
 
 cdef void set_worker(const Run *f, Block *t, char *workspace) noexcept nogil:
@@ -122,14 +122,14 @@ cdef void set_block(const Run *f, Block *t, ptrdiff_t n, ptrdiff_t group, ptrdif
         t.oc, t.channels = group * p.ocg, p.ocg
 
 cdef void walk_block(const Run *f, Block *t) noexcept nogil:
-    """Calls f.rectangle for the rectangles of a block: rows with taps above or below x, columns with taps left or right of
-    it, the rest."""
+    """Calls f.rectangle for a block, or with lanes of channels for its rectangles: rows with taps above or below x, columns with
+    taps left or right of it, the rest."""
     cdef const nd_problem *p = f.job.p
     cdef ptrdiff_t first = t.od * p.sd - p.pd, reach = (p.kh - 1) * p.dh, top, bottom, left, right
+    cdef bint in_place = first >= 0 and first + (p.kd - 1) * p.dd < p.id and reads_in_place(f)
     left, right = min(max(f.left, t.c0), t.c1), max(min(f.right, t.c1), t.c0)
-    if (first < 0 or first + (p.kd - 1) * p.dd >= p.id or not reads_in_place(f)
-            or right - left < (LEAST_PIXELS if f.b.lanes_c else LEAST)):
-        place(f, t, t.r0, t.r1, t.c0, t.c1, False)
+    if not f.b.lanes_c or not in_place or right - left < LEAST_PIXELS:
+        place(f, t, t.r0, t.r1, t.c0, t.c1, in_place and not f.b.lanes_c)
         return
     top, bottom = t.r0, t.r1
     while top < bottom and (t.phase + top * f.b.every) * p.sh < p.ph:
@@ -143,15 +143,18 @@ cdef void walk_block(const Run *f, Block *t) noexcept nogil:
     place(f, t, bottom, t.r1, t.c0, t.c1, False)
 
 cdef inline bint reads_in_place(const Run *f) noexcept nogil:
+    cdef const nd_problem *p = f.job.p
     if f.b.lanes_c:
-        return f.job.x.c == 1 and f.job.p.ocg == 1
-    return f.job.p.sw == 1 and f.job.x.w == 1
+        return f.job.x.c == 1 and p.ocg == 1
+    return p.sw <= 2 and f.job.x.w == 1 and (p.sw == 2 or p.kh <= ROWS or p.dh * f.job.x.h * f.job.k.size % ALIASED != 0)
 
 cdef void place(const Run *f, Block *t, ptrdiff_t r0, ptrdiff_t r1, ptrdiff_t c0, ptrdiff_t c1, bint in_place) noexcept nogil:
     """Where the rows and columns of a rectangle read x, and its turn."""
     cdef const nd_problem *p = f.job.p
     cdef const nd_array *x = &f.job.x
     cdef ptrdiff_t size = f.job.k.size, i, pixel = x.w if in_place else t.channels
+    cdef ptrdiff_t top = (t.phase + r0 * f.b.every) * p.sh - p.ph, left = c0 * p.sw - p.pw
+    cdef bint pixels = in_place and not f.b.lanes_c
     cdef const char *src = t.slab
     if r0 >= r1 or c0 >= c1:
         return
@@ -161,7 +164,7 @@ cdef void place(const Run *f, Block *t, ptrdiff_t r0, ptrdiff_t r1, ptrdiff_t c0
         for i in range(f.b.planes):
             t.plane[i] = i // p.kd * x.c + i % p.kd * p.dd * x.d
         src = x.data + size * (t.n * x.n + (t.oc if f.b.lanes_c else t.group * p.icg) * x.c + (t.od * p.sd - p.pd) * x.d
-                               + ((t.phase + r0 * f.b.every) * p.sh - p.ph) * x.h + (c0 * p.sw - p.pw) * x.w)
+                               + top * x.h + (0 if pixels else left * x.w))
     else:
         t.phase_size = phase_of(p, f.job.k, t.s.n)
         t.line = reach_of(p, t.s.n) * t.channels if f.b.lanes_c else p.sw * t.phase_size
@@ -170,10 +173,21 @@ cdef void place(const Run *f, Block *t, ptrdiff_t r0, ptrdiff_t r1, ptrdiff_t c0
         for i in range(f.b.planes):
             t.plane[i] = i * ((t.s.rows - 1) * f.b.sh + p.kh) * t.line
     for i in range(p.kw):
-        t.column[i] = i * p.dw * pixel if f.b.lanes_c or in_place else i * p.dw % p.sw * t.phase_size + i * p.dw // p.sw
+        t.column[i] = (i * p.dw * pixel if f.b.lanes_c else i * p.dw if in_place
+                       else i * p.dw % p.sw * t.phase_size + i * p.dw // p.sw)
+    t.s.first, t.s.stride, t.s.width = 0, 1, p.sw * t.phase_size
+    t.s.low, t.s.high, t.s.sh = 0, (t.s.rows - 1) * f.b.sh + p.kh, f.b.sh
+    if pixels:
+        t.s.first, t.s.stride, t.s.width = left, p.sw, p.iw
+        rows_inside(p, top, t.s.high, &t.s.low, &t.s.high)
     t.s.step = f.b.sh * t.s.row
     t.s.channels, t.s.pixel = t.channels, p.sw * pixel
     f.rectangle(f, t, src)
+
+cdef void rows_inside(const nd_problem *p, ptrdiff_t top, ptrdiff_t rows, ptrdiff_t *low, ptrdiff_t *high) noexcept nogil:
+    """Which of `rows` rows, dh apart from row `top` of x on, lie in x: low <= r < high."""
+    low[0] = min(ceil_div(-top, p.dh), rows) if top < 0 else 0
+    high[0] = max(min(ceil_div(p.ih - top, p.dh), rows), low[0]) if top < p.ih else low[0]
 
 cdef void fill_slab(const Run *f, Block *t) noexcept nogil:
     """The input rows that the rectangle needs, with zeros where they leave x."""
@@ -185,9 +199,7 @@ cdef void fill_slab(const Run *f, Block *t) noexcept nogil:
     cdef ptrdiff_t left = t.left * p.sw - p.pw
     cdef const char *src
     cdef char *to = t.slab
-    # rows low <= r < high of the slab lie in x
-    low = min(ceil_div(-top, p.dh), rows) if top < 0 else 0
-    high = max(min(ceil_div(p.ih - top, p.dh), rows), low) if top < p.ih else low
+    rows_inside(p, top, rows, &low, &high)
     for i in range(b.planes):
         depth = t.od * p.sd - p.pd + i % p.kd * p.dd
         if not 0 <= depth < p.id:

@@ -17,3 +17,5 @@
 #define VECTOR_WIDE(a, b) _mm256_mul_epi32((__m256i)(a), (__m256i)(b))
 #define WIDEN_F16(p) _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(p)))
 #define NARROW_F16(p, v) _mm_storeu_si128((__m128i *)(p), _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT))
+#define LOAD_MASKED_F32(p, mask) _mm256_maskload_ps(p, (__m256i)(mask))
+#define LOAD_MASKED_F64(p, mask) _mm256_maskload_pd(p, (__m256i)(mask))

@@ -17,3 +17,5 @@
 #define VECTOR_WIDE(a, b) _mm512_mul_epi32((__m512i)(a), (__m512i)(b))
 #define WIDEN_F16(p) _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(p)))
 #define NARROW_F16(p, v) _mm256_storeu_si256((__m256i *)(p), _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT))
+#define LOAD_MASKED_F32(p, mask) _mm512_maskz_loadu_ps(_mm512_movepi32_mask((__m512i)(mask)), p)
+#define LOAD_MASKED_F64(p, mask) _mm512_maskz_loadu_pd(_mm512_movepi64_mask((__m512i)(mask)), p)

@@ -35,7 +35,7 @@ static inline vec NAME(load)(const T *p) { return *(const vec_unaligned *)p; }
 static inline void NAME(store)(T *p, vec v) { *(vec_unaligned *)p = v; }
 static inline ivec NAME(load_index)(const IT *p) { return *(const ivec_unaligned *)p; }
 static inline void NAME(store_index)(IT *p, ivec v) { *(ivec_unaligned *)p = v; }
-static inline vec NAME(broadcast)(T s) { return (vec){0} + s; }
+static inline vec NAME(broadcast)(T s) { return s - (vec){0}; } /* + 0 would be an addition: -0 + 0 is 0 */
 
 /* sum + b*s. An element of pairs is two int16, and its product the sum of theirs. int64 has numbers of 32 bits.
  * Where simd/<isa>.h has an instruction for it, VECTOR_PAIRS or VECTOR_WIDE, products are those; VECTOR_PAIRS_SUM
@@ -71,6 +71,23 @@ static inline void NAME(store_part)(T *p, vec v, ptrdiff_t n)
     for (ptrdiff_t i = 0; i < n; i++)
         p[i] = lane[i];
 }
+
+/* p[l] where mask[l] is -1, else 0; touches no byte of other lanes. */
+#if defined(INTEGER)
+#elif TSIZE == 4 && defined(LOAD_MASKED_F32)
+static inline vec NAME(load_masked)(const T *p, ivec mask) { return LOAD_MASKED_F32(p, mask); }
+#elif TSIZE == 8 && defined(LOAD_MASKED_F64)
+static inline vec NAME(load_masked)(const T *p, ivec mask) { return LOAD_MASKED_F64(p, mask); }
+#else
+static inline vec NAME(load_masked)(const T *p, ivec mask)
+{
+    vec v = {0};
+    for (int l = 0; l < LANES; l++)
+        if (mask[l])
+            v[l] = p[l];
+    return v;
+}
+#endif
 
 /* The lanes of two vectors dealt out in turn, first half and second half: a0 b0 a1 b1 ... */
 #if LANES == 2
@@ -122,11 +139,13 @@ static inline void NAME(store_part)(T *p, vec v, ptrdiff_t n)
 static inline vec NAME(evens)(vec a, vec b) { return __builtin_shufflevector(a, b, EVENS); }
 static inline vec NAME(odds)(vec a, vec b) { return __builtin_shufflevector(a, b, ODDS); }
 
+/* The even lanes of a and the odd ones of b. */
+static inline vec NAME(alternate)(vec a, vec b) { return __builtin_shufflevector(a, b, EVERY_OTHER); }
+
 /* p[0], p[2], p[4], ...; the second vector begins one element early, so that nothing after the last of them is read. */
 static inline vec NAME(every_other)(const T *p)
 {
-    const vec low = NAME(load)(p), high = NAME(load)(p + VL - 1);
-    return __builtin_shufflevector(low, high, EVERY_OTHER);
+    return NAME(alternate)(NAME(load)(p), NAME(load)(p + VL - 1));
 }
 #undef EVENS
 #undef ODDS
