@@ -48,14 +48,25 @@ struct NAME(strip_place) {
     const struct nd_depthwise *s;
     ptrdiff_t low, high; /* rows of x that count, from the strip's first on */
     ptrdiff_t least, most; /* columns of the taps */
+    int finite;            /* whether all weights are: others make NaN of the zeros around x */
 };
 
-/* A vector of a row of x: every second element if windows move by two. */
+/* Whether n numbers are finite. */
+static inline int NAME(all_finite)(const T *w, ptrdiff_t n)
+{
+    T sum = 0;
+    for (ptrdiff_t i = 0; i < n; i++)
+        sum += w[i] * 0;
+    return sum == 0;
+}
+
+/* A vector of a row of x: every second element if windows move by two, in the order that `alternate` leaves
+ * them in. */
 static inline __attribute__((always_inline)) vec NAME(strip_load)(const int stride, const int careful, const T *p,
                                                                   const ivec mask[2])
 {
     if (!careful)
-        return stride == 2 ? NAME(every_other)(p) : NAME(load)(p);
+        return stride == 2 ? NAME(alternate_from)(p) : NAME(load)(p);
     if (stride == 1)
         return NAME(load_masked)(p, mask[0]);
     return NAME(alternate)(NAME(load_masked)(p, mask[0]), NAME(load_masked)(p + VL - 1, mask[1]));
@@ -83,6 +94,7 @@ static inline __attribute__((always_inline)) void NAME(strip_few)(
     const int rc, const int vc, const int kh, const int sh, const int careful, const struct NAME(strip_place) *at,
     const T *x, ptrdiff_t last, const T *w, const ivec mask[][2], STRIP)
 {
+    const ivec none[STRIP_VECTORS][2] = {{{0}}};
     vec by[STRIP_TAPS];
 #pragma GCC unroll 7
     for (int t = 0; t < kh; t++)
@@ -90,8 +102,9 @@ static inline __attribute__((always_inline)) void NAME(strip_few)(
 #pragma GCC unroll 16
     for (int q = 0; q < (rc - 1) * sh + kh; q++, x = NAME(as_it_is)(x + at->s->row)) {
         const int low = q < kh ? 0 : (q - kh) / sh + 1, high = q / sh + 1 < rc ? q / sh + 1 : rc;
-        if (!careful || (q >= at->low && q < at->high))
-            NAME(strip_row)(vc, low, high, sh, careful, x, last, by + (q - low * sh), -sh, mask, sum);
+        const int inside = q >= at->low && q < at->high;
+        if (!careful || inside || !at->finite)
+            NAME(strip_row)(vc, low, high, sh, careful, x, last, by + (q - low * sh), -sh, inside ? mask : none, sum);
     }
 }
 
@@ -100,24 +113,18 @@ static inline __attribute__((always_inline)) void NAME(strip_any)(
     const int rc, const int vc, const int stride, const int careful, const struct NAME(strip_place) *at, const T *x,
     ptrdiff_t last, const T *w, const ivec mask[][2], STRIP)
 {
+    const ivec none[STRIP_VECTORS][2] = {{{0}}};
     const ptrdiff_t sh = at->s->sh;
     for (ptrdiff_t t = 0; t < at->s->kh; t++, x += at->s->row) {
         const vec by = NAME(broadcast)(w[t]);
 #pragma GCC unroll 4
-        for (int r = 0; r < rc; r++)
-            if (!careful || (t + r * sh >= at->low && t + r * sh < at->high))
-                NAME(strip_row)(vc, r, r + 1, stride, careful, x + r * at->s->step, last, &by, 0, mask, sum);
+        for (int r = 0; r < rc; r++) {
+            const int inside = t + r * sh >= at->low && t + r * sh < at->high;
+            if (!careful || inside || !at->finite)
+                NAME(strip_row)(vc, r, r + 1, stride, careful, x + r * at->s->step, last, &by, 0, inside ? mask : none,
+                                sum);
+        }
     }
-}
-
-/* The lanes l for which column + l lies in a row. */
-static inline ivec NAME(lanes_inside)(ptrdiff_t column, ptrdiff_t width)
-{
-    ivec lanes;
-    for (int l = 0; l < LANES; l++)
-        lanes[l] = l;
-    const ptrdiff_t low = column < -VL ? VL : -column, high = width - column;
-    return (ivec)(lanes >= (IT)(low < 0 ? 0 : low)) & (ivec)(lanes < (IT)(high < 0 ? 0 : high < VL ? high : VL));
 }
 
 /* n results a row from column i on, of which only the last vector may be incomplete. size is that of a square
@@ -153,6 +160,11 @@ static inline __attribute__((always_inline)) void NAME(strip)(
             else
                 NAME(strip_any)(rc, vc, stride, careful, at, from, last * stride, w, mask, sum);
         }
+#pragma GCC unroll 4
+    for (int r = 0; r < rc && stride == 2; r++)
+#pragma GCC unroll 2
+        for (int v = 0; v < vc; v++)
+            sum[r][v] = NAME(in_turn)(sum[r][v]);
 #pragma GCC unroll 4
     for (int r = 0; r < rc; r++, y += s->y_row) {
         if (vc == 1 && n < VL && (s->y_row != n || (rc - r) * n < VL)) {
@@ -201,7 +213,8 @@ static inline __attribute__((always_inline)) void NAME(strips_of)(
     const int size, const int stride, const int highest, const struct nd_depthwise *s, const T *x, const T *w,
     const T *bias, T *y)
 {
-    struct NAME(strip_place) at = {s, s->low, s->high, s->column[0], s->column[0]};
+    struct NAME(strip_place) at = {s, s->low, s->high, s->column[0], s->column[0],
+                                  NAME(all_finite)(w, s->planes * s->kh * s->kw)};
     for (ptrdiff_t j = 1; j < s->kw; j++) {
         at.least = s->column[j] < at.least ? s->column[j] : at.least;
         at.most = s->column[j] > at.most ? s->column[j] : at.most;

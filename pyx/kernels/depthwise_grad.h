@@ -50,6 +50,8 @@ static inline __attribute__((always_inline)) void NAME(grad_line)(
             for (int t = low; t < high; t++) {
                 if (t == low || !one_x)
                     in = NAME(held)(NAME(strip_load)(stride, careful, x + t * x_row + column[j], walk->mask[j]));
+                if (stride == 2)
+                    in = NAME(in_turn)(in);
                 sum[t][j] += in * by[t];
             }
         }

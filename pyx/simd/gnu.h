@@ -89,6 +89,16 @@ static inline vec NAME(load_masked)(const T *p, ivec mask)
 }
 #endif
 
+/* The lanes l for which column + l lies in a row of `width` elements. */
+static inline ivec NAME(lanes_inside)(ptrdiff_t column, ptrdiff_t width)
+{
+    ivec lanes;
+    for (int l = 0; l < LANES; l++)
+        lanes[l] = l;
+    const ptrdiff_t low = column < -VL ? VL : -column, high = width - column;
+    return (ivec)(lanes >= (IT)(low < 0 ? 0 : low)) & (ivec)(lanes < (IT)(high < 0 ? 0 : high < VL ? high : VL));
+}
+
 /* The lanes of two vectors dealt out in turn, first half and second half: a0 b0 a1 b1 ... */
 #if LANES == 2
 #define INTERLEAVE_LOW(a, b) __builtin_shufflevector(a, b, 0, 2)
@@ -106,52 +116,64 @@ static inline vec NAME(load_masked)(const T *p, ivec mask)
     __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
 #endif
 
-/* Every second lane of a followed by b: the even ones, the odd ones. */
+/* Every second lane of a followed by b: the even ones, the odd ones. Even lanes of a and odd ones of b where they are; one
+ * vector's even lanes, then its odd ones. */
 #if LANES == 2
 #define EVENS 0, 2
 #define ODDS 1, 3
-#define EVERY_OTHER 0, 3
+#define ALTERNATE 0, 3
+#define IN_TURN 0, 1
 #elif LANES == 4
 #define EVENS 0, 2, 4, 6
 #define ODDS 1, 3, 5, 7
-#define EVERY_OTHER 0, 2, 5, 7
+#define ALTERNATE 0, 5, 2, 7
+#define IN_TURN 0, 2, 1, 3
 #elif LANES == 8
 #define EVENS 0, 2, 4, 6, 8, 10, 12, 14
 #define ODDS 1, 3, 5, 7, 9, 11, 13, 15
-#define EVERY_OTHER 0, 2, 4, 6, 9, 11, 13, 15
+#define ALTERNATE 0, 9, 2, 11, 4, 13, 6, 15
+#define IN_TURN 0, 2, 4, 6, 1, 3, 5, 7
 #elif LANES == 16
 #define EVENS 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
 #define ODDS 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
-#define EVERY_OTHER 0, 2, 4, 6, 8, 10, 12, 14, 17, 19, 21, 23, 25, 27, 29, 31
+#define ALTERNATE 0, 17, 2, 19, 4, 21, 6, 23, 8, 25, 10, 27, 12, 29, 14, 31
+#define IN_TURN 0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15
 #else
 #define EIGHT(i) i, i + 2, i + 4, i + 6, i + 8, i + 10, i + 12, i + 14
 #define SIXTEEN(i) EIGHT(i), EIGHT(i + 16)
+#define PAIRS(i) i, LANES + i + 1, i + 2, LANES + i + 3, i + 4, LANES + i + 5, i + 6, LANES + i + 7
 #if LANES == 32
 #define EVENS SIXTEEN(0), SIXTEEN(32)
 #define ODDS SIXTEEN(1), SIXTEEN(33)
-#define EVERY_OTHER SIXTEEN(0), SIXTEEN(33)
+#define ALTERNATE PAIRS(0), PAIRS(8), PAIRS(16), PAIRS(24)
+#define IN_TURN SIXTEEN(0), SIXTEEN(1)
 #else
 #define EVENS SIXTEEN(0), SIXTEEN(32), SIXTEEN(64), SIXTEEN(96)
 #define ODDS SIXTEEN(1), SIXTEEN(33), SIXTEEN(65), SIXTEEN(97)
-#define EVERY_OTHER SIXTEEN(0), SIXTEEN(32), SIXTEEN(65), SIXTEEN(97)
+#define ALTERNATE PAIRS(0), PAIRS(8), PAIRS(16), PAIRS(24), PAIRS(32), PAIRS(40), PAIRS(48), PAIRS(56)
+#define IN_TURN SIXTEEN(0), SIXTEEN(32), SIXTEEN(1), SIXTEEN(33)
 #endif
 #endif
 static inline vec NAME(evens)(vec a, vec b) { return __builtin_shufflevector(a, b, EVENS); }
 static inline vec NAME(odds)(vec a, vec b) { return __builtin_shufflevector(a, b, ODDS); }
 
-/* The even lanes of a and the odd ones of b. */
-static inline vec NAME(alternate)(vec a, vec b) { return __builtin_shufflevector(a, b, EVERY_OTHER); }
+static inline vec NAME(alternate)(vec a, vec b) { return __builtin_shufflevector(a, b, ALTERNATE); }
+static inline vec NAME(in_turn)(vec v) { return __builtin_shufflevector(v, v, IN_TURN); }
 
-/* p[0], p[2], p[4], ...; the second vector begins one element early, so that nothing after the last of them is read. */
-static inline vec NAME(every_other)(const T *p)
+/* p[0], p[2], p[4], ... where in_turn puts them in order; the second vector begins one element early, so that nothing after the
+ * last of them is read. */
+static inline vec NAME(alternate_from)(const T *p)
 {
     return NAME(alternate)(NAME(load)(p), NAME(load)(p + VL - 1));
 }
+static inline vec NAME(every_other)(const T *p) { return NAME(in_turn)(NAME(alternate_from)(p)); }
 #undef EVENS
 #undef ODDS
-#undef EVERY_OTHER
+#undef ALTERNATE
+#undef IN_TURN
 #undef EIGHT
 #undef SIXTEEN
+#undef PAIRS
 
 /* mask ? a : b */
 static inline vec NAME(select)(ivec mask, vec a, vec b)
