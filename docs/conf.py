@@ -24,7 +24,7 @@ GROUPS = {
     "Convolution": ("conv", "transpose", "local", "tiled", "streaming"),
     "Gradients": ("gradient",),
     "Pooling and resizing": ("pool", "lp", "weighted", "adaptive", "resize"),
-    "Signals, images, matrices": ("signal", "template", "windows", "matrix"),
+    "Signals, images, matrices": ("signal", "match", "windows", "matrix"),
     "Plans and selection": ("plan", "prepare", "select", "tune", "choices", "machine"),
     "Counting": ("count",),
     "Run time": ("runtime", "_runtime"),
