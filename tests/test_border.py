@@ -1,5 +1,7 @@
 """Padding with other than zeros: every mode and method against the definition on an array that numpy.pad padded."""
 import itertools
+import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ from cases import Conv, pairs, to_layout
 from checks import EXACT_METHODS, assert_elementwise, assert_near_integers, compute, data
 
 import ndconv as nd
-from ndconv import reference
+from ndconv import _runtime, reference
 from ndconv.border import MODES, index_map
 
 PADDED = ("constant", "edge", "reflect", "symmetric", "wrap")
@@ -111,10 +113,10 @@ def test_a_plan_keeps_its_weights_and_checks_its_arrays():
             plan(**wrong)
 
 
-def test_explanations_are_of_the_inner_box():
+def test_explanations_say_the_modes():
     shapes = (1, 1, 40, 40), (1, 1, 3, 3)
-    inner = nd.explain(*shapes, padding=1, padding_mode="wrap").problem
-    assert inner.before == inner.after == (0, 0, 0) and inner.y == (1, 38, 38)
+    assert "zeros/wrap" in str(nd.explain(*shapes, padding=1, padding_mode=("zeros", "wrap")))
+    assert nd.explain(*shapes, padding=(0, 1), padding_mode="wrap").problem.modes == ("zeros", "zeros", "wrap")
     with pytest.raises(ValueError, match="padding_mode must be one of"):
         nd.methods(*shapes, padding=1, padding_mode="mirror")
 
@@ -180,6 +182,49 @@ def test_errors(arguments, message):
     with pytest.raises((ValueError, TypeError), match=message):
         nd.conv(np.ones((1, 1, 4, 4)), np.ones((1, 1, 3, 3)), padding=1, out=out, **arguments)
     assert not out.any()
+
+
+@pytest.mark.parametrize("case", (Conv("image", 1, 8, 8, (96, 96), (3, 3), 1, 1), Conv("line", 1, 16, 16, (4000,), (9,), 1, 4)),
+                         ids=lambda c: c.name)
+@pytest.mark.parametrize("of", ("y", "x", "w"))
+def test_no_more_memory_than_with_zeros(case, of, method):
+    """NumPy's arrays, of which strips of a gradient may be as large as the frame; scratch memory as large as the plan's."""
+    x, w, b, dy = arrays = data(case, "float32", False)
+    padded_size = (size + before + after for size, (before, after) in zip(case.size, pairs(case.padding, case.rank)))
+    frame = (math.prod(padded_size) - math.prod(case.size)) * case.ic * x.itemsize
+    peaks = {}
+    for mode in ("zeros", "reflect"):
+        compute(case, arrays, of, method=method, padding_mode=mode)
+        tracemalloc.start()
+        compute(case, arrays, of, method=method, padding_mode=mode)
+        peaks[mode] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peaks["reflect"] <= peaks["zeros"] + (2 * frame if of == "x" else 0) + 4096
+    zeros, plan = (nd.plan_conv(x.shape, w, b, method=method, padding_mode=mode, **case.options) for mode in peaks)
+    # fft has no zeros that the end of a tile shares with its beginning
+    assert plan.workspace_bytes <= (2 if method == "fft" else 1) * zeros.workspace_bytes
+    nd.clear_caches()
+    plan(x)
+    assert _runtime.scratch_bytes() <= plan.workspace_bytes + 4096
+
+
+def test_the_gradients_of_one_call():
+    case = CASES[2]
+    x, w, _, dy = data(case, "float64", True)
+    got = nd.conv_backward(dy, x, w, **case.options, **options(("reflect", "wrap")))
+    for name in "xw":
+        want = define(name, case, ("reflect", "wrap"), data(case, "float64", True))
+        assert_near_integers(getattr(got, name), want, "direct", name)
+
+
+def test_a_constant_around_nothing(method):
+    x, w, b = np.ones((2, 3, 0, 4)), np.ones((2, 3, 2, 3)), np.ones(2)
+    for layout in ("NCHW", "NHWC"):
+        given = to_layout(x, layout)
+        geometry = dict(padding=1, padding_mode="constant", padding_value=2, layout=layout, method=method)
+        y = nd.conv(given, w, b, **geometry)
+        assert (y == 2 * 18 + 1).all() and y.size == 16
+        assert (nd.conv_weight_grad(np.ones_like(y), given, w.shape, **geometry) == 16).all()
 
 
 def test_nothing_to_repeat():

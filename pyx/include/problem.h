@@ -8,7 +8,7 @@
  *       + sum over c < icg, kd, kh, kw of
  *         x[n, g*icg + c, od*sd + kd*dd - pd, oh*sh + kh*dh - ph, ow*sw + kw*dw - pw] * w[g, o, c, kd, kh, kw]
  *
- * where x is zero outside its extents. The padding after an axis is implied by the output's extent;
+ * where x is zero outside its extents, or what `outside` says. The padding after an axis is implied by the output's extent;
  * pd, ph, pw may be negative (a crop). 1-D and 2-D problems are 3-D ones whose leading extents are 1.
  */
 #ifndef ND_PROBLEM_H
@@ -21,6 +21,24 @@
  * pixels that are only filtered. */
 enum { ND_F32, ND_F64, ND_DTYPES, ND_U8 = ND_DTYPES, ND_I16, ND_I32, ND_I8, ND_PAIRS, ND_I64, ND_SETS, ND_U16 = ND_SETS };
 
+/* An axis beyond the ends of its array: position low <= i < high repeats the cell source[i - low], or has the constant
+ * `fill`; all others are zero. */
+struct nd_outside {
+    const ptrdiff_t *source;
+    ptrdiff_t low, high;
+};
+
+/* No cell, but: the constant, zero. */
+enum { ND_FILL = -1, ND_NOWHERE = -2 };
+
+/* The cell that position i of an axis shows. */
+static inline ptrdiff_t nd_source(const struct nd_outside *o, ptrdiff_t i, ptrdiff_t extent)
+{
+    if (i >= 0 && i < extent)
+        return i;
+    return i >= o->low && i < o->high ? o->source[i - o->low] : ND_NOWHERE;
+}
+
 struct nd_problem {
     ptrdiff_t n, g, icg, ocg;        /* images, groups, channels a group */
     ptrdiff_t id, ih, iw;            /* input extents */
@@ -31,6 +49,9 @@ struct nd_problem {
     ptrdiff_t pd, ph, pw;            /* padding before */
     int dtype;                       /* ND_F32 or ND_F64 */
     int lanes_oc;                    /* 1: vectors hold output channels (NHWC memory), 0: pixels (NCHW) */
+    int bordered;                    /* whether anything outside x is not zero: */
+    struct nd_outside outside[3];    /* its axes d, h, w */
+    double fill;
 };
 
 /* An array of rank 5 in any memory order: element [n, c, d, h, w] is data + dtype size * sum(index * stride).

@@ -110,10 +110,23 @@ static unsigned NAME(fft_store)(void *const *row_, ptrdiff_t step, const ptrdiff
     return flags;
 }
 
+/* What a place of an image shows of a channel, within x or outside. */
+static inline double NAME(cell)(const struct nd_problem *p, const struct nd_array *x, ptrdiff_t c, ptrdiff_t d,
+                                ptrdiff_t h, ptrdiff_t w)
+{
+    d = nd_source(&p->outside[0], d, p->id);
+    h = nd_source(&p->outside[1], h, p->ih);
+    w = nd_source(&p->outside[2], w, p->iw);
+    if (d == ND_NOWHERE || h == ND_NOWHERE || w == ND_NOWHERE)
+        return 0;
+    if (d == ND_FILL || h == ND_FILL || w == ND_FILL)
+        return p->fill;
+    return ((const T *)x->data)[c * x->c + d * x->d + h * x->h + w * x->w];
+}
+
 /* The windows' sum of one output and its neighbours along the row:
  *   y[i*y_w] = bias + sum over c, taps of x * w
- * for i < n, w contiguous [c][kd][kh][kw] and x at image and group. Padding is zero and multiplied like
- * the rest. */
+ * for i < n, w contiguous [c][kd][kh][kw] and x at image and group. Padding is multiplied like the rest. */
 static void NAME(conv_points)(const struct nd_problem *p, const struct nd_array *x, const void *w_,
                               const ptrdiff_t *at, ptrdiff_t n, void *y_, ptrdiff_t y_w, const void *bias)
 {
@@ -126,12 +139,8 @@ static void NAME(conv_points)(const struct nd_problem *p, const struct nd_array 
                 const ptrdiff_t d = at[0] * p->sd + t / p->kh * p->dd - p->pd;
                 const ptrdiff_t h = at[1] * p->sh + t % p->kh * p->dh - p->ph;
                 const ptrdiff_t left = (at[2] + i) * p->sw - p->pw;
-                const int inside = d >= 0 && d < p->id && h >= 0 && h < p->ih;
-                const T *row = (const T *)x->data + c * x->c + d * x->d + h * x->h;
-                for (ptrdiff_t k = 0; k < p->kw; k++) {
-                    const ptrdiff_t j = left + k * p->dw;
-                    sum += (double)w[k] * (inside && j >= 0 && j < p->iw ? row[j * x->w] : 0);
-                }
+                for (ptrdiff_t k = 0; k < p->kw; k++)
+                    sum += (double)w[k] * NAME(cell)(p, x, c, d, h, left + k * p->dw);
             }
         y[i * y_w] = (T)(bias ? sum + *(const T *)bias : sum);
     }
@@ -145,12 +154,11 @@ static void NAME(grad_point)(const struct nd_problem *p, const struct nd_array *
     for (ptrdiff_t i = 0; i < p->n * p->od * p->oh; i++) {
         const ptrdiff_t oh = i % p->oh, od = i / p->oh % p->od, n = i / p->oh / p->od;
         const ptrdiff_t d = od * p->sd + tap[0] * p->dd - p->pd, h = oh * p->sh + tap[1] * p->dh - p->ph;
-        const int inside = d >= 0 && d < p->id && h >= 0 && h < p->ih;
-        const T *row = (const T *)x->data + n * x->n + d * x->d + h * x->h;
+        const struct nd_array image = {x->data + n * x->n * (ptrdiff_t)sizeof(T), x->n, x->c, x->d, x->h, x->w};
         const T *gradient = (const T *)dy->data + n * dy->n + od * dy->d + oh * dy->h;
         for (ptrdiff_t ow = 0; ow < p->ow; ow++) {
             const ptrdiff_t j = ow * p->sw + tap[2] * p->dw - p->pw;
-            sum += (double)gradient[ow * dy->w] * (inside && j >= 0 && j < p->iw ? row[j * x->w] : 0);
+            sum += (double)gradient[ow * dy->w] * NAME(cell)(p, &image, 0, d, h, j);
         }
     }
     *(T *)dw = (T)sum;

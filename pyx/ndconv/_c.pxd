@@ -12,9 +12,17 @@ cdef extern from "problem.h" nogil:
         ND_PAIRS
         ND_I64
         ND_U16
+        ND_FILL
+        ND_NOWHERE
+    struct nd_outside:
+        const ptrdiff_t *source
+        ptrdiff_t low, high
+    ptrdiff_t nd_source(const nd_outside *o, ptrdiff_t i, ptrdiff_t extent)
     struct nd_problem:
         ptrdiff_t n, g, icg, ocg, id, ih, iw, od, oh, ow, kd, kh, kw, sd, sh, sw, dd, dh, dw, pd, ph, pw
-        int dtype, lanes_oc
+        int dtype, lanes_oc, bordered
+        nd_outside outside[3]
+        double fill
     struct nd_array:
         char *data
         ptrdiff_t n, c, d, h, w

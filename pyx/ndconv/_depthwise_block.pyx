@@ -20,7 +20,8 @@ takes every dh-th output row.
 """
 from libc.string cimport memset
 
-from ndconv._c cimport nd_array, nd_job, nd_kernel_set, nd_problem
+from ndconv._c cimport ND_FILL, nd_array, nd_job, nd_kernel_set, nd_problem, nd_source
+from ndconv._outside cimport copy_cells
 from ndconv._pack cimport ceil_div, copy_clipped, split
 
 cdef enum:
@@ -202,6 +203,10 @@ cdef void fill_slab(const Run *f, Block *t) noexcept nogil:
     rows_inside(p, top, rows, &low, &high)
     for i in range(b.planes):
         depth = t.od * p.sd - p.pd + i % p.kd * p.dd
+        if p.bordered and (b.lanes_c or not 0 <= depth < p.id):
+            copy_rows(f, t, to, i // p.kd, depth, top, rows, left, columns)
+            to += rows * line
+            continue
         if not 0 <= depth < p.id:
             memset(to, 0, rows * line)
             to += rows * line
@@ -212,8 +217,56 @@ cdef void fill_slab(const Run *f, Block *t) noexcept nogil:
         if b.lanes_c:
             fill_pixels(f, t, to + low * line, src, high - low, left, columns)
         else:
-            fill_rows(f, t, to + low * line, src + size * (t.group * p.icg + i // p.kd) * x.c, high - low, left, columns)
+            src += size * (t.group * p.icg + i // p.kd) * x.c
+            fill_rows(f, t, to + low * line, src, high - low, left, columns)
+            if p.bordered:
+                copy_rows(f, t, to, i // p.kd, depth, top, low, left, columns)
+                copy_rows(f, t, to + high * line, i // p.kd, depth, top + high * p.dh, rows - high, left, columns)
+                copy_sides(f, t, to + low * line, src, high - low, left, columns)
         to += rows * line
+
+cdef void copy_rows(const Run *f, const Block *t, char *to, ptrdiff_t channel, ptrdiff_t depth, ptrdiff_t top, ptrdiff_t rows,
+                    ptrdiff_t left, ptrdiff_t columns) noexcept nogil:
+    """fill_rows and fill_pixels where what is outside x is not zero."""
+    cdef const nd_problem *p = f.job.p
+    cdef const nd_kernel_set *k = f.job.k
+    cdef const nd_array *x = &f.job.x
+    cdef ptrdiff_t size = k.size, r, i, h
+    cdef const char *src = x.data + size * t.n * x.n
+    for r in range(rows):
+        h = top + r * p.dh
+        if not f.b.lanes_c:
+            for i in range(p.sw):
+                copy_cells(p, k, src + size * (t.group * p.icg + channel) * x.c, x, depth, h, left + i, p.sw,
+                           ceil_div(max(columns - i, 0), p.sw), 1, to + i * t.phase_size * size, 1, 1)
+        elif p.ocg == 1:
+            copy_cells(p, k, src + size * t.oc * x.c, x, depth, h, left, 1, columns, t.channels, to, t.channels, 1)
+        else:
+            for i in range(t.channels):
+                copy_cells(p, k, src + size * ((t.oc + i) // p.ocg) * x.c, x, depth, h, left, 1, columns, 1, to + size * i,
+                           t.channels, 1)
+        to += t.line * size
+
+cdef void copy_sides(const Run *f, const Block *t, char *to, const char *src, ptrdiff_t rows, ptrdiff_t left,
+                     ptrdiff_t columns) noexcept nogil:
+    """What fill_rows leaves zero: the columns outside x, each all the way down."""
+    cdef const nd_problem *p = f.job.p
+    cdef ptrdiff_t size = f.job.k.size, i = 0, r, column
+    cdef char *at
+    if rows == 0:
+        return
+    while i < columns:
+        if 0 <= left + i < p.iw:
+            i = p.iw - left
+            continue
+        column = nd_source(&p.outside[2], left + i, p.iw)
+        at = to + size * (i % p.sw * t.phase_size + i // p.sw)
+        if column >= 0:
+            f.job.k.scatter(at, t.line, src + size * column * f.job.x.w, p.dh * f.job.x.h, rows)
+        elif column == ND_FILL:
+            for r in range(rows):
+                f.job.k.pool_fill(at + size * r * t.line, 1, p.fill)
+        i += 1
 
 cdef void fill_rows(const Run *f, const Block *t, char *to, const char *src, ptrdiff_t rows, ptrdiff_t left,
                     ptrdiff_t columns) noexcept nogil:

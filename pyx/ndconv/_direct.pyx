@@ -31,6 +31,7 @@ from libc.string cimport memset
 from ndconv._c cimport (ND_ADD, ND_BIAS_COLUMN, ND_BIAS_ROW, ND_LIST, ND_ZERO, nd_array, nd_job, nd_kernel_set,
                         nd_method, nd_problem, nd_sizes, nd_walk, nd_weights)
 from ndconv._method cimport new_method
+from ndconv._outside cimport copy_cells
 from ndconv._pack cimport (Pixel, ceil_div, copy_clipped, evened, finish_pixels, panel_count, panels_bytes, prepare_panels, split,
                            taps_of, use_lanes_oc)
 from ndconv._phases cimport transpose_forward, transpose_prepare, transpose_sizes
@@ -219,7 +220,7 @@ cdef void live_walk(const Forward *f, const Task *t, const nd_walk *whole, ptrdi
     fewer |= live_range(h, h, p.ih, p.dh, &h0, &h1)
     fewer |= live_range(w, w + (columns - 1) * p.sw, p.iw, p.dw, &w0, &w1)
     to[0] = whole[0]
-    if not fewer:
+    if not fewer or p.bordered:
         return
     if whole.runs < f.b.taps:
         # a run is a row of taps: those of its middle
@@ -272,12 +273,26 @@ cdef void fill_slab(Forward *f, Task *t, ptrdiff_t c0, ptrdiff_t count) noexcept
     for td in range(p.kd):
         depth = t.od * p.sd + td * p.dd - p.pd
         for fh in range(b.fh):
-            if 0 <= depth < p.id:
+            if p.bordered:
+                copy_rows(f, t, first, depth, t.oh * p.sh - p.ph + fh, p.dh if b.rows == 1 else b.fh, count, to)
+            elif 0 <= depth < p.id:
                 fill_rows(f, t, first + size * depth * x.d, t.oh * p.sh - p.ph + fh, p.dh if b.rows == 1 else b.fh, count, to)
             else:
                 for c in range(count):
                     memset(to + size * c * b.channel, 0, plane)
             to += plane
+
+cdef void copy_rows(Forward *f, const Task *t, const char *x, ptrdiff_t depth, ptrdiff_t top, ptrdiff_t step, ptrdiff_t channels,
+                    char *to) noexcept nogil:
+    """fill_rows where what is outside x is not zero."""
+    cdef const nd_problem *p = f.job.p
+    cdef Blocking *b = &f.b
+    cdef ptrdiff_t fw, r
+    for fw in range(b.fw):
+        for r in range(b.slab_rows):
+            copy_cells(p, f.job.k, x, &f.job.x, depth, top + r * step, t.ow * p.sw - p.pw + fw, b.fw, b.slab_columns, channels,
+                       to, 1, b.channel)
+            to += f.job.k.size * b.slab_columns
 
 cdef void fill_rows(Forward *f, const Task *t, const char *x, ptrdiff_t top, ptrdiff_t step, ptrdiff_t channels,
                     char *to) noexcept nogil:
@@ -447,7 +462,10 @@ cdef void fill_pixels(Forward *f, Task *t, ptrdiff_t c0, ptrdiff_t count) noexce
         depth = t.od * p.sd + td * p.dd - p.pd
         for r in range(f.b.slab_rows):
             row = t.oh * p.sh - p.ph + (r * p.dh if f.b.rows == 1 else r)
-            if not (0 <= depth < p.id and 0 <= row < p.ih):
+            if p.bordered:
+                copy_cells(p, k, x.data + size * (t.n * x.n + (t.g * p.icg + c0) * x.c), x, depth, row, left, 1, columns, count,
+                           to, count, 1)
+            elif not (0 <= depth < p.id and 0 <= row < p.ih):
                 memset(to, 0, columns * count * size)
             else:
                 memset(to, 0, low * count * size)

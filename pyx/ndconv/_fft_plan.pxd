@@ -27,6 +27,7 @@ cdef struct Side:
     ptrdiff_t t, n, q, tiles
     ptrdiff_t k, stride, dilation                    # within a tile
     ptrdiff_t phases, split
+    bint wraps                                       # whether what lies before x is what lies after it: zeros
     double log2n
     ptrdiff_t x, y, taps, before                     # of the problem
 

@@ -58,7 +58,7 @@ cdef int sides_of(Side axis, bint even, ptrdiff_t most, Side *sides) noexcept no
     while count < SIDES:
         q = ceil_div(y, tiles)
         need = span = (q - 1) * axis.stride + reach
-        if tiles == 1 and axis.split == 1 and (axis.phases == 1 or axis.before >= 0):
+        if tiles == 1 and axis.wraps and axis.split == 1 and (axis.phases == 1 or axis.before >= 0):
             need = max(max(reach, (q - 1) * axis.stride + 1),
                        max(span - max(axis.before, 0) // axis.phases,
                            min(span, ceil_div(axis.before, axis.phases) + ceil_div(axis.x, axis.phases))))
@@ -195,9 +195,10 @@ cdef void set_cost(Tiling *t, const nd_problem *p, const nd_kernel_set *k, Opera
         t.cycles += 100 * room
 
 cdef Side side_of(ptrdiff_t x, ptrdiff_t y, ptrdiff_t k, ptrdiff_t stride, ptrdiff_t dilation, ptrdiff_t before, bint by_phases,
-                  bint by_splits) noexcept nogil:
+                  bint by_splits, bint wraps) noexcept nogil:
     cdef Side s
     memset(&s, 0, sizeof(Side))
+    s.wraps = wraps
     s.x, s.y, s.taps, s.before = x, y, k, before
     s.phases = dilation if by_phases and stride == 1 and k > 1 else 1
     s.split = stride if by_splits and dilation == 1 and k > 1 else 1
@@ -208,9 +209,10 @@ cdef void sides_of_all(const nd_problem *p, bint by_phases, bint by_splits, Side
     """The sizes to consider along each axis."""
     cdef ptrdiff_t axes = (p.od > 1 or p.kd > 1) + (p.oh > 1 or p.kh > 1) + (p.ow > 1 or p.kw > 1)
     cdef ptrdiff_t most = 1 << 19 if axes <= 1 else 512 if axes == 2 else 64
-    count[0] = sides_of(side_of(p.id, p.od, p.kd, p.sd, p.dd, p.pd, by_phases, by_splits), False, most, side[0])
-    count[1] = sides_of(side_of(p.ih, p.oh, p.kh, p.sh, p.dh, p.ph, by_phases, by_splits), False, most, side[1])
-    count[2] = sides_of(side_of(p.iw, p.ow, p.kw, p.sw, p.dw, p.pw, by_phases, by_splits), True, most, side[2])
+    cdef bint wraps = not p.bordered
+    count[0] = sides_of(side_of(p.id, p.od, p.kd, p.sd, p.dd, p.pd, by_phases, by_splits, wraps), False, most, side[0])
+    count[1] = sides_of(side_of(p.ih, p.oh, p.kh, p.sh, p.dh, p.ph, by_phases, by_splits, wraps), False, most, side[1])
+    count[2] = sides_of(side_of(p.iw, p.ow, p.kw, p.sw, p.dw, p.pw, by_phases, by_splits, wraps), True, most, side[2])
 
 cdef void choose_sides(const nd_problem *p, const nd_kernel_set *k, Operation op, int first, int last, Side[3][SIDES] side,
                        const int *count, Tiling *best) noexcept nogil:

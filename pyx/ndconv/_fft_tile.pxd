@@ -17,6 +17,11 @@ cdef struct Window:
     ptrdiff_t step[3]            # elements of the array from one to the next
     ptrdiff_t count[3]
     ptrdiff_t spread[3]          # numbers of the tile from one to the next
+    # of inputs where what is outside x is not zero (else NULL): x, and the positions that the elements have there
+    const nd_problem *bordered
+    const nd_array *x
+    ptrdiff_t position[3][MOST_LANES]
+    ptrdiff_t every[3]
 
 cdef bint holds_tiles(const Tiling *t) noexcept nogil
 cdef void aim_input(Window *w, const nd_problem *p, const nd_kernel_set *k, const Tiling *t, const nd_array *x, ptrdiff_t unit,

@@ -9,6 +9,7 @@ from libc.string cimport memset
 
 from ndconv._c cimport nd_array, nd_kernel_set, nd_problem, nd_weights
 from ndconv._fft_plan cimport FILTER_GROUPS, FILTER_TILES, TILES, Side, Tables, Tiling
+from ndconv._outside cimport copy_cells
 from ndconv._pack cimport Pixel, ceil_div
 
 cdef bint holds_tiles(const Tiling *t) noexcept nogil:
@@ -47,6 +48,7 @@ cdef void set_input(Window *w, const Tiling *t, int lane, int axis, ptrdiff_t ti
     cdef const Side *s = &t.side[axis]
     cdef ptrdiff_t every = s.phases * s.split, first = tile % s.phases + split - s.before, rest = remainder(first, every)
     w.data[lane] += rest * step * size
+    w.position[axis][lane], w.every[axis] = first + tile // s.phases * s.q * s.stride * every, every
     set_axis(w, lane, axis, tile // s.phases * s.q * s.stride + (first - rest) // every, ceil_div(max(s.x - rest, 0), every),
              size)
 
@@ -66,6 +68,7 @@ cdef void aim_input(Window *w, const nd_problem *p, const nd_kernel_set *k, cons
     cdef int lane, axis
     cdef bint tiles = holds_tiles(t), groups = t.lanes == FILTER_GROUPS
     set_steps(w, t, x, True)
+    w.bordered, w.x = p if p.bordered else NULL, x
     w.lanes = <int>min(p.n * t.tiles - unit * k.vl if tiles else p.g - group if groups else t.ic - channel, k.vl)
     for lane in range(w.lanes):
         i = unit * k.vl + lane if tiles else unit
@@ -85,6 +88,7 @@ cdef void aim_output(Window *w, const nd_problem *p, const nd_kernel_set *k, con
     cdef int lane
     cdef bint tiles = holds_tiles(t)
     set_steps(w, t, y, False)
+    w.bordered = NULL
     w.lanes = <int>min(p.n * t.tiles - unit * k.vl if tiles else left, k.vl)
     for lane in range(w.lanes):
         i = unit * k.vl + lane if tiles else unit
@@ -105,6 +109,7 @@ cdef void aim_line(Window *w, const nd_problem *p, const nd_kernel_set *k, const
     cdef int lane, axis
     step[0], step[1], step[2] = a.d, a.h, a.w
     set_steps(w, t, a, is_input)
+    w.bordered, w.x = p if is_input and p.bordered else NULL, a
     w.lanes = <int>(k.vl if is_input else min(t.side[t.axis].tiles - first, k.vl))
     for axis in range(2, -1, -1):
         tile[axis] = first if axis == t.axis else take(&line, t.side[axis].tiles)
@@ -128,6 +133,7 @@ cdef void aim_taps(Window *w, const nd_kernel_set *k, const Tiling *t, const nd_
     cdef int lane, axis
     cdef const Side *s
     step[0], step[1], step[2] = a.d, a.h, a.w
+    w.bordered = NULL
     w.lanes = lanes
     for lane in range(lanes):
         w.data[lane] += k.size * (channel % icg) * a.c
@@ -163,6 +169,7 @@ cdef void fill_lanes(Window *w, const nd_kernel_set *k) noexcept nogil:
         w.data[lane] = w.data[0]
         for axis in range(3):
             w.low[axis][lane], w.high[axis][lane] = w.low[axis][0], w.high[axis][0]
+            w.position[axis][lane] = w.position[axis][0]
 
 cdef void load_tile(const Window *w, const nd_kernel_set *k, const Tiling *t, char *z) noexcept nogil:
     """Element i of a window goes to i*spread of the tile, on each axis; the rest of the tile is zero."""
@@ -185,6 +192,26 @@ cdef void load_tile(const Window *w, const nd_kernel_set *k, const Tiling *t, ch
                     low[lane], high[lane] = w.low[2][lane], w.high[2][lane]
             k.fft_load(z + t.point * (d * w.spread[0] * t.plane + h * w.spread[1] * t.pitch), k.vl * w.spread[2], w.count[2],
                        row, w.step[2], low, high)
+    if w.bordered != NULL:
+        load_outside(w, k, t, z)
+
+cdef void load_outside(const Window *w, const nd_kernel_set *k, const Tiling *t, char *z) noexcept nogil:
+    """The rows of windows that leave x once more, with what is outside."""
+    cdef const nd_array *x = w.x
+    cdef ptrdiff_t d, h
+    cdef int lane
+    cdef bint cut
+    cdef const char *first
+    for lane in range(<int>k.vl):
+        cut = w.low[2][lane] > 0 or w.high[2][lane] < w.count[2]
+        first = w.data[lane] - k.size * (w.position[0][lane] * x.d + w.position[1][lane] * x.h + w.position[2][lane] * x.w)
+        for d in range(w.count[0]):
+            for h in range(w.count[1]):
+                if cut or not (w.low[0][lane] <= d < w.high[0][lane] and w.low[1][lane] <= h < w.high[1][lane]):
+                    copy_cells(w.bordered, k, first, x, w.position[0][lane] + d * w.every[0], w.position[1][lane] + h * w.every[1],
+                               w.position[2][lane], w.every[2], w.count[2], 1,
+                               z + t.point * (d * w.spread[0] * t.plane + h * w.spread[1] * t.pitch) + k.size * lane,
+                               k.vl * w.spread[2], 1)
 
 cdef unsigned store_tile(const Window *w, const nd_kernel_set *k, const Tiling *t, const void *bias,
                          const char *z) noexcept nogil:

@@ -29,6 +29,7 @@ from libc.string cimport memset
 from ndconv._c cimport (ND_ADD, ND_BIAS_COLUMN, ND_BIAS_ROW, ND_ZERO, nd_array, nd_job, nd_kernel_set,
                         nd_method, nd_problem, nd_sizes, nd_walk, nd_weights)
 from ndconv._method cimport new_method
+from ndconv._outside cimport copy_cells
 from ndconv._pack cimport (Pixel, ceil_div, copy_clipped, evened, finish_pixels, gather_block, next_row, panel_count,
                            panels_bytes, pixel_at, pixels_of, prepare_panels, scatter_row, split, taps_of, use_lanes_oc)
 from ndconv._runtime cimport parallel_for
@@ -383,7 +384,9 @@ cdef void gather_turned(Forward *f, ptrdiff_t g, Pixel at, ptrdiff_t run, ptrdif
         length = min(row - at_k % row, k0 + kc - at_k)
         d = at.d * p.sd + at_k // row // p.kh * p.dd - p.pd
         h = at.h * p.sh + at_k // row % p.kh * p.dh - p.ph
-        if 0 <= d < p.id and 0 <= h < p.ih:
+        if p.bordered:
+            copy_cells(p, k, x.data + size * (at.n * x.n + g * icg * x.c), x, d, h, left, 1, columns, icg, turned, icg, 1)
+        elif 0 <= d < p.id and 0 <= h < p.ih:
             memset(turned, 0, low * icg * size)
             memset(turned + high * icg * size, 0, (columns - high) * icg * size)
             k.move(turned + low * icg * size, icg, x.data + size * (at.n * x.n + g * icg * x.c + d * x.d + h * x.h
@@ -397,6 +400,12 @@ cdef void gather_turned(Forward *f, ptrdiff_t g, Pixel at, ptrdiff_t run, ptrdif
             at_k += part
             length -= part
 
+cdef bint is_inside(const nd_problem *p, Pixel at) noexcept nogil:
+    """Whether all of a pixel's window lies in x."""
+    cdef ptrdiff_t d = at.d * p.sd - p.pd, h = at.h * p.sh - p.ph, w = at.w * p.sw - p.pw
+    return (d >= 0 and d + (p.kd - 1) * p.dd < p.id and h >= 0 and h + (p.kh - 1) * p.dh < p.ih
+            and w >= 0 and w + (p.kw - 1) * p.dw < p.iw)
+
 cdef void gather_kernel_rows(Forward *f, ptrdiff_t g, Pixel at, ptrdiff_t run, ptrdiff_t k0, ptrdiff_t kc,
                              char *to) noexcept nogil:
     """Pixel by pixel: the channels of neighbouring taps follow each other in x and are copied as one."""
@@ -404,8 +413,14 @@ cdef void gather_kernel_rows(Forward *f, ptrdiff_t g, Pixel at, ptrdiff_t run, p
     cdef const nd_problem *p = &f.p
     cdef const nd_array *x = &f.x
     cdef ptrdiff_t size = k.size, row = p.kw * p.icg, end = k0 + kc, at_k, i, length, d, h
+    cdef Pixel pixel = at
     for i in range(run):
         at_k = k0
+        pixel.w = at.w + i
+        if p.bordered and not is_inside(p, pixel):
+            gather_taps(f, g, pixel, 1, k0, kc, to)
+            to += kc * size
+            continue
         while at_k < end:
             length = min(row - at_k % row, end - at_k)
             d = at.d * p.sd + at_k // row // p.kh * p.dd - p.pd

@@ -12,6 +12,7 @@ With icb = icg that is plain (tap, channel) order.
 from libc.string cimport memset
 
 from ndconv._c cimport ND_NONE, nd_array, nd_job, nd_kernel_set, nd_problem, nd_weights
+from ndconv._outside cimport copy_cells
 from ndconv._runtime cimport parallel_for
 
 cdef bint use_lanes_oc(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
@@ -114,7 +115,9 @@ cdef void gather_row(const nd_problem *p, const nd_kernel_set *k, const nd_array
     while count > 0:
         run = min(p.ow - at.w, count)
         depth, row, column = at.d * p.sd + front, at.h * p.sh + top, at.w * p.sw + left
-        if 0 <= depth < p.id and 0 <= row < p.ih:
+        if p.bordered:
+            copy_cells(p, k, x.data + size * (at.n * x.n + channel * x.c), x, depth, row, column, p.sw, run, 1, to, 1, 1)
+        elif 0 <= depth < p.id and 0 <= row < p.ih:
             copy_clipped(k, to, x.data + size * (at.n * x.n + channel * x.c + depth * x.d + row * x.h), x.w, p.iw, column,
                          p.sw, run)
         else:
@@ -132,6 +135,9 @@ cdef void gather_block(const nd_problem *p, const nd_kernel_set *k, const nd_arr
     cdef ptrdiff_t h = at.h * p.sh + tap // p.kw % p.kh * p.dh - p.ph
     cdef ptrdiff_t w = at.w * p.sw + tap % p.kw * p.dw - p.pw
     cdef const char *src
+    if p.bordered:
+        copy_cells(p, k, x.data + size * (at.n * x.n + channel * x.c), x, d, h, w, p.sw, run, channels, to, to_pixel, to_channel)
+        return
     if 0 <= d < p.id and 0 <= h < p.ih and w < p.iw:
         # pixels low <= i < high see the array
         low = min(ceil_div(max(-w, 0), p.sw), run)

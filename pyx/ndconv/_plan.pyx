@@ -13,6 +13,8 @@ from ndconv._runtime cimport current_kernels, default_threads, kernels_of, paral
 
 import numpy as np
 
+from ndconv.border import outside_of
+
 cdef object _empty = np.empty
 
 # The names of enum nd_activation.
@@ -68,6 +70,7 @@ cdef class Core:
     def __cinit__(self, problem, Method method, list stages, bint batched, bint channels_last, threads, tuple activation=None):
         cdef int i, j
         cdef Stage *s
+        cdef nd_problem outside
         self.method = method
         self.dtype = problem.dtype
         self.k = kernels_of(SETS[self.dtype])
@@ -81,9 +84,11 @@ cdef class Core:
         if self.stages == NULL:
             raise MemoryError("no memory for a plan")
         self.fill = False
+        self.owners = [set_outside(&outside, problem)]
         for i in range(self.count):
             s, stage = &self.stages[i], stages[i]
             s.p = stage_geometry(problem, stage)
+            s.p.outside = outside.outside
             s.transposed = stage.transposed
             for j in range(3):
                 s.w_start[j], s.w_step[j] = stage.w_start[j], stage.w_step[j]
@@ -99,7 +104,6 @@ cdef class Core:
                 s.size.prepared = (s.size.prepared + 63) & ~<size_t>63
         self.whole = whole_geometry(problem)
         self.join_phases(problem)
-        self.owners = []
         self._set_shapes(problem, batched, channels_last)
 
     def __dealloc__(self):
@@ -348,7 +352,24 @@ cdef nd_problem forward_geometry(problem):
     p.pd, p.ph, p.pw = problem.before
     p.dtype = ND_F32 if problem.dtype == "float32" else ND_F64
     p.lanes_oc = problem.lanes_oc
+    p.bordered, p.fill = problem.bordered, problem.fill
+    memset(p.outside, 0, sizeof(p.outside))
     return p
+
+
+cdef object set_outside(nd_problem *p, problem):
+    """Sets what lies outside x; returns the tables, which must live as long as p is used."""
+    cdef ptrdiff_t[::1] source
+    cdef int axis
+    memset(p.outside, 0, sizeof(p.outside))
+    tables = outside_of(problem)
+    for axis in range(3):
+        if tables[axis] is not None:
+            source = tables[axis]
+            p.outside[axis].source = &source[0]
+            p.outside[axis].low = -problem.before[axis]
+            p.outside[axis].high = p.outside[axis].low + len(source)
+    return tables
 
 
 cdef nd_problem stage_geometry(problem, stage):
@@ -378,7 +399,7 @@ cdef nd_problem whole_geometry(problem):
 def weight_grad_bytes(problem, Method method, int threads):
     """Bytes of workspace of a weight gradient on `threads` threads."""
     cdef nd_problem p = forward_geometry(problem)
-    if 0 in (problem.n, problem.ic, problem.oc, *problem.x, *problem.y):
+    if 0 in (problem.n, problem.ic, problem.oc, *problem.y) or (0 in problem.x and not problem.bordered):
         return 0
     return method.c.weight_grad_bytes(&p, current_kernels().set[p.dtype], threads)
 
@@ -391,6 +412,7 @@ def run_weight_grad(problem, Method method, dy, x, bint batched, bint channels_l
     cdef nd_job job
     cdef char *block
     cdef int last
+    tables = set_outside(&p, problem)    # p points into them
     memset(&xb, 0, sizeof(Py_buffer))
     memset(&yb, 0, sizeof(Py_buffer))
     memset(&wb, 0, sizeof(Py_buffer))

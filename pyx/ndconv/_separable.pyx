@@ -31,6 +31,7 @@ from libc.string cimport memcmp, memset
 
 from ndconv._c cimport nd_array, nd_job, nd_kernel_set, nd_method, nd_problem, nd_sizes, nd_weights
 from ndconv._method cimport new_method
+from ndconv._outside cimport copy_cells
 from ndconv._pack cimport Pixel, ceil_div, copy_clipped, finish_pixels, taps_of
 from ndconv._runtime cimport parallel_for
 
@@ -240,7 +241,7 @@ cdef nd_problem as_one_plane(const nd_problem *p) noexcept nogil:
     return wide
 
 cdef bint may_join(const nd_problem *p) noexcept nogil:
-    return p.lanes_oc and p.g > 1 and p.ocg == 1 and p.sw == 1
+    return p.lanes_oc and p.g > 1 and p.ocg == 1 and p.sw == 1 and not p.bordered
 
 cdef bint can_join(const nd_job *job, const char *raw) noexcept nogil:
     """Whether channels lie next to each other everywhere and have one kernel and one bias."""
@@ -381,12 +382,17 @@ cdef void fill_row(Forward *f, Task *t, ptrdiff_t row, char *to) noexcept nogil:
     cdef char *line = t.lines
     cdef char *ring
     cdef void *passed
-    if 0 <= row < p.ih:
+    if p.bordered:
+        high = p.kd
+    elif 0 <= row < p.ih:
         # taps low <= tap < high lie in the array
         depth = t.od * p.sd - p.pd
         low = 0 if depth >= 0 else min(ceil_div(-depth, p.dd), p.kd)
         high = 0 if depth >= p.id else min((p.id - 1 - depth) // p.dd + 1, p.kd)
-    for tap in range(low, high):
+    for tap in range(high if p.bordered else 0):
+        copy_cells(p, k, x.data + k.size * (t.n * x.n + t.g * x.c), x, t.od * p.sd - p.pd + tap * p.dd, row, t.column * p.sw - p.pw,
+                   1, count, 1, t.lines + k.size * tap * b.line, 1, 1)
+    for tap in range(low, 0 if p.bordered else high):
         copy_clipped(k, t.lines + k.size * (tap - low) * b.line,
                      x.data + k.size * (t.n * x.n + t.g * x.c + (depth + tap * p.dd) * x.d + row * x.h), x.w, p.iw,
                      t.column * p.sw - p.pw, 1, count)

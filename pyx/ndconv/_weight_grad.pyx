@@ -7,7 +7,8 @@ broadcast one, a few rows k at a time:
     gemm      rows of the im2col matrix, gathered for each chunk of pixels: full tiles whatever the channels. From NCHW memory
               as rows of pixels, from NHWC memory, a tile of channels as [pixel][mr]
     direct    read where they are: neighbouring rows are channels, x.c apart, neighbouring pixels sw*x.w apart; for each
-              tap the pixels whose window leaves the array are left out, so nothing is padded
+              tap the pixels whose window leaves the array are left out, so nothing is padded. Where what is outside is not
+              zero, rows are gathered as by gemm
 
     for a part of the pixels, group, block of k, block of oc      (one task)
         for chunks of whole output rows, or stretches of one      (dY panel in L1)
@@ -72,7 +73,7 @@ cdef size_t gemm_weight_grad_bytes(const nd_problem *p, const nd_kernel_set *k, 
     return c.sums + threads * (c.x + c.dy)
 
 cdef size_t direct_weight_grad_bytes(const nd_problem *p, const nd_kernel_set *k, int threads) noexcept nogil:
-    cdef Chunks c = chunking(p, k, False)
+    cdef Chunks c = chunking(p, k, p.bordered)
     return c.sums + threads * (c.x + c.dy)
 
 cdef struct WeightGrad:
@@ -93,7 +94,7 @@ cdef void gemm_weight_grad(const nd_job *job) noexcept nogil:
     run(job, True)
 
 cdef void direct_weight_grad(const nd_job *job) noexcept nogil:
-    run(job, False)
+    run(job, job.p.bordered)
 
 cdef void run(const nd_job *job, bint gathered) noexcept nogil:
     cdef WeightGrad f

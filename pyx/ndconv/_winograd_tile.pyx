@@ -8,7 +8,8 @@ own; gathered rows serve both of their cells.
 """
 from libc.string cimport memset
 
-from ndconv._c cimport nd_job, nd_kernel_set, nd_problem
+from ndconv._c cimport ND_NOWHERE, nd_job, nd_kernel_set, nd_problem, nd_source
+from ndconv._outside cimport copy_cells
 from ndconv._pack cimport ceil_div
 from ndconv._winograd_plan cimport Block, Plane, Tiling, View, columns_of_cell, rows_of_cell, view_of
 
@@ -51,7 +52,10 @@ cdef void transform_rows(const nd_job *job, const Tiling *t, const Block *b, bin
         while r < last:
             count = min(last - r, t.th - (b.line + r) % t.th)      # of the same image
             to = v + size * (i * t.cells_w * b.rows + r) * b.columns * s.tile
-            if 0 <= d < extent:
+            if p.bordered and not gradient and nd_source(&p.outside[0], d, p.id) != ND_NOWHERE:
+                view = view_of(p, t, &job.x, &job.y, b.g, (b.line + r) // t.th)
+                transform_bordered(job, t, b, &s, &view, d, cell, (b.line + r) % t.th, count, c0, c1, to, edge)
+            elif 0 <= d < extent:
                 view = view_of(p, t, &job.x, &job.y, b.g, (b.line + r) // t.th)
                 s.plane = rows_of_cell(&view.y if gradient else &view.x, cell, t.cells_h)
                 s.data = job.y.data if gradient else job.x.data
@@ -69,6 +73,57 @@ cdef void zero_lines(const Tiling *t, const Block *b, const Source *s, ptrdiff_t
         for i in range(t.points * count * b.columns):
             memset(to + size * (i % t.points * s.point + i // t.points * s.tile) + start, 0, bytes)
         to += size * b.rows * b.columns * s.tile
+
+cdef void transform_bordered(const nd_job *job, const Tiling *t, const Block *b, Source *s, const View *view, ptrdiff_t d,
+                             ptrdiff_t cell, ptrdiff_t line, ptrdiff_t count, ptrdiff_t c0, ptrdiff_t c1, char *to,
+                             char *edge) noexcept nogil:
+    """The same of neighbouring rows of a plane of x, where what is outside is not zero. With channels next to each other, tiles
+    that lie in x are read where they are."""
+    cdef ptrdiff_t size = job.k.size, i, j, h, left, right
+    cdef Plane rows = rows_of_cell(&view.x, cell, t.cells_h), p
+    cdef Block part = b[0]
+    cdef char *at
+    for j in range(t.cells_w):
+        at = to + size * j * b.rows * b.columns * s.tile
+        if s.channel != 1:
+            transform_gathered(job, t, b, s, view, d, cell, j, line, count, c0, c1, at, edge)
+            continue
+        p = columns_of_cell(&rows, j, t.cells_w)
+        for i in range(count):
+            h = (line + i) * t.mh - p.ph
+            left = right = b.columns
+            if 0 <= d < job.p.id and h >= 0 and h + s.rows <= p.h:
+                left = min(ceil_div(max(p.pw - b.first * t.mw, 0), t.mw), b.columns)
+                right = max(min((p.w + p.pw - s.cols) // t.mw + 1 - b.first if p.w + p.pw >= s.cols else 0, b.columns), left)
+            part.first, part.columns = b.first, left
+            transform_gathered(job, t, &part, s, view, d, cell, j, line + i, 1, c0, c1, at, edge)
+            part.first, part.columns = b.first + left, right - left
+            transform_tiles(job.k, t, &part, s, &p, line + i, 1, job.x.data + size * (p.at + d * job.x.d + c0), p.row, p.col, c1 - c0,
+                            at + size * (left * s.tile + c0))
+            part.first, part.columns = b.first + right, b.columns - right
+            transform_gathered(job, t, &part, s, view, d, cell, j, line + i, 1, c0, c1, at + size * right * s.tile, edge)
+            at += size * b.columns * s.tile
+
+cdef void transform_gathered(const nd_job *job, const Tiling *t, const Block *b, const Source *s, const View *view, ptrdiff_t d,
+                             ptrdiff_t cell_h, ptrdiff_t cell_w, ptrdiff_t line, ptrdiff_t count, ptrdiff_t c0, ptrdiff_t c1,
+                             char *to, char *edge) noexcept nogil:
+    """The same, with all that the tiles see gathered, whether in x or outside."""
+    cdef const nd_problem *p = job.p
+    cdef ptrdiff_t size = job.k.size, step = 2 * job.k.vl, width = (b.columns - 1) * t.mw + s.cols, c = c0, i
+    # of the first row and column, in x as a whole
+    cdef ptrdiff_t h = view.at_h - p.ph + (cell_h + line * t.mh * t.cells_h) * t.phases_h
+    cdef ptrdiff_t w = view.at_w - p.pw + (cell_w + b.first * t.mw * t.cells_w) * t.phases_w
+    cdef Plane gathered
+    cdef Block part = b[0]
+    gathered.h = gathered.w = <ptrdiff_t>1 << 60
+    gathered.ph = gathered.pw = part.first = 0
+    while c < c1 and b.columns > 0:
+        for i in range((count - 1) * t.mh + s.rows):
+            copy_cells(p, job.k, job.x.data + size * (view.image * job.x.n + (b.g * p.icg + c) * job.x.c), &job.x, d,
+                       h + i * t.cells_h * t.phases_h, w, t.cells_w * t.phases_w, width, min(step, c1 - c),
+                       edge + size * i * width * step, step, 1)
+        transform_tiles(job.k, t, &part, s, &gathered, 0, count, edge, width * step, step, min(step, c1 - c), to + size * c)
+        c += step
 
 cdef void transform_lines(const nd_kernel_set *k, const Tiling *t, const Block *b, const Source *s, ptrdiff_t line,
                           ptrdiff_t count, ptrdiff_t c0, ptrdiff_t c1, char *to, char *edge) noexcept nogil:

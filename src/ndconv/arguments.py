@@ -94,12 +94,12 @@ def memory_lanes(x, layout, batched):
     return None if together == along else together
 
 
-def plan_of(op, x, x_shape, w_shape, w_dtype, *options, accumulate=None):
+def plan_of(op, x, x_shape, w_shape, w_dtype, *options, accumulate=None, mode="zeros", value=0.0):
     """The cached plan of a function call. It knows by the strides of x whether memory keeps channels together."""
     stride, padding, dilation, groups, flip, layout, method, accuracy, workspace_limit, threads, activation = options
     lanes = memory_lanes(x, layout, x.ndim == len(w_shape)) if layout is None or isinstance(layout, str) else None
     key = (op, x_shape, w_shape, x.dtype, w_dtype, stride, padding, dilation, groups, flip, layout, lanes, method, accuracy,
-           workspace_limit, threads, activation, accumulate)
+           workspace_limit, threads, activation, accumulate, mode, value)
     return cached(cached_plan, *key)
 
 

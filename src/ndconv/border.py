@@ -1,72 +1,26 @@
-"""Border: what lies outside an array that is padded with anything but zeros, without a padded copy of it.
+"""Border: what lies outside an array that is padded with anything but zeros.
 
-The outputs of a convolution are cut into boxes. Windows that lie wholly inside the array are one box, a plain problem on the
-array in place. On each axis the windows before and after it meet padding; the inputs of such a slab, about as thick as the
-kernel, are gathered through an index map into a small array, and the same problem is solved on that. A slab of an axis holds
-only the inner positions of the axes before it and all positions of those after it, so a problem of rank r has at most 2r + 1
-boxes. Every method therefore knows every mode, and the memory it takes is that of one slab. Gradients run the same way
-backwards: what a slab says of its gathered inputs is added to where they came from.
+Every position outside repeats a cell of the array, or is a constant, axis by axis. Methods look up where in the tables made
+here (`outside_of`; pyx/ndconv/_outside.pyx) when they copy rows that leave the array, so no padded copy of it exists, and the
+time is that of zeros but for the few cells that are looked up. An axis that is padded with zeros has no table. Where axes
+differ, a constant replaces the other modes where both apply, and zeros come after all else.
 
-Axes that are padded with zeros are not cut: methods pad with zeros by themselves, after all else. A constant replaces the
-other modes where both apply.
+A gradient with respect to the input is that of zeros, plus what the frame around the array would get: the frame is cut into
+two strips an axis, each the input of a small problem of its own, with the outputs and taps that see it; its gradient is
+added to the cells that it repeats.
 """
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 
 import numpy as np
 
+from ndconv._frame import add_folded
+from ndconv.dtypes import name_of
+from ndconv.problem import DTYPES, as_three
+
 MODES = ("zeros", "constant", "edge", "reflect", "symmetric", "wrap")
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """A box of outputs, low <= i < high an axis, as a problem with padding of its own.
-
-    index : for each spatial axis the inputs that it takes, -1 for the constant, or None for all of them in place
-    """
-
-    low: tuple
-    high: tuple
-    index: tuple
-    padding: tuple
-
-    def outputs(self, y, first):
-        """The box of y, whose spatial axes begin at `first`."""
-        return y[(slice(None),) * first + tuple(map(slice, self.low, self.high))]
-
-    def inputs(self, x, first, value):
-        """What the box sees of x."""
-        for axis, index in enumerate(self.index, first):
-            if index is None:
-                continue
-            x = np.take(x, index, axis, mode="clip")
-            if index.min() < 0:
-                x[(slice(None),) * axis + (index < 0,)] = value
-        return x
-
-    def shape(self, x_shape, first):
-        """Of `inputs`."""
-        spatial = [size if index is None else len(index) for index, size in zip(self.index, x_shape[first:])]
-        return (*x_shape[:first], *spatial, *x_shape[first + len(spatial):])
-
-    def scatter(self, dx, part, first):
-        """Adds the gradient `part` by the box's inputs to dx; each sum in the order of the index."""
-        *rest, (axis, index) = [pair for pair in enumerate(self.index, first) if pair[1] is not None]
-        if rest:
-            # undo the last axis alone, then the others
-            whole = np.zeros((*part.shape[:axis], dx.shape[axis], *part.shape[axis + 1:]), dx.dtype)
-            _add_along(whole, part, axis, index)
-            Box(self.low, self.high, (*self.index[:axis - first], *(None,) * (len(self.index) - axis + first)), ()).scatter(
-                dx, whole, first)
-        else:
-            _add_along(dx, part, axis, index)
-
-
-def _add_along(to, part, axis, index):
-    to, part = np.moveaxis(to, axis, 0), np.moveaxis(part, axis, 0)
-    for source, row in zip(index.tolist(), part):
-        if source >= 0:
-            to[source] += row
+CACHED_TABLES = 64
 
 
 def check_modes(mode, rank, value):
@@ -79,6 +33,16 @@ def check_modes(mode, rank, value):
     if not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"padding_value must be a number, not {value!r}")
     return tuple("zeros" if m == "constant" and value == 0 else m for m in modes)
+
+
+def resolve_modes(mode, value, x, before, after):
+    """(modes, constant) as a Problem has them: "zeros" where nothing is padded. One entry an axis everywhere."""
+    modes = check_modes(mode, len(x), value)
+    modes = tuple("zeros" if lo <= 0 and hi <= 0 else m for m, lo, hi in zip(modes, before, after))
+    for m, size in zip(modes, x):
+        if size == 0 and m not in ("zeros", "constant"):
+            raise ValueError(f"padding_mode={m!r} has nothing to repeat on an axis without elements")
+    return modes, float(value) if "constant" in modes else 0.0
 
 
 def index_map(mode, size, first, count):
@@ -99,61 +63,109 @@ def index_map(mode, size, first, count):
     return np.where(i < size, i, period - i - (mode == "symmetric"))
 
 
-@lru_cache(maxsize=64)
-def boxes_of(problem, modes):
-    """The boxes of a convolution (ndconv.problem.Problem) whose axes are padded by `modes`; the inner one, if any, first."""
-    axes = []
-    for axis, mode in zip(range(3 - problem.rank, 3), modes):
-        axes.append(_cuts(mode, *(geometry[axis] for geometry in (
-            problem.x, problem.k, problem.y, problem.stride, problem.dilation, problem.before, problem.after))))
-    boxes = []
-    for axis, (_, slabs, _) in enumerate(axes):
-        for slab in slabs:
-            boxes.append([inner for inner, _, _ in axes[:axis]] + [slab] + [whole for _, _, whole in axes[axis + 1:]])
-    boxes.insert(0, [inner for inner, _, _ in axes])
-    return tuple(Box(*zip(*box)) for box in boxes if None not in box)
+@lru_cache(maxsize=CACHED_TABLES)
+def outside_of(problem):
+    """For each axis where positions -before <= i < x + after come from (see `index_map`), or None for zeros."""
+    return tuple(None if mode == "zeros" else np.ascontiguousarray(index_map(mode, x, -before, before + x + after), np.intp)
+                 for mode, x, before, after in zip(problem.modes, problem.x, problem.before, problem.after))
 
 
-def _cuts(mode, x, k, y, stride, dilation, before, after):
-    """(the inner part or None, the slabs, everything) of one axis, each as (low, high, index, padding) of a box."""
-    whole = (0, y, None, (before, after))
-    if mode == "zeros" or (before <= 0 and after <= 0):
-        return whole, (), whole
-    if x == 0 and mode != "constant":
-        raise ValueError(f"padding_mode={mode!r} has nothing to repeat on an axis without elements")
-    reach = dilation * (k - 1) + 1
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of one axis of a convolution's input, or all of it: the input of a convolution of fewer outputs and taps.
 
-    def slab(low, high):
-        first = low * stride - before
-        return low, high, index_map(mode, x, first, (high - 1 - low) * stride + reach), (0, 0)
+    rows, taps : slices of the outputs and taps that see it
+    size, padding : its extent, and the padding with which those outputs and taps see it as they do
+    runs : (place, cell, length) of places that show neighbouring cells of x
+    """
 
-    low = min(max(-(-before // stride), 0), y)
-    high = min(max((x - reach + before) // stride + 1, low), y)
-    if low == high:
-        return None, (slab(0, y),), slab(0, y)
-    inner = (low, high, None, (before - low * stride, (high - 1) * stride + reach - before - x))
-    return inner, tuple(slab(*ends) for ends in ((0, low), (high, y)) if ends[0] < ends[1]), slab(0, y)
+    rows: slice
+    taps: slice
+    size: int
+    padding: tuple
+    runs: tuple
 
 
-def convolve_boxes(run, boxes, x, y, residual, first, value):
-    """Fills y: run(inputs, padding, out, its part of the residual) solves one box."""
-    for box in boxes:
-        added = None if residual is None else box.outputs(residual, first)
-        run(box.inputs(x, first, value), box.padding, box.outputs(y, first), added)
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """A part of the frame around x, beyond one end of one axis, as the input of a convolution of its own.
+
+    That axis comes first of the spatial ones, so that rows are long: the others follow in the order `axes` of dy and x,
+    `w_axes` of w. outputs and weights index what of dy and w sees the strip; shape, w_shape, stride, dilation and padding are
+    the convolution's; runs (place, cell, length), an array an axis, say which cells of x it repeats.
+    """
+
+    outputs: tuple
+    weights: tuple
+    axes: tuple
+    w_axes: tuple
+    shape: tuple
+    w_shape: tuple
+    stride: tuple
+    dilation: tuple
+    padding: tuple
+    runs: tuple
+
+    def add(self, dx, gradient, first):
+        """Adds the gradient by the strip to the cells of dx, whose spatial axes begin at `first`, that it repeats."""
+        rank, lead = len(self.stride), (slice(None),) * first
+        if name_of(dx.dtype) in DTYPES:
+            add_folded(dx.transpose(self.axes), gradient, name_of(dx.dtype), rank, dx.ndim == rank + 2,
+                       first + rank < dx.ndim, self.runs)
+            return
+        for box in product(*self.runs[3 - rank:]):
+            cells = (*lead, *(slice(cell, cell + length) for _, cell, length in box))
+            dx.transpose(self.axes)[cells] += gradient[(*lead, *(slice(place, place + length) for place, _, length in box))]
 
 
-def gather_input_grad(run, boxes, dy, dx, first):
-    """Fills dx: run(dy, shape of the inputs, padding, out) returns the gradient by the inputs of one box."""
-    if any(index is not None for index in boxes[0].index):
-        dx[...] = 0
-    for box in boxes:
-        part = box.outputs(dy, first)
-        if all(index is None for index in box.index):
-            run(part, dx.shape, box.padding, dx)
-        else:
-            box.scatter(dx, run(part, box.shape(dx.shape, first), box.padding, None), first)
+@lru_cache(maxsize=CACHED_TABLES)
+def strips_of(problem, batched, last):
+    """The strips of the frame that repeat cells of x. A strip of an axis holds only x's own positions of the axes before it, so
+    each place is in one strip."""
+    axes = [_parts(*axis) for axis in list(zip(problem.modes, problem.x, problem.k, problem.y, problem.stride, problem.dilation,
+                                               problem.before))[3 - problem.rank:]]
+    return tuple(_strip(problem, batched, last, axis, [*(inner for inner, _, _ in axes[:axis]), side,
+                                                       *(padded for _, padded, _ in axes[axis + 1:])])
+                 for axis, (_, _, sides) in enumerate(axes) for side in sides)
 
 
-def sum_weight_grad(run, boxes, dy, x, first, value):
-    """The sum of run(dy, inputs, padding), the gradients of the boxes by the weights."""
-    return sum(run(box.outputs(dy, first), box.inputs(x, first, value), box.padding) for box in boxes)
+def _strip(problem, batched, last, axis, parts):
+    rank, first = problem.rank, batched + (not last)
+    order = (axis, *(other for other in range(rank) if other != axis))
+    sizes, ends = tuple(parts[i].size for i in order), problem.k[3 - rank:]
+    shape = (problem.n,) * batched + ((*sizes, problem.ic) if last else (problem.ic, *sizes))
+    taps = tuple(slice(k - part.taps.stop, k - part.taps.start) if problem.flip else part.taps for k, part in zip(ends, parts))
+    runs = [np.array(parts[i].runs, np.intp).reshape(-1, 3) for i in order]
+    return Strip((slice(None),) * first + tuple(part.rows for part in parts), (..., *taps),
+                 (*range(first), *(first + i for i in order), *range(first + rank, rank + 1 + batched)),
+                 (0, 1, *(2 + i for i in order)), shape,
+                 (problem.oc, problem.ic // problem.g, *(parts[i].taps.stop - parts[i].taps.start for i in order)),
+                 tuple(problem.stride[3 - rank + i] for i in order), tuple(problem.dilation[3 - rank + i] for i in order),
+                 tuple(parts[i].padding for i in order), as_three(runs, np.array([[0, 0, 1]], np.intp)))
+
+
+def _parts(mode, x, k, y, stride, dilation, before):
+    """(x itself, x with what repeats its cells on both sides, those sides) along an axis."""
+    end = (y - 1) * stride + dilation * (k - 1) + 1 - before     # of the positions that windows see
+
+    def part(low, high):
+        """Positions low <= i < high, or None if no window sees them."""
+        rows = slice(max(-(-(low + before - dilation * (k - 1)) // stride), 0), min((high - 1 + before) // stride + 1, y))
+        taps = slice(max(-(-(low + before - (y - 1) * stride) // dilation), 0), min((high - 1 + before) // dilation + 1, k))
+        if low >= high or rows.start >= rows.stop or taps.start >= taps.stop:
+            return None
+        lead = before + low - rows.start * stride - taps.start * dilation
+        last = (rows.stop - rows.start - 1) * stride + (taps.stop - taps.start - 1) * dilation + 1 - (high - low) - lead
+        return Part(rows, taps, high - low, (lead, last), _runs(index_map(mode, x, low, high - low).tolist()))
+
+    inner = Part(slice(0, y), slice(0, k), x, (before, end - x), ((0, 0, x),))
+    if mode in ("zeros", "constant"):
+        return inner, inner, ()
+    sides = part(min(-before, 0), 0), part(x, end)
+    return inner, part(min(-before, 0), max(end, x)), tuple(side for side in sides if side is not None)
+
+
+def _runs(cells):
+    """(place, cell, length) of each stretch of neighbouring cells."""
+    starts = [i for i, cell in enumerate(cells) if i == 0 or cell != cells[i - 1] + 1]
+    return tuple((i, cells[i], stop - i) for i, stop in zip(starts, [*starts[1:], len(cells)]))

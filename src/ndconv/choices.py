@@ -7,6 +7,7 @@ import threading
 import warnings
 from dataclasses import fields
 
+from ndconv.border import MODES
 from ndconv.files import check_head, cpu_name, read_json, write_json
 from ndconv.problem import DTYPES, OPS, Problem
 
@@ -14,7 +15,7 @@ FORMAT, VERSION = "ndconv choices", 1
 MOST_CHOICES = 4096
 MOST_BYTES = 8 * 2**20
 MOST_SECONDS = 1e6
-WORDS = {"op": OPS, "dtype": DTYPES}
+WORDS = {"op": OPS, "dtype": DTYPES, "modes": MODES}
 
 
 class Choices:
@@ -121,7 +122,8 @@ def _problem(value, name):
     for field in fields(Problem):
         given = value[field.name]
         if field.type is tuple:
-            right = isinstance(given, list) and len(given) == 3 and all(type(v) is int for v in given)
+            words = WORDS.get(field.name)
+            right = isinstance(given, list) and len(given) == 3 and all(v in words if words else type(v) is int for v in given)
             given = tuple(given) if right else None
         elif field.type is str:
             right = given in WORDS[field.name] if isinstance(given, str) else False

@@ -1,18 +1,8 @@
 """Convolution: the public functions."""
 import numpy as np
 
-from ndconv import border, missing
-from ndconv.arguments import (
-    check_bias,
-    check_residual,
-    common_dtype,
-    deliver,
-    forward_problem,
-    kernel_first,
-    plan_of,
-    result_array,
-    result_shape,
-)
+from ndconv import missing
+from ndconv.arguments import check_bias, kernel_first, plan_of
 from ndconv.plan import check_options
 from ndconv.problem import RANKS
 from ndconv.samples import conv_samples, is_per_sample
@@ -111,35 +101,13 @@ def conv(x, w, bias=None, *, stride=1, padding=0, padding_mode="zeros", padding_
             stride=stride, padding=padding, padding_mode=padding_mode, padding_value=padding_value, dilation=dilation,
             groups=groups, flip=flip, layout=layout, method=method, accuracy=accuracy, workspace_limit=workspace_limit,
             threads=threads))
-    if padding_mode != "zeros":
-        geometry = dict(stride=stride, dilation=dilation, groups=groups, flip=flip, layout=layout)
-        options = check_options(method, accuracy, workspace_limit, threads)
-        options |= dict(activation=activation, accumulate=accumulate)
-        return _conv_bordered(x, w, bias, residual, padding, padding_mode, padding_value, geometry, options, out)
     plan = plan_of("forward", x, x.shape, w.shape, w.dtype, stride, padding, dilation, groups, flip, layout, method, accuracy,
-                   workspace_limit, threads, activation, accumulate=accumulate)
+                   workspace_limit, threads, activation, accumulate=accumulate, mode=padding_mode, value=padding_value)
     if plan.separable is not None:
         plan = plan.for_weights(w)
     if bias is not None:
         bias = check_bias(bias, w.shape[0], plan.dtype)
     return plan.run_with(x, w, bias, residual, out)
-
-
-def _conv_bordered(x, w, bias, residual, padding, mode, value, geometry, options, out):
-    """conv with other padding than zeros: the boxes of ndconv.border, each by conv itself."""
-    dtype = common_dtype(x.dtype, w.dtype, accumulate=options["accumulate"])
-    problem, batched, last = forward_problem(x.shape, w.shape, dtype, padding, geometry)
-    boxes = border.boxes_of(problem, border.check_modes(mode, problem.rank, value))
-    shape = result_shape(problem, batched, last)
-    rest = None if residual is None else np.asarray(residual)
-    check_residual(rest, shape, problem.dtype)
-
-    def run(part, padding, to, added):
-        conv(part, w, bias, padding=padding, residual=added, out=to, **geometry, **options)
-
-    y = result_array(x, shape, geometry["layout"], batched, out, x, w, bias, rest, dtype=dtype)
-    border.convolve_boxes(run, boxes, x, y, rest, batched + (not last), value)
-    return deliver(y, out)
 
 
 def _conv_of_rank(rank):

@@ -3,7 +3,7 @@ from collections import namedtuple
 
 import numpy as np
 
-from ndconv import border
+from ndconv import border, select
 from ndconv._plan import run_bias_grad, run_weight_grad
 from ndconv._runtime import get_num_threads
 from ndconv.arguments import (
@@ -14,13 +14,12 @@ from ndconv.arguments import (
     check_wrt,
     common_dtype,
     deliver,
-    forward_problem,
     memory_lanes,
     plan_of,
     result_array,
 )
 from ndconv.dtypes import as_real, module_of
-from ndconv.plan import cached_choice, cached_problem, check_options
+from ndconv.plan import cached_choice, cached_plan, cached_problem, check_options
 from ndconv.samples import is_per_sample, samples_bias_grad, samples_input_grad, samples_weight_grad
 
 Gradients = namedtuple("Gradients", "x w b")
@@ -59,17 +58,24 @@ def conv_input_grad(dy, w, x_shape, *, stride=1, padding=0, padding_mode="zeros"
 
 
 def _input_grad_bordered(dy, w, x_shape, padding, mode, value, geometry, options, out):
-    """conv_input_grad with other padding than zeros."""
-    dtype = common_dtype(dy.dtype, w.dtype, ("dy", "w"))
-    problem, batched, last = forward_problem(check_shape(x_shape, "x_shape"), w.shape, dtype, padding, geometry)
-    boxes = border.boxes_of(problem, border.check_modes(mode, problem.rank, value))
+    """conv_input_grad with other padding than zeros: what zeros give, and the strips of the frame."""
+    x_shape, dtype = check_shape(x_shape, "x_shape"), common_dtype(dy.dtype, w.dtype, ("dy", "w"))
+    problem, batched, last = cached(cached_problem, "forward", x_shape, w.shape, dtype, geometry["stride"], padding,
+                                    geometry["dilation"], geometry["groups"], geometry["flip"], geometry["layout"], None, mode,
+                                    value)
     check_gradient(dy, problem, batched, last)
-
-    def run(part, shape, padding, to):
-        return conv_input_grad(part, w, shape, padding=padding, out=to, **geometry, **options)
-
-    dx = result_array(dy, tuple(x_shape), geometry["layout"], batched, out, dy, w, dtype=dtype)
-    border.gather_input_grad(run, boxes, dy, dx, batched + (not last))
+    dx = result_array(dy, x_shape, geometry["layout"], batched, out, dy, w, dtype=dtype)
+    conv_input_grad(dy, w, x_shape, padding=padding, out=dx, **geometry, **options)
+    # strips by any method that has the error bound of the one asked for
+    accuracy = "strict" if select.is_exact(options["method"]) else options["accuracy"]
+    first = batched + (not last)
+    for strip in border.strips_of(problem, batched, last):
+        part_dy, part_w = dy[strip.outputs].transpose(strip.axes), w[strip.weights].transpose(strip.w_axes)
+        plan = cached_plan("input_grad", strip.shape, strip.w_shape, dy.dtype, w.dtype, strip.stride, strip.padding,
+                           strip.dilation, problem.g, problem.flip, geometry["layout"], None, "auto", accuracy,
+                           options["workspace_limit"], options["threads"])
+        plan = plan if plan.separable is None else plan.for_weights(part_w)
+        strip.add(dx, plan.run_with(part_dy, part_w, None, None, None), first)
     return deliver(dx, out)
 
 
@@ -93,15 +99,14 @@ def conv_weight_grad(dy, x, w_shape, *, stride=1, padding=0, padding_mode="zeros
                         dilation=dilation, flip=flip)
         return samples_weight_grad(conv_weight_grad, dy, x, w_shape, out, layout, groups, options)
     geometry = dict(stride=stride, dilation=dilation, groups=groups, flip=flip, layout=layout)
-    problem, batched, last = _gradient_problem(dy, x, w_shape, padding=padding, **geometry)
-    if padding_mode != "zeros":
-        return _weight_grad_bordered(dy, x, problem, batched + (not last), padding_mode, padding_value, geometry, options, out)
+    problem, batched, last = _gradient_problem(dy, x, w_shape, padding=padding, padding_mode=padding_mode,
+                                               padding_value=padding_value, **geometry)
     check_out(out, w_shape, problem.dtype)
     other = module_of(dy.dtype, x.dtype)
     if other is not None:
         return deliver(other.weight_grad(problem, dy, x, batched, last, w_shape, geometry | options), out)
     result = np.empty(w_shape, problem.dtype)
-    if result.size == 0 or 0 in (problem.n, *problem.x):
+    if 0 in (result.size, problem.n) or (0 in problem.x and not problem.bordered):
         result[...] = 0
     else:
         options["threads"] = threads or get_num_threads()
@@ -114,24 +119,13 @@ def conv_weight_grad(dy, x, w_shape, *, stride=1, padding=0, padding_mode="zeros
     return out
 
 
-def _weight_grad_bordered(dy, x, problem, first, mode, value, geometry, options, out):
-    """conv_weight_grad with other padding than zeros; `problem` is checked against dy and x."""
-    boxes = border.boxes_of(problem, border.check_modes(mode, problem.rank, value))
-    w_shape = (problem.oc, problem.ic // problem.g) + problem.k[3 - problem.rank:]
-    check_out(out, w_shape, problem.dtype)
-
-    def run(part, inputs, padding):
-        return conv_weight_grad(part, inputs, w_shape, padding=padding, **geometry, **options)
-
-    return deliver(border.sum_weight_grad(run, boxes, dy, x, first, value), out)
-
-
-def _gradient_problem(dy, x, w_shape, *, stride=1, padding=0, dilation=1, groups=1, flip=False, layout=None):
+def _gradient_problem(dy, x, w_shape, *, stride=1, padding=0, padding_mode="zeros", padding_value=0.0, dilation=1, groups=1,
+                      flip=False, layout=None):
     """(Problem, batched, channels_last) of a weight gradient, dy and x checked against it."""
     dtype = common_dtype(dy.dtype, x.dtype, ("dy", "x"))
     lanes = memory_lanes(dy, layout, dy.ndim == len(w_shape)) if layout is None or isinstance(layout, str) else None
     problem, batched, last = cached(cached_problem, "weight_grad", x.shape, w_shape, dtype, stride, padding, dilation, groups,
-                                     flip, layout, lanes)
+                                    flip, layout, lanes, padding_mode, padding_value)
     check_gradient(dy, problem, batched, last)
     return problem, batched, last
 
@@ -159,7 +153,8 @@ def conv_backward(dy, x, w, *, wrt=("x", "w", "b"), **options):
     """
     check_wrt(wrt)
     dy, x, w = np.asarray(dy), np.asarray(x), np.asarray(w)
-    geometry = {name: options[name] for name in ("stride", "padding", "dilation", "groups", "flip", "layout") if name in options}
+    names = ("stride", "padding", "padding_mode", "padding_value", "dilation", "groups", "flip", "layout")
+    geometry = {name: options[name] for name in names if name in options}
     common_dtype(dy.dtype, w.dtype, ("dy", "w"))
     db = None
     if is_per_sample(options.get("layout"), w.ndim, dy.ndim):

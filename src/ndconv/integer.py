@@ -43,6 +43,9 @@ class IntegerPlan(SlabPlan):
         self.result_parts = int(dtype != self.part)
         self._plans, self._geometry, self._options = {}, geometry, options
         super().__init__(op, x_shape, w_shape, geometry, lanes, options, None, dtype, source_dtype)
+        least, most = limits(source_dtype)
+        if not (least <= self.problem.fill <= most and self.problem.fill == int(self.problem.fill)):
+            raise ValueError(f"padding_value must be a number that {source_dtype} x can hold; got {self.problem.fill}")
 
     def run_with(self, x, w, bias, residual, out):
         if residual is not None:
@@ -57,7 +60,7 @@ class IntegerPlan(SlabPlan):
             if self.paired:
                 icg = (icg + 1) // 2
             shape[-1 if self.last else int(self.batched)] = groups * icg
-            stride, _, dilation, _, flip, layout = self._geometry
+            stride, _, dilation, _, flip, layout, *_ = self._geometry
             part = make_problem("forward", tuple(shape), (problem.oc, icg, *problem.k[3 - problem.rank:]), self.part, stride,
                                 slab.padding, dilation, groups, flip, layout, problem.lanes_oc)[0]
             method = METHODS[method_for(part, *self._options)]

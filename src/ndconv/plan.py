@@ -7,6 +7,7 @@ from ndconv import _runtime, dtypes, select
 from ndconv._plan import Core
 from ndconv._separable import most_rank, rank_of
 from ndconv.activation import resolve_activation
+from ndconv.border import resolve_modes
 from ndconv.problem import (
     DTYPES,
     LIMIT,
@@ -97,9 +98,10 @@ def check_options(method="auto", accuracy="fast", workspace_limit=None, threads=
     return dict(method=method, accuracy=accuracy, workspace_limit=workspace_limit, threads=threads)
 
 
-def make_problem(op, x_shape, w_shape, dtype, stride, padding, dilation, groups, flip, layout, lanes_oc=None):
+def make_problem(op, x_shape, w_shape, dtype, stride, padding, dilation, groups, flip, layout, lanes_oc=None, mode="zeros",
+                 value=0.0):
     """(Problem, batched, channels_last) of arguments as users give them; x_shape and w_shape are those of the forward
-    convolution. lanes_oc None means: as the layout says."""
+    convolution. lanes_oc None means: as the layout says; mode and value say what lies outside x."""
     rank = len(w_shape) - 2
     if rank not in RANKS:
         raise ValueError(f"w must have 3 to 5 axes, (oc, ic/groups, *kernel); got shape {tuple(w_shape)}")
@@ -128,13 +130,14 @@ def make_problem(op, x_shape, w_shape, dtype, stride, padding, dilation, groups,
            for d, taps, lo, hi, size in zip(dilation, k, before, after, x)):
         raise OverflowError(f"dilation {dilation} and padding {before}, {after} reach further than an index can count")
     y = output_extents(x, k, stride, dilation, before, after)
+    modes, fill = (("zeros",) * rank, 0.0) if mode == "zeros" else resolve_modes(mode, value, x, before, after)
     itemsize = np.dtype(dtype).itemsize
     check_size(x_shape, itemsize, "x")
     check_size(w_shape, itemsize, "w")
     check_size((n, oc) + y, itemsize, "the result")
     problem = Problem(op, dtype, rank, n, groups, ic, oc, as_three(x, 1), as_three(k, 1), as_three(y, 1),
                       as_three(stride, 1), as_three(dilation, 1), as_three(before, 0), as_three(after, 0), bool(flip),
-                      last if lanes_oc is None else bool(lanes_oc))
+                      last if lanes_oc is None else bool(lanes_oc), as_three(modes, "zeros"), fill)
     return problem, batched, last
 
 
@@ -161,12 +164,13 @@ def build_plan(problem, batched, channels_last, options, prepared, activation=No
 
 @lru_cache(maxsize=CACHED_PLANS, typed=True)
 def cached_plan(op, x_shape, w_shape, x_dtype, w_dtype, stride, padding, dilation, groups, flip, layout, lanes_oc,
-                method, accuracy, workspace_limit, threads, activation=None, accumulate=None):
+                method, accuracy, workspace_limit, threads, activation=None, accumulate=None, mode="zeros", value=0.0):
     """The plan of a function call; equal arguments get the plan of the first."""
     name = "dy" if op == "input_grad" else "x"
     other = dtypes.module_of(x_dtype, w_dtype)
     if other is not None:
-        geometry, steer = (stride, padding, dilation, groups, flip, layout), (method, accuracy, workspace_limit, threads)
+        geometry = stride, padding, dilation, groups, flip, layout, mode, value
+        steer = method, accuracy, workspace_limit, threads
         return other.make_plan(op, x_shape, w_shape, x_dtype, w_dtype, geometry, lanes_oc, steer, activation, accumulate)
     dtype = check_dtype(x_dtype, name)
     if check_dtype(w_dtype, "w") != dtype:
@@ -174,7 +178,8 @@ def cached_plan(op, x_shape, w_shape, x_dtype, w_dtype, stride, padding, dilatio
     if accumulate is not None:
         raise TypeError(f"accumulate is for integers; {name} and w are {dtype}")
     options = check_options(method, accuracy, workspace_limit, threads)
-    problem, batched, last = make_problem(op, x_shape, w_shape, dtype, stride, padding, dilation, groups, flip, layout, lanes_oc)
+    problem, batched, last = make_problem(op, x_shape, w_shape, dtype, stride, padding, dilation, groups, flip, layout, lanes_oc,
+                                          mode, value)
     return build_plan(problem, batched, last, options, False, activation)
 
 

@@ -25,6 +25,8 @@ class Problem:
     before, after : padding; negative numbers crop
     flip : whether the kernel is rotated by 180 degrees (the mathematical convolution)
     lanes_oc : whether the memory of the result keeps channels together (NHWC) or pixels (NCHW)
+    modes : of padding, one an axis; all "zeros" for an operation that leads back to the input
+    fill : the constant of those that are "constant"
     """
 
     op: str
@@ -43,11 +45,18 @@ class Problem:
     after: tuple
     flip: bool
     lanes_oc: bool
+    modes: tuple = ("zeros", "zeros", "zeros")
+    fill: float = 0.0
 
     @property
     def reversed(self):
         """Whether the operation leads from the forward result back to the input."""
         return self.op in ("input_grad", "transpose")
+
+    @property
+    def bordered(self):
+        """Whether anything but zeros lies outside x."""
+        return self.modes != ("zeros", "zeros", "zeros")
 
     @property
     def taps(self):
@@ -67,7 +76,8 @@ class Problem:
         for name, value, plain in (("stride", self.stride, 1), ("dilation", self.dilation, 1), ("padding", self.before, 0)):
             if any(v != plain for v in value[3 - self.rank:]):
                 text += f" {name} {cross(value)}"
-        return text + (f" groups {self.g}" if self.g > 1 else "") + (" channels last" if self.lanes_oc else "")
+        return text + (f" groups {self.g}" if self.g > 1 else "") + (" channels last" if self.lanes_oc else "") + (
+            f" {'/'.join(self.modes[3 - self.rank:])}" if self.bordered else "")
 
 
 def check_int(value, name):

@@ -19,6 +19,12 @@ METHODS = {module.METHOD.name: module.METHOD for module in (_direct, _gemm, _dep
 SEPARABLE = _separable.METHOD
 NAMES = (*METHODS, SEPARABLE.name)
 
+
+def is_exact(method):
+    """Whether the method of that name has the element-wise bound."""
+    return method in METHODS and METHODS[method].exact
+
+
 ACCURACIES = ("fast", "strict")
 WORKSPACE_LIMIT = 256 * 2**20
 

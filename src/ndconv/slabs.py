@@ -19,6 +19,7 @@ import numpy as np
 
 from ndconv._convert import Workspace
 from ndconv.arguments import check_out, check_residual, deliver, result_array, result_shape
+from ndconv.border import index_map
 from ndconv.plan import cached_plan, make_problem
 from ndconv.problem import as_three
 
@@ -28,18 +29,27 @@ LEAST = 16
 
 @dataclass(frozen=True, slots=True)
 class Slab:
-    """Images, and for each spatial axis the results, the inputs that they take, and the padding of that problem."""
+    """Images, and for each spatial axis the results, the inputs that they take (a slice, or where each comes from if the axis is
+    padded with other than zeros, see border.index_map), and the padding of that problem; the constant that lies outside."""
 
     images: slice
     results: tuple
     inputs: tuple
     padding: tuple
+    fill: float
 
     def result(self, y, batched, last):
         return _part(y, self.images, self.results, batched, last)
 
     def input(self, x, batched, last):
-        return _part(x, self.images, self.inputs, batched, last)
+        whole = tuple(part if isinstance(part, slice) else slice(None) for part in self.inputs)
+        x = _part(x, self.images, whole, batched, last)
+        for axis, part in enumerate(self.inputs, batched + (not last)):
+            if not isinstance(part, slice):
+                x = x.take(part, axis, mode="clip") if x.shape[axis] else np.zeros_like(x, shape=(
+                    *x.shape[:axis], len(part), *x.shape[axis + 1:]))
+                x[(slice(None),) * axis + (part < 0,)] = self.fill
+        return x
 
 
 def _part(a, images, box, batched, last):
@@ -47,19 +57,21 @@ def _part(a, images, box, batched, last):
 
 
 def _inputs_of(problem, axis, low, high):
-    """(first, end, (before, after)) of the inputs of results low <= i < high of a spatial axis."""
+    """(inputs, (before, after)) of results low <= i < high of a spatial axis."""
     k, s, d, before = (part[axis] for part in (problem.k, problem.stride, problem.dilation, problem.before))
     reach = d * (k - 1) + 1
     if not problem.reversed:
         first, end, size = low * s - before, (high - 1) * s + reach - before, problem.x[axis]
+        if problem.modes[axis] != "zeros":
+            return index_map(problem.modes[axis], size, first, end - first), (0, 0)
         start, stop = min(max(first, 0), size), min(max(end, 0), size)
-        return start, stop, (start - first, end - stop)
+        return slice(start, stop), (start - first, end - stop)
     # every i that some tap leads to a result; one at least, which then adds nothing, so that there is a problem
     size = problem.y[axis]
     start = min(max(-(-(low + before - reach + 1) // s), 0), size - 1)
     stop = min(max((high - 1 + before) // s + 1, start + 1), size)
     left = before + low - start * s
-    return start, stop, (left, (stop - start - 1) * s + reach - (high - low) - left)
+    return slice(start, stop), (left, (stop - start - 1) * s + reach - (high - low) - left)
 
 
 def _bytes(problem, images, extents, input_bytes, result_bytes):
@@ -69,7 +81,7 @@ def _bytes(problem, images, extents, input_bytes, result_bytes):
     for axis, count in enumerate(extents):
         reach = problem.dilation[axis] * (problem.k[axis] - 1)
         need = (count + reach) // problem.stride[axis] + 1 if problem.reversed else (count - 1) * problem.stride[axis] + reach + 1
-        needs.append(min(need, sources[axis]))
+        needs.append(need if problem.modes[axis] != "zeros" else min(need, sources[axis]))
     return images * (channels[0] * math.prod(needs) * input_bytes + channels[1] * math.prod(extents) * result_bytes)
 
 
@@ -102,7 +114,11 @@ def slabs_of(problem, input_bytes, result_bytes):
     for first in range(0, problem.n, images):
         for box in product(*axes):
             yield Slab(slice(first, min(first + images, problem.n)), tuple(part[0] for part in box),
-                       tuple(slice(*part[1:3]) for part in box), tuple(part[3] for part in box))
+                       tuple(part[1] for part in box), tuple(part[2] for part in box), problem.fill)
+
+
+def _extent(part):
+    return part.stop - part.start if isinstance(part, slice) else len(part)
 
 
 class SlabPlan:
@@ -117,10 +133,10 @@ class SlabPlan:
     input_parts = result_parts = 1
 
     def __init__(self, op, x_shape, w_shape, geometry, lanes, options, activation, dtype, source_dtype):
-        stride, padding, dilation, groups, flip, layout = geometry
+        stride, padding, dilation, groups, flip, layout, mode, value = geometry
         self.dtype, self.source_dtype = dtype, source_dtype
         self.problem, self.batched, self.last = make_problem(op, x_shape, w_shape, dtype, stride, padding, dilation, groups,
-                                                             flip, layout, lanes)
+                                                             flip, layout, lanes, mode, value)
         self.source = "dy" if op == "input_grad" else "x"
         self.out_shape, self.in_shape = tuple(x_shape), result_shape(self.problem, self.batched, self.last)
         if op == "forward":
@@ -171,10 +187,10 @@ def problems_of(problem, part, input_parts, result_parts):
     size, problems = np.dtype(part).itemsize, []
     for slab in slabs_of(problem, size * input_parts, size * result_parts):
         before, after = zip(*slab.padding)
-        x, y = (as_three([s.stop - s.start for s in box], 1) for box in (slab.inputs, slab.results))
+        x, y = (as_three(list(map(_extent, box)), 1) for box in (slab.inputs, slab.results))
         x, y = (y, x) if problem.reversed else (x, y)
         problems.append(replace(problem, dtype=part, n=slab.images.stop - slab.images.start, x=x, y=y,
-                                before=as_three(before, 0), after=as_three(after, 0)))
+                                before=as_three(before, 0), after=as_three(after, 0), modes=("zeros",) * 3))
     return list(dict.fromkeys(problems)) or [replace(problem, dtype=part)]
 
 

@@ -1,0 +1,3 @@
+from typing import Any
+
+def add_folded(dx: Any, gradient: Any, dtype: str, rank: int, batched: bool, channels_last: bool, runs: tuple) -> None: ...
