@@ -21,7 +21,9 @@ from ndconv import cost, select
 from ndconv.timing import runs_of, time_runs
 
 SECONDS, FAR = 0.04, 10            # of a method in each half, estimates over the least that are not measured
-NOISE = 0.1                        # of an estimate, relative
+NOISE = 0.3, 0.15, 0.08            # of an estimate, relative: steps of the fit
+SMALL = 0.03                       # of a constant that the least squares put at zero
+RIGHT, NEAR = 0.05, 0.002          # weights beside that of the regret
 
 
 def measure(seed, count, path):
@@ -102,26 +104,33 @@ class Model:
         return dict(zip(self.names, values))
 
     def refined(self, constants):
-        """Constants changed one by one while that lessens the regret to be expected if estimates are off by NOISE."""
+        """Constants of the least regret to be expected if estimates are off by NOISE, by gradients of the logarithms; the noise
+        is lessened step by step, so that near misses still pull at first."""
+        from scipy.optimize import minimize
         values = np.array([constants[name] for name in self.names])
+        known = np.array([self.constants[name] for name in self.names])
+        start = np.log(np.where(values > 0, values, SMALL * known))
+        found = start
+        for noise in NOISE:
+            found = minimize(self._loss, found, (start, noise), "L-BFGS-B", jac=True, options=dict(maxiter=400)).x
+        return dict(zip(self.names, np.exp(found)))
+
+    def _loss(self, logs, start, noise):
+        """(mean of regret and its square, which weighs what is far off, plus a little for estimates that are wrong beside those
+        of other methods and for constants far from the start; its gradient)."""
+        starts, row, log_measured = np.flatnonzero(np.diff(self.row, prepend=-1)), self.row, np.log(self.measured)
+        rows, lines = len(starts), len(row)
+        regret = log_measured - np.minimum.reduceat(log_measured, starts)[row]
+        values = np.exp(logs)
         cycles = self.matrix @ values
-        starts = np.flatnonzero(np.diff(self.row, prepend=-1))
-        regret = np.log(self.measured / np.minimum.reduceat(self.measured, starts)[self.row])
-
-        def loss(cycles):
-            weight = (np.minimum.reduceat(cycles, starts)[self.row] / cycles) ** (1 / NOISE)
-            expected = np.add.reduceat(weight * regret, starts) / np.add.reduceat(weight, starts)
-            return expected.mean() + 0.01 * np.mean(np.log(cycles / self.measured) ** 2)
-
-        best = loss(cycles)
-        for step in (0.5, 0.25, 0.12, 0.06) * 2:
-            for column in range(len(values)):
-                for factor in (1 + step, 1 / (1 + step)):
-                    changed = cycles + self.matrix[:, column] * values[column] * (factor - 1)
-                    if changed.min() > 0 and loss(changed) < best:
-                        best, cycles = loss(changed), changed
-                        values[column] *= factor
-        return dict(zip(self.names, values))
+        lead = (np.minimum.reduceat(np.log(cycles), starts)[row] - np.log(cycles)) / noise
+        chance = np.exp(lead) / np.add.reduceat(np.exp(lead), starts)[row]
+        expected = np.add.reduceat(chance * regret, starts)
+        off = np.log(cycles) - log_measured
+        off -= (np.add.reduceat(off, starts) / np.bincount(row))[row]
+        loss = np.mean(expected + expected**2) + RIGHT * np.mean(off**2) + NEAR * np.mean((logs - start) ** 2)
+        slope = (1 + 2 * expected[row]) * chance * (expected[row] - regret) / noise / rows + RIGHT * 2 * off / lines
+        return loss, (self.matrix * values).T @ (slope / cycles) + NEAR * 2 * (logs - start) / len(logs)
 
 
 def report(title, rows, estimates, shown=12):

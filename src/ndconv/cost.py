@@ -2,11 +2,11 @@
 
 A cost is a count of what a method does, times what one of each takes: steps of the register tile, calls of it, elements
 packed, stored across memory, and so on. The counts follow from the loops in pyx/ndconv; the cycles were fitted by
-benchmarks/fit_costs.py to measured times of 1150 random layers and gradients of ranks 1 to 3, for the right order of methods
-rather than for right times (two threads of a 3 GHz x86-64 with AVX2). auto's regret there: geometric mean 1.05, 95th percentile
-1.38; on 280 layers that were left out of a fit 1.06 and 1.37. Only ratios between methods matter to the choice, and they carry
-over to CPUs with wider vectors. `prepared` says that weights are prepared once for many calls, as a plan does; a function call
-prepares them itself.
+benchmarks/fit_costs.py to measured times of 1460 random layers and gradients of ranks 1 to 3, for the right order of methods
+rather than for right times (two threads of a 3 GHz x86-64 with AVX2). auto's regret there: geometric mean 1.04, 95th percentile
+1.28; docs/selection.md has that of layers that were left out. Only ratios between methods matter to the choice, and they carry
+over to CPUs with wider vectors; where memory or threads differ, ndconv/machine.py says by how much. `prepared` says that weights
+are prepared once for many calls, as a plan does; a function call prepares them itself.
 """
 import math
 
@@ -18,20 +18,26 @@ from ndconv.stages import alike
 SECONDS = 1 / 3e9          # a cycle
 
 # Cycles of one of each, two threads sharing them.
-DIRECT = dict(runs=2.49, stored=0.415, steps=0.924, calls=16.6, packed=0.725, gathered=3.53, across=6.15, rows=64,
-              prepared=2.54, stages=12300)
-PHASES = dict(stored=2.06, steps=0.985, calls=4.63, stages=8830)
-GEMM = dict(apart=16.4, stored=0.13, steps=0.922, calls=35.2, packed=2.51, gathered=0.509, lines=3.59, across=0.364,
-            prepared=0.532, stages=12500)
-DIRECT_GRAD = dict(steps=0.897, calls=16, packed=0.449, strided=0.00504, weights=0.625, stages=9290)
-GEMM_GRAD = dict(steps=1.16, packed=0.807, lines=14.3, strided=0.36, weights=2.34, stages=38200)
-WINOGRAD = dict(steps=1.13, vectors=4.42, turned=1.36, weights=0.347, prepared=0.5, fresh=1.0, sums=4.9, chunks=1.0,
-                apart=20, stages=43700)
-DEPTHWISE = dict(rows=3.4, steps=0.896, elements=0.619, gathered=3.44, planes=32.9, sums=69.6, stages=7500)
-FFT = dict(forward=0.75, input_grad=1.01, transpose=1.01, weight_grad=0.978, elements=3.36, stages=54600)
+DIRECT = dict(runs=1.71, stored=0.437, steps=0.649, calls=2.26, packed=1.3, gathered=2.76, across=0.877, rows=220,
+              prepared=2.66, stages=3780)
+DIRECT_BACK = dict(runs=9.02, stored=0.43, steps=1.59, calls=17.8, packed=0.527, gathered=2.52, across=3.9, rows=239,
+                   prepared=3.36, stages=6170)
+PHASES = dict(stored=1.34, steps=1.66, calls=6.37, stages=8120)
+GEMM = dict(turned=0.0165, strided=0.381, runs=15.9, apart=24.9, stored=0.00365, steps=0.521, calls=53.4, packed=0.803,
+            gathered=0.424, lines=30.9, across=0.645, prepared=1.36, stages=1830)
+GEMM_BACK = dict(turned=0.015, strided=0.045, runs=7.79, apart=4.98, stored=0.725, steps=1.25, calls=54.1, packed=0.916,
+                 gathered=1.93, lines=15.4, across=0.277, prepared=5.51, stages=3890)
+DIRECT_GRAD = dict(steps=0.952, calls=16.3, packed=0.391, strided=0.0394, weights=0.728, stages=8040)
+GEMM_GRAD = dict(steps=1.11, packed=0.505, lines=29.3, strided=0.434, weights=1.58, stages=34200)
+WINOGRAD = dict(steps=0.0607, vectors=12.2, turned=0.0276, weights=0.286, prepared=0.741, fresh=0.75, sums=3.4, chunks=1.32,
+                apart=10.4, stages=31900)
+DEPTHWISE = dict(rows=2.53, steps=0.579, elements=0.78, gathered=16.9, planes=173, sums=2.09, stages=3010)
+DEPTHWISE_BACK = dict(rows=1.55, steps=1.3, elements=0.859, gathered=2.95, planes=133, sums=2.09, stages=2150)
+DEPTHWISE_GRAD = dict(rows=3.63, steps=1.1, elements=0.517, gathered=0.745, planes=85.9, sums=27.6, stages=14300)
+FFT = dict(forward=0.464, input_grad=1.57, weight_grad=1, elements=3.81, stages=36100)
 
 # Not of the fit, since it takes the weights to tell; brought to the scale of DEPTHWISE on Gaussians of 3 to 31 taps.
-SEPARABLE = dict(taps=1.4, results=2.6, rows=130, stages=17600)
+SEPARABLE = dict(taps=1.04, results=1.92, rows=96, stages=13000)
 
 # What memory bounds; all else but "stages", which are regions of work for all threads, is bound by multiply-adds.
 MOVED = frozenset(("stored", "packed", "gathered", "across", "prepared", "elements", "turned", "apart", "weights", "fresh",
@@ -82,6 +88,14 @@ def _tiles(along, across, problem):
     return count * _up(across, _panel(problem)), max(along / max(count, 1), LEAST_ROWS)
 
 
+def _tiles_of_pixels(oc, x, y, stride, problem):
+    """`_tiles` of a row of pixels: tiles run across row ends where that wastes less than parts of vectors at the ends."""
+    lanes, pitch = _lanes(problem), max(_up(x[2], stride[2]), y[2])
+    count = _up(oc, TILES[get_isa()][1])
+    vectors = min(_up(y[2], lanes), (_up((y[1] - 1) * pitch + y[2], lanes) + 1) / y[1])
+    return count * vectors / TILES[get_isa()][2], max(oc / max(count, 1), LEAST_ROWS)
+
+
 def _live(problem, y, k):
     """The share of a kernel's taps that see the array and not its padding."""
     share = 1.0
@@ -127,10 +141,10 @@ def direct_counts(problem, prepared):
     if _phases_together(problem):
         return _phases_counts(problem)
     counts = dict.fromkeys(DIRECT, 0)
-    for ic, oc, x, y, k, _, times in _geometries(problem):
+    for ic, oc, x, y, k, stride, times in _geometries(problem):
         planes = problem.n * problem.g * times
         rows, wide = y[0] * y[1], _vectors_hold_oc(problem, ic, oc, y, k)
-        tiles, height = _tiles(y[2], oc, problem) if wide else _tiles(oc, y[2], problem)
+        tiles, height = _tiles(y[2], oc, problem) if wide else _tiles_of_pixels(oc, x, y, stride, problem)
         if wide and ic >= SHORT and problem.op == "forward":
             height *= _live(problem, y, k)
         elif not wide and oc < LEAST_ROWS:
@@ -149,7 +163,7 @@ def direct_counts(problem, prepared):
             counts["packed"] += inputs
             counts["across"] += outputs if wide and not problem.lanes_oc else 0
     counts["stored"] += _zeroed(problem)
-    return DIRECT, counts
+    return DIRECT_BACK if problem.reversed else DIRECT, counts
 
 
 def _phases_together(problem):
@@ -191,10 +205,14 @@ def gemm_counts(problem, prepared):
         counts["apart"] += planes * oc * pixels if apart or problem.lanes_oc and not wide else 0
         if math.prod(k) > 1 or stride != (1, 1, 1) or not problem.lanes_oc:
             counts["packed"] += planes * length * pixels
-            counts["lines"] += planes * length * y[0] * y[1]
-            counts["gathered"] += planes * length * pixels if problem.lanes_oc and not wide else 0
+            if not problem.lanes_oc:
+                counts["lines"] += planes * length * y[0] * y[1]
+                counts["turned" if wide else "strided"] += planes * length * pixels if wide or stride[2] > 1 else 0
+            else:
+                counts["runs"] += planes * math.prod(k) * pixels
+                counts["gathered"] += 0 if wide else planes * length * pixels
     counts["stored"] += _zeroed(problem)
-    return GEMM, counts
+    return GEMM_BACK if problem.reversed else GEMM, counts
 
 
 def _grad_counts(problem, length, tiles, height):
@@ -223,7 +241,8 @@ def _gemm_grad_counts(problem):
 def fft_counts(problem, prepared):
     """Seconds of `fft`: the estimate that its tiles are chosen by, and every element loaded and stored once."""
     elements = problem.n * (problem.ic * math.prod(problem.x) + problem.oc * math.prod(problem.y))
-    return FFT, {problem.op: _fft.estimate(problem, prepared), "elements": elements, "stages": 1}
+    op = "input_grad" if problem.reversed else problem.op
+    return FFT, {op: _fft.estimate(problem, prepared), "elements": elements, "stages": 1}
 
 
 def winograd_counts(problem, prepared):
@@ -291,7 +310,7 @@ def depthwise_counts(problem, prepared):
         counts["sums"] += images * oc * ic * math.prod(k) if grad and not wide else 0
         counts["stages"] += times
     counts["elements"] += _zeroed(problem)
-    return DEPTHWISE, counts
+    return DEPTHWISE_GRAD if grad else DEPTHWISE_BACK if problem.reversed else DEPTHWISE, counts
 
 
 COUNTS = {"direct": direct_counts, "gemm": gemm_counts, "depthwise": depthwise_counts, "winograd": winograd_counts,
