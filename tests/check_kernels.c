@@ -165,6 +165,7 @@ int main(void)
         }
         check_finish(k, dtype);
         check_separable(k, dtype);
+        check_local(k, dtype);
         check_depthwise(k, dtype);
         check_fft(k, dtype);
         check_fft_rows(k, dtype);

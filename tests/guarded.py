@@ -28,6 +28,8 @@ CASES = (
     *(Conv(f"guarded depthwise {e}", 1, e, e, (4, 19), (3, 3), 1, 1, groups=e) for e in EDGES if e),
     *GEOMETRY, *GROUPED, *ANY_RANK, *EMPTY, SPECTRAL[0], SPECTRAL[6],
 )
+LOCAL = (*(Conv(f"guarded local {e}", 2, e, 3, (3, 4), (1, 2)) for e in EDGES),
+         *(case for case in (*GEOMETRY, *GROUPED, *ANY_RANK, *EMPTY) if not case.flip))
 POOLS = (
     *(Pool(f"guarded {e}", 1, 2, (3, e), 2, 1, 1) for e in EDGES if e),
     *(Pool(f"guarded channels {e}", 1, e, (4, 3), 2, 2) for e in EDGES if e),
@@ -141,6 +143,24 @@ def guard_conv(journal, case, layout, method, dtype, place):
             continue
 
 
+def guard_local(journal, case, layout, dtype, place):
+    x, _, b, dy = case.arrays(dtype, integers=True)
+    w = draw(case.name, (case.oc, *case.out, *case.w_shape[1:]), dtype, integers=True)
+    x, dy = to_layout(x, layout), to_layout(dy, layout)
+    options = dict(stride=case.stride, padding=case.padding, dilation=case.dilation, layout=layout, threads=1)
+    local = functools.partial(nd.local_conv_backward, groups=case.groups, **options)
+    columns = nd.im2col(x, case.kernel, **options)
+    calls = {
+        "local": (lambda x, w, b, out: nd.local_conv(x, w, b, out=out, groups=case.groups, **options), (x, w, b), dy),
+        "local input grad": (lambda dy, w, out: local(dy, x, w, wrt="x").x, (dy, w), None),
+        "local weight grad": (lambda dy, x, out: local(dy, x, w, wrt="w").w, (dy, x), None),
+        "im2col": (lambda x, out: nd.im2col(x, case.kernel, out=out, **options), (x,), columns),
+        "col2im": (lambda columns, out: nd.col2im(columns, x.shape, case.kernel, **options), (columns,), None),
+    }
+    for name, (call, inputs, like) in calls.items():
+        guard(journal, place, f"{name} {dtype} {layout} {case}", call, inputs, zeros_like(like))
+
+
 def guard_pool(journal, case, layout, dtype, place):
     x = to_layout(draw(case.name, case.x_shape(), dtype, integers=True), layout)
     shape, window = x.shape, case.window
@@ -188,6 +208,9 @@ def main(isa, path):
             for case in CASES:
                 for layout, method in itertools.product(case.layouts, METHODS):
                     guard_conv(journal, case, layout, method, dtype, place)
+            for case in LOCAL:
+                for layout in case.layouts:
+                    guard_local(journal, case, layout, dtype, place)
             for case in POOLS:
                 for layout in case.layouts:
                     guard_pool(journal, case, layout, dtype, place)

@@ -84,6 +84,12 @@ struct nd_depthwise {
     ptrdiff_t channels, pixel, y_pixel, w_tap;
 };
 
+/* Dot products of m rows with n rows of k elements, kernels/local.h. What is `ahead` of a row of b may be prefetched if that is
+ * not 0. Strides count elements. */
+struct nd_dots {
+    ptrdiff_t m, n, k, a_row, b_row, y_row, y_col, bias_col, ahead;
+};
+
 struct nd_kernel_set {
     ptrdiff_t size;                  /* bytes of an element */
     ptrdiff_t vl;                    /* lanes of a vector */
@@ -187,6 +193,17 @@ struct nd_kernel_set {
     /* sums[((p*kh + t)*kw + j)*w_tap + c] += the sum over r < rows, i < n of dy[r*y_row + i*y_pixel + c]
      * * x[plane[p] + r*step + t*row + column[j] + i*pixel + c], c < channels; channels >= vl */
     void (*depthwise_grad_pixels)(const struct nd_depthwise *s, const void *x, const void *dy, void *sums);
+    /* y[i*y_row + j*y_col] = bias[j*bias_col] + sum over t < k of a[i*a_row + t] * b[j*b_row + t], i < m, j < n;
+     * bias may be NULL */
+    void (*dots)(const struct nd_dots *s, const void *a, const void *b, void *y, const void *bias);
+    /* to[i*to_row + (c*rows + r)*taps + t] = from[c*channel + r*row + i*step + t], i < n, c < channels, r < rows, t < taps;
+     * vectors are read whole, and written whole: in the end beyond the last tap */
+    void (*windows)(void *to, ptrdiff_t to_row, const void *from, ptrdiff_t channels, ptrdiff_t channel, ptrdiff_t rows,
+                    ptrdiff_t row, ptrdiff_t taps, ptrdiff_t n, ptrdiff_t step);
+    /* to[q*to_row + j] = sum over t < taps, 0 <= j - t < n of from[(q*taps + t)*row + taps - 1 + j - t], q < rows,
+     * j < n + taps - 1; from has zeros around the n elements of a row, taps - 1 before, taps - 1 and a vector after; vectors
+     * are written whole; `to` may be from if to_row is row */
+    void (*fold)(void *to, ptrdiff_t to_row, const void *from, ptrdiff_t row, ptrdiff_t rows, ptrdiff_t taps, ptrdiff_t n);
     /* Pooling, kernels/pool*.h. To combine is to take the greatest or the least, NaN above all, or to add: `op`.
      * to[i] = rows[r][i] combined over r < count, i < n, divided by `divisor` unless that is 0; the last row is prefetched
      * `ahead` elements ahead if that is not 0 */

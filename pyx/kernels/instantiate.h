@@ -16,6 +16,7 @@
 #include "separable.h"
 #include "depthwise.h"
 #include "depthwise_grad.h"
+#include "local.h"
 #include "pool.h"
 #include "pool_plane.h"
 #include "pool_index.h"
@@ -67,6 +68,9 @@ static const struct nd_kernel_set NAME(set) = {
     .depthwise_pixels = NAME(depthwise_pixels),
     .depthwise_grad_rows = NAME(depthwise_grad_rows),
     .depthwise_grad_pixels = NAME(depthwise_grad_pixels),
+    .dots = NAME(dots),
+    .windows = NAME(windows),
+    .fold = NAME(fold),
     .pool_combine = NAME(pool_combine),
     .pool_rows = NAME(pool_rows),
     .pool_split = NAME(pool_split),

@@ -70,6 +70,8 @@ cdef extern from "kernels.h" nogil:
         const ptrdiff_t *plane
         const ptrdiff_t *column
         ptrdiff_t row, step, y_row, rows, n, channels, pixel, y_pixel, w_tap
+    struct nd_dots:
+        ptrdiff_t m, n, k, a_row, b_row, y_row, y_col, bias_col, ahead
     struct nd_kernel_set:
         ptrdiff_t size, vl, mr, nr
         ptrdiff_t (*tile_columns)(ptrdiff_t m) noexcept nogil
@@ -133,6 +135,11 @@ cdef extern from "kernels.h" nogil:
                                  void *y) noexcept nogil
         void (*depthwise_grad_rows)(const nd_depthwise *s, const void *x, const void *dy, void *sums) noexcept nogil
         void (*depthwise_grad_pixels)(const nd_depthwise *s, const void *x, const void *dy, void *sums) noexcept nogil
+        void (*dots)(const nd_dots *s, const void *a, const void *b, void *y, const void *bias) noexcept nogil
+        void (*windows)(void *to, ptrdiff_t to_row, const void *src, ptrdiff_t channels, ptrdiff_t channel, ptrdiff_t rows,
+                        ptrdiff_t row, ptrdiff_t taps, ptrdiff_t n, ptrdiff_t step) noexcept nogil
+        void (*fold)(void *to, ptrdiff_t to_row, const void *src, ptrdiff_t row, ptrdiff_t rows, ptrdiff_t taps,
+                     ptrdiff_t n) noexcept nogil
         void (*pool_combine)(void *to, const void *const *rows, ptrdiff_t count, ptrdiff_t n, int op,
                              double divisor, ptrdiff_t ahead) noexcept nogil
         void (*pool_rows)(const nd_pool_rows *s, const void **rows, ptrdiff_t lines, void *buffer,

@@ -8,9 +8,11 @@ from ndconv.adaptive import (
     spatial_pyramid_pool_backward,
 )
 from ndconv.choices import choices
+from ndconv.columns import col2im, im2col
 from ndconv.conv import conv, conv1d, conv2d, conv3d
 from ndconv.count import count_flops, count_parameters, output_shape, receptive_field
 from ndconv.gradient import Gradients, conv_backward, conv_input_grad, conv_weight_grad
+from ndconv.local import local_conv, local_conv_backward
 from ndconv.lp import lp_pool, lp_pool_backward
 from ndconv.machine import calibrate
 from ndconv.plan import Plan
@@ -20,19 +22,22 @@ from ndconv.resize import max_unpool, max_unpool_backward, upsample, upsample_ba
 from ndconv.runtime import clear_caches, get_isa, get_num_threads, isas, num_threads, set_isa, set_num_threads, show_config
 from ndconv.select import MethodNotApplicable
 from ndconv.signal import convolve, correlate
+from ndconv.sparse import conv_matrix, conv_operator
 from ndconv.streaming import ConvStream
+from ndconv.tiled import tiled_conv, tiled_conv_backward
 from ndconv.transpose import conv_transpose, conv_transpose_backward, plan_conv_transpose
 from ndconv.tune import tune
 from ndconv.weighted import weighted_pool, weighted_pool_backward
 
 __all__ = [
     "ConvStream", "Gradients", "MethodNotApplicable", "Plan", "adaptive_pool", "adaptive_pool_backward", "avg_pool",
-    "avg_pool_backward", "calibrate", "choices", "clear_caches", "conv", "conv1d", "conv2d", "conv3d", "conv_backward",
-    "conv_input_grad", "conv_transpose", "conv_transpose_backward", "conv_weight_grad", "convolve", "correlate", "count_flops",
-    "count_parameters", "explain", "get_isa", "get_num_threads", "global_pool", "global_pool_backward", "isas", "lp_pool",
-    "lp_pool_backward", "max_pool", "max_pool_backward", "max_unpool", "max_unpool_backward", "methods", "min_pool",
-    "num_threads", "output_shape", "plan_conv", "plan_conv_transpose", "receptive_field", "set_isa", "set_num_threads",
-    "show_config", "spatial_pyramid_pool", "spatial_pyramid_pool_backward", "tune", "upsample", "upsample_backward",
+    "avg_pool_backward", "calibrate", "choices", "clear_caches", "col2im", "conv", "conv1d", "conv2d", "conv3d",
+    "conv_backward", "conv_input_grad", "conv_matrix", "conv_operator", "conv_transpose", "conv_transpose_backward",
+    "conv_weight_grad", "convolve", "correlate", "count_flops", "count_parameters", "explain", "get_isa", "get_num_threads",
+    "global_pool", "global_pool_backward", "im2col", "isas", "local_conv", "local_conv_backward", "lp_pool", "lp_pool_backward",
+    "max_pool", "max_pool_backward", "max_unpool", "max_unpool_backward", "methods", "min_pool", "num_threads", "output_shape",
+    "plan_conv", "plan_conv_transpose", "receptive_field", "set_isa", "set_num_threads", "show_config", "spatial_pyramid_pool",
+    "spatial_pyramid_pool_backward", "tiled_conv", "tiled_conv_backward", "tune", "upsample", "upsample_backward",
     "weighted_pool", "weighted_pool_backward",
 ]
 

@@ -66,6 +66,17 @@ def check_gradient(dy, problem, batched, last):
         raise ValueError(f"dy must have the shape of the forward result, {result_shape(problem, batched, last)}; got {dy.shape}")
 
 
+def check_same(a, name, dtype, other):
+    """TypeError unless `a` has the dtype of another argument."""
+    if check_dtype(a.dtype, name) != dtype:
+        raise TypeError(f"{name} must be {dtype} as {other} is; got {a.dtype}")
+
+
+def check_wrt(wrt):
+    if not isinstance(wrt, (str, tuple, list, set, frozenset)) or not set(wrt) <= set("xwb"):
+        raise ValueError(f"wrt takes any of 'x', 'w' and 'b'; got {wrt!r}")
+
+
 def result_shape(problem, batched, last):
     """The shape of y in the layout."""
     spatial, oc = problem.y[3 - problem.rank:], (problem.oc,)
@@ -102,7 +113,7 @@ def result_array(a, shape, layout, batched, out, *inputs, dtype=None):
     """The checked `out` if no input overlaps it, else a new array whose memory keeps channels together if that of `a` does."""
     dtype = dtype or a.dtype
     check_out(out, shape, dtype)
-    if out is not None and not any(np.may_share_memory(out, b) for b in inputs if b is not None):
+    if out is not None and out.flags.aligned and not any(np.may_share_memory(out, b) for b in inputs if b is not None):
         return out
     if (layout is None or layout[-1] != "C") and memory_lanes(a, layout, batched):
         return np.moveaxis(np.empty((*shape[:batched], *shape[batched + 1:], shape[batched]), dtype), -1, batched)

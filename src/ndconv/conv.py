@@ -14,6 +14,8 @@ from ndconv.arguments import (
     result_shape,
 )
 from ndconv.plan import check_options
+from ndconv.problem import RANKS
+from ndconv.samples import conv_samples, is_per_sample
 
 _ndarray = np.ndarray
 
@@ -34,7 +36,9 @@ def conv(x, w, bias=None, *, stride=1, padding=0, padding_mode="zeros", padding_
         One to three spatial axes. Any strides are read in place; when channels are the axis next to each other in memory the
         result's are too.
     w : array, shape (oc, ic/groups, *kernel), dtype of x
-    bias : array, shape (oc,), dtype of the result, optional
+        Or (n, oc, ic/groups, *kernel): every image has kernels of its own. Since the rank is then not that of w, layout has to
+        state it, or the function's name (conv2d).
+    bias : array, shape (oc,), dtype of the result, optional; (n, oc) with kernels of their own
     stride, dilation : int or one int per spatial axis, at least 1
     padding : int, one int or (before, after) pair per axis, or a name
         "valid" (none), "same" or "same_upper" (ceil(x / stride) positions, odd remainder after), "same_lower" (before),
@@ -97,6 +101,11 @@ def conv(x, w, bias=None, *, stride=1, padding=0, padding_mode="zeros", padding_
         w = np.asarray(w)
     if weight_layout is not None:
         w = kernel_first(w, weight_layout)
+    if layout is not None and is_per_sample(layout, w.ndim, x.ndim):
+        return conv_samples(conv, x, w, bias, residual, mask, out, layout, groups, dict(
+            stride=stride, padding=padding, padding_mode=padding_mode, padding_value=padding_value, dilation=dilation, flip=flip,
+            activation=activation, nan_policy=nan_policy, accumulate=accumulate,
+            **check_options(method, accuracy, workspace_limit, threads)))
     if mask is not None or nan_policy != "propagate":
         return missing.conv_omitting(conv, x, w, bias, residual, mask, nan_policy, activation, out, dict(
             stride=stride, padding=padding, padding_mode=padding_mode, padding_value=padding_value, dilation=dilation,
@@ -137,7 +146,9 @@ def _conv_of_rank(rank):
     name = f"conv{rank}d"
 
     def function(x, w, bias=None, **options):
-        if np.ndim(w) != rank + 2:
+        if np.ndim(w) == rank + 3:
+            options["layout"] = options.get("layout") or RANKS[rank][0]
+        elif np.ndim(w) != rank + 2:
             raise ValueError(f"w must have {rank + 2} axes, (oc, ic/groups, *kernel), for {name}; got shape {np.shape(w)}")
         return conv(x, w, bias, **options)
 

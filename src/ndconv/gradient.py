@@ -11,6 +11,7 @@ from ndconv.arguments import (
     check_gradient,
     check_out,
     check_shape,
+    check_wrt,
     common_dtype,
     deliver,
     forward_problem,
@@ -20,6 +21,7 @@ from ndconv.arguments import (
 )
 from ndconv.dtypes import as_real, module_of
 from ndconv.plan import cached_choice, cached_problem, check_options
+from ndconv.samples import is_per_sample, samples_bias_grad, samples_input_grad, samples_weight_grad
 
 Gradients = namedtuple("Gradients", "x w b")
 Gradients.__doc__ = "Gradients of a convolution with respect to its input, weights and bias; None for what was left out."
@@ -41,6 +43,10 @@ def conv_input_grad(dy, w, x_shape, *, stride=1, padding=0, padding_mode="zeros"
            [1., 2., 1.]])
     """
     dy, w = np.asarray(dy), np.asarray(w)
+    if is_per_sample(layout, w.ndim, dy.ndim):
+        options = dict(stride=stride, padding=padding, padding_mode=padding_mode, padding_value=padding_value, dilation=dilation,
+                       flip=flip, **check_options(method, accuracy, workspace_limit, threads))
+        return samples_input_grad(conv_input_grad, dy, w, check_shape(x_shape, "x_shape"), out, layout, groups, options)
     if padding_mode != "zeros":
         geometry = dict(stride=stride, dilation=dilation, groups=groups, flip=flip, layout=layout)
         options = check_options(method, accuracy, workspace_limit, threads)
@@ -81,9 +87,13 @@ def conv_weight_grad(dy, x, w_shape, *, stride=1, padding=0, padding_mode="zeros
            [20., 24.]])
     """
     dy, x = np.asarray(dy), np.asarray(x)
-    options = check_options(method, accuracy, workspace_limit, threads)
+    options, w_shape = check_options(method, accuracy, workspace_limit, threads), check_shape(w_shape, "w_shape")
+    if is_per_sample(layout, len(w_shape), dy.ndim):
+        options |= dict(stride=stride, padding=padding, padding_mode=padding_mode, padding_value=padding_value,
+                        dilation=dilation, flip=flip)
+        return samples_weight_grad(conv_weight_grad, dy, x, w_shape, out, layout, groups, options)
     geometry = dict(stride=stride, dilation=dilation, groups=groups, flip=flip, layout=layout)
-    problem, batched, last = _gradient_problem(dy, x, check_shape(w_shape, "w_shape"), padding=padding, **geometry)
+    problem, batched, last = _gradient_problem(dy, x, w_shape, padding=padding, **geometry)
     if padding_mode != "zeros":
         return _weight_grad_bordered(dy, x, problem, batched + (not last), padding_mode, padding_value, geometry, options, out)
     check_out(out, w_shape, problem.dtype)
@@ -141,19 +151,26 @@ def conv_backward(dy, x, w, *, wrt=("x", "w", "b"), **options):
     call. Of complex numbers they are PyTorch's, conjugate Wirtinger derivatives: `conv_input_grad` takes conj(w) and
     `conv_weight_grad` conj(x) for w and x in their formulas, and a real x or w has the real part for its gradient. Half precision
     is summed in float32 and rounded once.
+    With kernels of their own for every image, w (n, oc, ic/groups, *kernel) and layout stated, dw and db (n, oc) are those of
+    every image too.
 
     >>> g = conv_backward(np.ones((1, 1, 2, 2)), np.ones((1, 1, 3, 3)), np.ones((1, 1, 2, 2)), wrt=("w", "b"))
     >>> g.x is None, g.w[0, 0, 0, 0].item(), g.b.tolist()
     (True, 4.0, [4.0])
     """
-    if not isinstance(wrt, (str, tuple, list, set, frozenset)) or not set(wrt) <= set("xwb"):
-        raise ValueError(f"wrt takes any of 'x', 'w' and 'b'; got {wrt!r}")
+    check_wrt(wrt)
     dy, x, w = np.asarray(dy), np.asarray(x), np.asarray(w)
     geometry = {name: options[name] for name in ("stride", "padding", "dilation", "groups", "flip", "layout") if name in options}
-    problem, batched, last = _gradient_problem(dy, x, w.shape, **geometry)
     common_dtype(dy.dtype, w.dtype, ("dy", "w"))
-    check_options(**{name: value for name, value in options.items() if name not in geometry})
+    db = None
+    if is_per_sample(options.get("layout"), w.ndim, dy.ndim):
+        of_images = samples_bias_grad(bias_grad, dy, x, w.shape, geometry, options.get("threads"))
+        db = of_images if "b" in wrt else None
+    else:
+        problem, batched, last = _gradient_problem(dy, x, w.shape, **geometry)
+        check_options(**{name: value for name, value in options.items() if name not in geometry})
+        if "b" in wrt:
+            db = bias_grad(dy, problem.rank, batched, last, options.get("threads"))
     dx = as_real(conv_input_grad(dy, w, x.shape, **options), x) if "x" in wrt else None
     dw = as_real(conv_weight_grad(dy, x, w.shape, **options), w) if "w" in wrt else None
-    db = bias_grad(dy, problem.rank, batched, last, options.get("threads")) if "b" in wrt else None
     return Gradients(dx, dw, db)

@@ -4,7 +4,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from ndconv.arguments import cached, check_bias, check_shape, common_dtype, kernel_first, plan_of
+from ndconv.arguments import cached, check_bias, check_shape, check_wrt, common_dtype, kernel_first, plan_of
 from ndconv.conv import conv
 from ndconv.dtypes import as_real, conjugate
 from ndconv.gradient import Gradients, bias_grad, conv_weight_grad
@@ -83,8 +83,7 @@ def conv_transpose_backward(dy, x, w, *, wrt=("x", "w", "b"), **options):
     >>> g.x[0, 0].tolist(), g.w[0, 0].tolist(), g.b.tolist()
     ([111.0, 111.0], [3.0, 3.0, 3.0], [5.0])
     """
-    if not isinstance(wrt, (str, tuple, list, set, frozenset)) or not set(wrt) <= set("xwb"):
-        raise ValueError(f"wrt takes any of 'x', 'w' and 'b'; got {wrt!r}")
+    check_wrt(wrt)
     dy, x, w = np.asarray(dy), np.asarray(x), np.asarray(w)
     geometry = {name: options.pop(name, default) for name, default in GEOMETRY.items()}
     steer = check_options(**options)

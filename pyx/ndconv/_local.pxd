@@ -1,0 +1,41 @@
+# What the passes of a convolution with a kernel of its own for every position share.
+from ndconv._c cimport nd_array, nd_kernel_set, nd_problem
+from ndconv._pack cimport Pixel
+
+# Weights [g*ocg + o, od, oh, ow, c, kd, kh, kw] in any memory.
+cdef struct Unshared:
+    char *data
+    ptrdiff_t o, yd, yh, yw, c, d, h, w
+    bint flat                   # c, kd, kh, kw follow each other
+    const char *end             # of the memory that holds them
+
+cdef struct Local:
+    nd_problem p
+    const nd_kernel_set *k
+    int threads
+    nd_array x, y               # or dx, dy
+    Unshared w                  # or dw
+    nd_array bias               # n is not used; strides of what is shared are 0; data NULL: none
+    char *workspace
+    ptrdiff_t length, row       # elements of a window, distance of the windows of images in scratch
+    ptrdiff_t pixel             # distance of pixels there
+    ptrdiff_t images, blocks    # images of the largest block, blocks
+    ptrdiff_t run, strips       # pixels of the longest stretch of an output row, stretches of a row
+    ptrdiff_t near              # pixels whose windows stay in L2
+    ptrdiff_t splits            # parts that output channels are dealt to
+    bint side_by_side           # the elements of a row of taps are neighbours
+    ptrdiff_t channels          # that are gathered or put back at a time
+    ptrdiff_t width             # of a row of x, or of turned columns, for that
+    ptrdiff_t windows, columns, packed, results     # bytes of a worker's scratch
+
+cdef ptrdiff_t scratch_of(const Local *f) noexcept nogil
+cdef char *kernel_at(const Local *f, ptrdiff_t o, Pixel at) noexcept nogil
+cdef ptrdiff_t pack_gradient(const Local *f, ptrdiff_t channel, ptrdiff_t channels, Pixel at, ptrdiff_t run, ptrdiff_t images,
+                             bint images_are_rows, char *to) noexcept nogil
+cdef void pack_kernels(const Local *f, const char *src, ptrdiff_t count, char *to) noexcept nogil
+
+cdef class Pass:
+    cdef Local f
+    cdef Py_buffer buffers[4]
+    cdef list arrays
+    cdef int take_scratch(self, size_t more) except -1
