@@ -21,12 +21,11 @@ html_theme_options = dict(description="N-dimensional convolution and pooling for
 
 # Titles of the API page and the modules whose public names stand below them; gradients are told by their names.
 GROUPS = {
-    "Convolution": ("conv", "transpose", "local", "tiled", "streaming"),
+    "Convolution": ("conv", "transpose", "local", "tiled", "streaming", "count"),
     "Gradients": ("gradient",),
     "Pooling and resizing": ("pool", "lp", "weighted", "adaptive", "resize"),
     "Signals, images, matrices": ("signal", "match", "windows", "matrix"),
     "Plans and selection": ("plan", "prepare", "select", "tune", "choices", "machine"),
-    "Counting": ("count",),
     "Run time": ("runtime", "_runtime"),
 }
 

@@ -1,7 +1,9 @@
 """Tuning, the choices that it keeps, their files, and the measured machine: advice that can slow a call, never break it."""
 import json
+import math
 import os
 import threading
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from ndconv import cost, machine, select
 from ndconv.choices import MOST_BYTES, MOST_CHOICES
 from ndconv.plan import cached_plan
 from ndconv.problem import OPS
+from ndconv.stages import alike, stages_of
 from ndconv.timing import runs_of, shapes_of, time_runs
 from ndconv.tune import HOPELESS
 
@@ -308,6 +311,14 @@ def test_calibrate_changes_estimates_by_what_differs(monkeypatch):
     nd.calibrate(save=False)
     assert machine.slowness(1000) == (1.0, 10.0, 1e-5 - machine.REFERENCE.call)
     assert not machine.cache_file().exists()
+
+
+@pytest.mark.parametrize("stride, k, dilation", [(4, 11, 1), (2, 3, 1), (3, 4, 2), (5, 2, 1), (1, 3, 1)])
+def test_phases_are_counted_once_each(stride, k, dilation):
+    """Estimates count phases of the same extents together; none is lost, and none without taps is counted."""
+    problem = nd.explain((1, 4, 23, 30), (8, 4, k, k), op="input_grad", stride=stride, dilation=dilation, padding=1).problem
+    found = Counter((stage.y, stage.k) for stage in stages_of(problem) if math.prod(stage.k))
+    assert {(stage.y, stage.k): times for stage, times in alike(problem)} == found and found
 
 
 def test_every_count_has_a_kind():
