@@ -17,4 +17,7 @@
 #undef VECTOR_WIDE
 #undef WIDEN_F16
 #undef NARROW_F16
+#undef LOAD_MASKED_F32
+#undef LOAD_MASKED_F64
+#undef NARROW_U8
 #include "../pyx/kernels/all_dtypes.h"
