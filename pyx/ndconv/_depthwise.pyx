@@ -2,7 +2,7 @@
 """depthwise: convolution with very few input channels a group, at the speed of memory or of the multiply-adds.
 
     for blocks of output rows of an image, depth and group             (tasks; _depthwise_block.pyx)
-        for the rectangles of the block, borders padded in a slab, the rest of x read in place
+        x read in place, in NHWC memory for the rectangles of the block whose border is padded in a slab
             for each output channel of the group: kernel over the rows of the rectangle    (kernels/depthwise.h)
         residual and activation
 

@@ -2,7 +2,7 @@
 """Weight gradients of the depthwise method: for each tap a vector of sums of dy times x, one pass over both.
 
     for a part of the blocks of all images, group or block of channels     (tasks)
-        for the rectangles of each block, borders padded in a slab, the rest of x read in place
+        x read in place, in NHWC memory for the rectangles of each block whose border is padded in a slab
             for each output channel: kernel over rows and taps    (kernels/depthwise_grad.h), a vector of sums a tap
         the lanes of each vector added up: the part's sums
     add the parts in their order, and write dW wherever its strides say

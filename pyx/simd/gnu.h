@@ -90,7 +90,7 @@ static inline vec NAME(load_masked)(const T *p, ivec mask)
 #endif
 
 /* The lanes l for which column + l lies in a row of `width` elements. */
-static inline ivec NAME(lanes_inside)(ptrdiff_t column, ptrdiff_t width)
+static inline __attribute__((always_inline)) ivec NAME(lanes_inside)(ptrdiff_t column, ptrdiff_t width)
 {
     ivec lanes;
     for (int l = 0; l < LANES; l++)
