@@ -166,6 +166,7 @@ int main(void)
         check_finish(k, dtype);
         check_separable(k, dtype);
         check_local(k, dtype);
+        check_image(k, dtype);
         check_depthwise(k, dtype);
         check_fft(k, dtype);
         check_fft_rows(k, dtype);
@@ -177,6 +178,8 @@ int main(void)
     }
     for (int dtype = ND_U8; dtype <= ND_I32; dtype++)
         check_pool_integers(TABLE.set[dtype], dtype);
+    check_separable(TABLE.set[ND_I16], ND_I16);
+    check_image(TABLE.set[ND_I16], ND_I16);
     check_half(TABLE.set[ND_F32]);
     check_pairs(TABLE.set[ND_I8], ND_I8);
     check_pairs(TABLE.set[ND_U8], ND_U8);

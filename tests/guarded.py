@@ -17,6 +17,7 @@ import numpy as np
 from cases import ANY_RANK, EDGES, EMPTY, GEOMETRY, GROUPED, SPECTRAL, Conv, Pool, draw, to_layout
 
 import ndconv as nd
+from ndconv.image import DTYPES as IMAGE_DTYPES
 from ndconv.problem import DTYPES
 from ndconv.select import METHODS
 
@@ -37,6 +38,8 @@ POOLS = (
     Pool("guarded dilation", 1, 3, (9, 21), 3, 1, 2, 2), Pool("guarded large", 1, 2, (23, 35), 13, 1, 6),
     Pool("guarded 1d", 2, 3, (41,), 4, 3, 2), Pool("guarded 3d", 1, 3, (4, 5, 9), 2, 2, 1),
 )
+IMAGES = ((5, 33, 3), (3, 70), (1, 2, 4), (9, 1))
+FILTERS = (nd.filters.sobel(), nd.filters.gaussian(0.7), np.ones((4, 3)) + np.eye(4, 3))
 PLACES = ("end", "start", "wide rows")
 PAGE = mmap.PAGESIZE
 GAP = 2  # foreign cells after each wide row
@@ -200,6 +203,17 @@ def guard_pool(journal, case, layout, dtype, place):
         guard(journal, place, f"{name} pool {dtype} {layout} {case}", call, inputs, zeros_like(like))
 
 
+def guard_image(journal, shape, dtype, place):
+    image = np.random.default_rng(0).integers(0, 200, shape).astype(dtype)
+    for i, kernel in enumerate(FILTERS):
+        guard(journal, place, f"filter {i} {dtype} {shape}",
+              lambda image, out, kernel=kernel: nd.filters.apply(image, kernel, out=out, threads=1), (image,), image)
+    if image.ndim == 2:
+        template, result = image[:2, :1], np.zeros((shape[0] - 1, shape[1]), np.result_type(np.float32, dtype))
+        guard(journal, place, f"match {dtype} {shape}",
+              lambda image, template, out: nd.match_template(image, template, out=out, threads=1), (image, template), result)
+
+
 def main(isa, path):
     nd.set_isa(isa)
     journal = Journal(path)
@@ -214,6 +228,8 @@ def main(isa, path):
             for case in POOLS:
                 for layout in case.layouts:
                     guard_pool(journal, case, layout, dtype, place)
+        for shape, dtype in itertools.product(IMAGES, IMAGE_DTYPES):
+            guard_image(journal, shape, dtype, place)
     journal.write("done")
     print(journal.calls)
 

@@ -180,6 +180,11 @@ struct nd_kernel_set {
      * j < height, 1 or 4; returns a bit for each j with a result that is not finite */
     int (*sum_rows)(void *const *to, ptrdiff_t height, const void *const *rows, const void *weights, ptrdiff_t terms,
                     ptrdiff_t count, ptrdiff_t n, double start);
+    /* Pixels of dtype ND_U8 or (not for sums of integers) ND_U16: to[i] = from[i*step], i < n, and to[i*step] = from[i] rounded
+     * to the nearest, ties to even, and clipped to the dtype, kernels/image.h; image_store reads whole vectors,
+     * image_load asks for what lies `ahead` bytes further */
+    void (*image_load)(void *to, const void *from, ptrdiff_t n, ptrdiff_t step, int dtype, ptrdiff_t ahead);
+    void (*image_store)(void *to, ptrdiff_t step, const void *from, ptrdiff_t n, int dtype);
     /* y[r*y_row + i] = *bias + sum over p, t, j of x[plane[p] + r*step + t*row + column[j] + i] * w[(p*kw + j)*kh + t],
      * r < rows, i < n; bias may be NULL. Where n < vl, x is read for whole vectors */
     void (*depthwise_rows)(const struct nd_depthwise *s, const void *x, const void *w, const void *bias, void *y);
@@ -286,6 +291,6 @@ struct nd_kernel_set {
 
 struct nd_kernels {
     const char *isa;
-    const struct nd_kernel_set *set[ND_SETS]; /* those of integers have moves and pooling without sums */
+    const struct nd_kernel_set *set[ND_SETS]; /* those of integers have moves, pooling without sums, filters */
 };
 #endif

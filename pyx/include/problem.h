@@ -17,8 +17,9 @@
 #include <stdint.h>
 
 /* Dtypes of everything; those of images that are pooled; those of the operands of integer products, which are int8, a pair of
- * int16 in 32 bits (sums are int32), and int64 that holds numbers of 32 bits (sums are int64). */
-enum { ND_F32, ND_F64, ND_DTYPES, ND_U8 = ND_DTYPES, ND_I16, ND_I32, ND_I8, ND_PAIRS, ND_I64, ND_SETS };
+ * int16 in 32 bits (sums are int32), and int64 that holds numbers of 32 bits (sums are int64). Last, one of
+ * pixels that are only filtered. */
+enum { ND_F32, ND_F64, ND_DTYPES, ND_U8 = ND_DTYPES, ND_I16, ND_I32, ND_I8, ND_PAIRS, ND_I64, ND_SETS, ND_U16 = ND_SETS };
 
 struct nd_problem {
     ptrdiff_t n, g, icg, ocg;        /* images, groups, channels a group */

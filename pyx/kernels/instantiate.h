@@ -14,6 +14,7 @@
 #include "fft_rows.h"
 #include "winograd.h"
 #include "separable.h"
+#include "image.h"
 #include "depthwise.h"
 #include "depthwise_grad.h"
 #include "local.h"
@@ -64,6 +65,8 @@ static const struct nd_kernel_set NAME(set) = {
     .winograd_output = NAME(winograd_output),
     .winograd_multiply = NAME(winograd_multiply),
     .sum_rows = NAME(sum_rows),
+    .image_load = NAME(image_load),
+    .image_store = NAME(image_store),
     .depthwise_rows = NAME(depthwise_rows),
     .depthwise_pixels = NAME(depthwise_pixels),
     .depthwise_grad_rows = NAME(depthwise_grad_rows),

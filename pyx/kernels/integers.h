@@ -1,9 +1,13 @@
-/* The kernel bodies that integers have, for one dtype of one instruction set: moves, and pooling without
- * sums. Expects what kernels/instantiate.h expects, and INTEGER. */
+/* The kernel bodies that integers have, for one dtype of one instruction set: moves, pooling without
+ * sums and, of 16 bits, filters of images. Expects what kernels/instantiate.h expects, and INTEGER. */
 #include "../simd/gnu.h"
 #include "pack.h"
 #include "pool.h"
 #include "pair.h"
+#if TSIZE == 2
+#include "separable.h"
+#include "image.h"
+#endif
 
 static const struct nd_kernel_set NAME(set) = {
     .size = sizeof(T),
@@ -11,6 +15,11 @@ static const struct nd_kernel_set NAME(set) = {
     .copy = NAME(copy),
     .move = NAME(move),
     .scatter = NAME(scatter),
+#if TSIZE == 2
+    .sum_rows = NAME(sum_rows),
+    .image_load = NAME(image_load),
+    .image_store = NAME(image_store),
+#endif
     .pool_combine = NAME(pool_combine),
     .pool_rows = NAME(pool_rows),
     .pool_split = NAME(pool_split),

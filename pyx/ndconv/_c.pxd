@@ -11,6 +11,7 @@ cdef extern from "problem.h" nogil:
         ND_I8
         ND_PAIRS
         ND_I64
+        ND_U16
     struct nd_problem:
         ptrdiff_t n, g, icg, ocg, id, ih, iw, od, oh, ow, kd, kh, kw, sd, sh, sw, dd, dh, dw, pd, ph, pw
         int dtype, lanes_oc
@@ -129,6 +130,9 @@ cdef extern from "kernels.h" nogil:
                                   ptrdiff_t y_row, int start, const void *ahead) noexcept nogil
         int (*sum_rows)(void *const *to, ptrdiff_t height, const void *const *rows, const void *weights, ptrdiff_t terms,
                         ptrdiff_t count, ptrdiff_t n, double start) noexcept nogil
+        void (*image_load)(void *to, const void *src, ptrdiff_t n, ptrdiff_t step, int dtype,
+                           ptrdiff_t ahead) noexcept nogil
+        void (*image_store)(void *to, ptrdiff_t step, const void *src, ptrdiff_t n, int dtype) noexcept nogil
         void (*depthwise_rows)(const nd_depthwise *s, const void *x, const void *w, const void *bias,
                                void *y) noexcept nogil
         void (*depthwise_pixels)(const nd_depthwise *s, const void *x, const void *w, const void *bias,

@@ -127,6 +127,26 @@ def rank_of(w, int most):
             rank = max(rank, found)
     return rank
 
+
+def factors_of(kernel, int most):
+    """(u, v) in float64, [rank, kh] and [rank, kw], with kernel = sum over q of outer(u[q], v[q]); None if that takes more than
+    `most` terms.
+
+    >>> factors_of(np.outer([1.0, 2.0, 1.0], [1.0, 0.0, -1.0]), 1)
+    (array([[1., 2., 1.]]), array([[ 1.,  0., -1.]]))
+    """
+    cdef double[:, ::1] e = np.array(kernel, np.float64, order="C")
+    cdef ptrdiff_t kh = e.shape[0], kw = e.shape[1]
+    cdef int rank
+    if most < 1:
+        return None
+    factors = np.empty((most, 1 + kh + kw))
+    cdef double[:, ::1] to = factors
+    rank = factorise(&e[0, 0], 1, kh, kw, most, unit_of(kernel.dtype.itemsize == 4), &to[0, 0])
+    if not 0 < rank <= most:
+        return None
+    return factors[:rank, 1:1 + kh], factors[:rank, 1 + kh:]
+
 # ------------------------------------------------------------------------------- prepared weights
 # [the rank of each kernel, and the highest of all][for each kernel all a, all u, all v][the weights as they are]
 

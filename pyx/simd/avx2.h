@@ -12,6 +12,11 @@
 #define VECTOR_MIN_U8(a, m) _mm256_min_epu8((__m256i)(a), (__m256i)(m))
 #define VECTOR_MIN_I16(a, m) _mm256_min_epi16((__m256i)(a), (__m256i)(m))
 #define VECTOR_MIN_I32(a, m) _mm256_min_epi32((__m256i)(a), (__m256i)(m))
+/* the bytes of four vectors of integers from 0 to 255 */
+#define NARROW_U8(a, b, c, d)                                                                                \
+    _mm256_permutevar8x32_epi32(_mm256_packus_epi16(_mm256_packs_epi32((__m256i)(a), (__m256i)(b)),          \
+                                                    _mm256_packs_epi32((__m256i)(c), (__m256i)(d))),         \
+                                _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7))
 #define WIDEN_F32(a) _mm256_cvtps_pd(a) /* compilers take three steps */
 #define VECTOR_PAIRS(a, b) _mm256_madd_epi16((__m256i)(a), (__m256i)(b))
 #define VECTOR_WIDE(a, b) _mm256_mul_epi32((__m256i)(a), (__m256i)(b))

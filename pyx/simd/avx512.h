@@ -17,3 +17,8 @@
 #define VECTOR_WIDE(a, b) _mm512_mul_epi32((__m512i)(a), (__m512i)(b))
 #define WIDEN_F16(p) _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(p)))
 #define NARROW_F16(p, v) _mm256_storeu_si256((__m256i *)(p), _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT))
+/* the bytes of four vectors of integers from 0 to 255 */
+#define NARROW_U8(a, b, c, d)                                                                                \
+    _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15),        \
+                             _mm512_packus_epi16(_mm512_packs_epi32((__m512i)(a), (__m512i)(b)),             \
+                                                 _mm512_packs_epi32((__m512i)(c), (__m512i)(d))))

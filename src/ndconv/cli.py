@@ -60,8 +60,8 @@ def make_parser():
         "filter", help="apply an image filter to a picture",
         description="Applies a filter to an 8-bit grey, RGB or RGBA picture; transparency is kept and edges are extended. "
                     "Results are rounded to the nearest integer and clipped to 0..255. Filters that find edges (sobel, prewitt, "
-                    "scharr, laplacian) show the magnitude, scaled so that the steepest edge along one axis is 255; --scale "
-                    "brightens them."))
+                    "scharr, laplacian, laplacian_of_gaussian, gabor) show the magnitude, scaled so that the steepest edge along "
+                    "one axis is 255; --scale brightens them."))
     return parser
 
 
@@ -72,8 +72,8 @@ def run_info(options):
 def _add_filter(parser):
     parser.add_argument("image", metavar="IN", help="the picture: any file that Pillow reads")
     parser.add_argument("--kernel", required=True, choices=tuple(filters.KERNELS), help="which filter")
-    parser.add_argument("--size", type=int, metavar="N", help="pixels a side of identity, box and gaussian")
-    parser.add_argument("--sigma", type=float, metavar="S", help="standard deviation of gaussian, in pixels; default 1")
+    parser.add_argument("--size", type=int, metavar="N", help="pixels a side of a filter of any size, such as box")
+    parser.add_argument("--sigma", type=float, metavar="S", help="standard deviation of gaussian and the like, in pixels")
     parser.add_argument("--scale", type=float, default=1.0, metavar="F", help="multiply the result by F; default 1")
     parser.add_argument("-o", "--output", required=True, metavar="OUT", help="where to write; a file there is replaced")
     parser.set_defaults(run=run_filter)
@@ -137,17 +137,12 @@ def filter_picture(picture, kernels, scale=1.0):
     Where the coefficients add up to 0, the magnitude over all kernels, divided by the sum of the positive coefficients: the
     greatest response of one kernel is then 255.
     """
-    planes = picture[None] if picture.ndim == 2 else np.moveaxis(picture, -1, 0)
-    colours = len(planes) - (len(planes) in (2, 4))
-    size = len(kernels[0])
-    before = (size - 1) // 2
-    pads = ((0, 0), (before, size - 1 - before), (before, size - 1 - before))
-    x = np.pad(planes[:colours].astype(np.float32), pads, mode="edge")
-    responses = [nd.conv2d(x[:, None], kernel[None, None])[:, 0] for kernel in kernels]
+    opaque = picture if picture.ndim == 2 else picture[..., :picture.shape[2] - (picture.shape[2] in (2, 4))]
+    responses = [filters.apply(opaque, kernel, padding_mode="edge", dtype=np.float32) for kernel in kernels]
     positive = kernels[0].clip(0).sum()
     if abs(kernels[0].sum()) < 1e-6 * positive:
         y = np.sqrt(sum(response**2 for response in responses)) / positive
     else:
         y = responses[0]
-    result = np.concatenate([np.rint(y * scale).clip(0, 255).astype(np.uint8), planes[colours:]])
-    return result[0] if picture.ndim == 2 else np.moveaxis(result, 0, -1).copy()
+    result = np.rint(y * scale).clip(0, 255).astype(np.uint8)
+    return result if picture.ndim == 2 else np.concatenate([result, picture[..., result.shape[2]:]], axis=2)

@@ -1,0 +1,52 @@
+/* Checks kernels/image.h: pixels to the dtype of sums and back, on every number of them around whole vectors, any step, and
+ * numbers between integers and outside the dtype. */
+#include "check.h"
+#include <math.h>
+
+/* A number of the dtype: quarters if it has them, from well below 0 to well above the greatest pixel. */
+static double sum_like(int dtype, int pixel)
+{
+    const double v = value() * (pixel == ND_U8 ? 40.25 : 10000.25);
+    return dtype == ND_I16 ? floor(v) : v;
+}
+
+static double pixel_at(const void *p, ptrdiff_t i, int pixel)
+{
+    return pixel == ND_U8 ? ((const uint8_t *)p)[i] : ((const uint16_t *)p)[i];
+}
+
+static void check_pixels(const struct nd_kernel_set *k, int dtype, int pixel, ptrdiff_t n, ptrdiff_t step)
+{
+    const ptrdiff_t bytes = pixel == ND_U8 ? 1 : 2;
+    unsigned char *from = room(n * step * bytes);
+    for (ptrdiff_t i = 0; i < n * step * bytes; i++)
+        from[i] = (unsigned char)below(256);
+    void *to = room(n * size_of(dtype));
+    k->image_load(to, from, n, step, pixel, n % 2);
+    for (ptrdiff_t i = 0; i < n; i++)
+        expect(get(to, i, dtype) == pixel_at(from, i * step, pixel), "image_load", dtype, n, step, pixel);
+    release();
+    void *sums = room(whole_vectors(n, k->vl) * size_of(dtype));
+    for (ptrdiff_t i = 0; i < n; i++)
+        put(sums, i, dtype, i % 7 == 3 && dtype != ND_I16 ? NAN : sum_like(dtype, pixel));
+    unsigned char *pixels = room(n * step * bytes);
+    k->image_store(pixels, step, sums, n, pixel);
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const double most = pixel == ND_U8 ? UINT8_MAX : UINT16_MAX;
+        expect(pixel_at(pixels, i * step, pixel) == fmin(fmax(rint(get(sums, i, dtype)), 0), most), "image_store", dtype, n,
+               step, pixel);
+        for (ptrdiff_t j = 1; j < step; j++)
+            expect(pixel_at(pixels, i * step + j, pixel) == 0, "image_store, between", dtype, n, step, pixel);
+    }
+    release();
+}
+
+void check_image(const struct nd_kernel_set *k, int dtype)
+{
+    for (ptrdiff_t n = 1; n <= 5 * k->vl + 1; n++)
+        for (ptrdiff_t step = 1; step <= 4; step++) {
+            check_pixels(k, dtype, ND_U8, n, step);
+            if (dtype != ND_I16)
+                check_pixels(k, dtype, ND_U16, n, step);
+        }
+}
