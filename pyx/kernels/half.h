@@ -52,60 +52,55 @@ static inline __attribute__((always_inline)) uint16_t NAME(to_bfloat16)(float f)
     return (uint16_t)((u & 0x7fffffffu) > 0x7f800000u ? u >> 16 | 0x40u : rounded);
 }
 
-/* The bodies, compiled for neighbouring elements and for any steps. */
+/* to[i*to_step] = from[i*step] as float32, i < n, for a constant `brain`; neighbours are loops of their own */
 static inline __attribute__((always_inline)) void NAME(widen_steps)(
     float *restrict to, ptrdiff_t to_step, const uint16_t *restrict from, ptrdiff_t step, ptrdiff_t n,
     const int brain)
 {
     ptrdiff_t i = 0;
+    if (to_step == 1 && step == 1) {
 #ifdef WIDEN_F16
-    if (!brain && to_step == 1 && step == 1)
-        for (; i + VL <= n; i += VL)
+        for (; i + VL <= n && !brain; i += VL)
             NAME(store)(to + i, WIDEN_F16(from + i));
 #endif
+        for (; i < n; i++)
+            to[i] = brain ? NAME(from_bfloat16)(from[i]) : NAME(from_float16)(from[i]);
+    }
     for (; i < n; i++)
         to[i * to_step] = brain ? NAME(from_bfloat16)(from[i * step]) : NAME(from_float16)(from[i * step]);
 }
 
-static inline __attribute__((always_inline)) void NAME(narrow_steps)(
-    uint16_t *restrict to, ptrdiff_t to_step, const float *restrict from, ptrdiff_t step, ptrdiff_t n,
-    const int brain)
-{
-    ptrdiff_t i = 0;
-#ifdef NARROW_F16
-    if (!brain && to_step == 1 && step == 1)
-        for (; i + VL <= n; i += VL)
-            NARROW_F16(to + i, NAME(load)(from + i));
-#endif
-    for (; i < n; i++)
-        to[i * to_step] = brain ? NAME(to_bfloat16)(from[i * step]) : NAME(to_float16)(from[i * step]);
-}
-
-/* to[i*to_step] = from[i*step] as float32, i < n; from float16, or bfloat16 if `brain` */
 static void NAME(widen_half)(void *to, ptrdiff_t to_step, const void *from, ptrdiff_t step, ptrdiff_t n,
                              int brain)
 {
-    const int plain = to_step == 1 && step == 1;
-    if (plain && brain)
-        NAME(widen_steps)(to, 1, from, 1, n, 1);
-    else if (plain)
-        NAME(widen_steps)(to, 1, from, 1, n, 0);
-    else if (brain)
+    if (brain)
         NAME(widen_steps)(to, to_step, from, step, n, 1);
     else
         NAME(widen_steps)(to, to_step, from, step, n, 0);
 }
 
 /* and back */
-static void NAME(narrow_half)(void *to, ptrdiff_t to_step, const void *from, ptrdiff_t step, ptrdiff_t n,
-                             int brain)
+static inline __attribute__((always_inline)) void NAME(narrow_steps)(
+    uint16_t *restrict to, ptrdiff_t to_step, const float *restrict from, ptrdiff_t step, ptrdiff_t n,
+    const int brain)
 {
-    const int plain = to_step == 1 && step == 1;
-    if (plain && brain)
-        NAME(narrow_steps)(to, 1, from, 1, n, 1);
-    else if (plain)
-        NAME(narrow_steps)(to, 1, from, 1, n, 0);
-    else if (brain)
+    ptrdiff_t i = 0;
+    if (to_step == 1 && step == 1) {
+#ifdef NARROW_F16
+        for (; i + VL <= n && !brain; i += VL)
+            NARROW_F16(to + i, NAME(load)(from + i));
+#endif
+        for (; i < n; i++)
+            to[i] = brain ? NAME(to_bfloat16)(from[i]) : NAME(to_float16)(from[i]);
+    }
+    for (; i < n; i++)
+        to[i * to_step] = brain ? NAME(to_bfloat16)(from[i * step]) : NAME(to_float16)(from[i * step]);
+}
+
+static void NAME(narrow_half)(void *to, ptrdiff_t to_step, const void *from, ptrdiff_t step, ptrdiff_t n,
+                              int brain)
+{
+    if (brain)
         NAME(narrow_steps)(to, to_step, from, step, n, 1);
     else
         NAME(narrow_steps)(to, to_step, from, step, n, 0);
