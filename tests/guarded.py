@@ -136,6 +136,11 @@ def guard_conv(journal, case, layout, method, dtype, place):
         "weight grad": (lambda dy, x, out: nd.conv_weight_grad(dy, x, w.shape, out=out, **options), (dy, x), w),
         "bias grad": (lambda dy, out: nd.conv_backward(dy, x, w, wrt=("b",), **options).b, (dy,), None),
     }
+    if (dtype, place) == ("float32", "end") and 0 not in case.size and np.max(case.normalised["pads"], initial=0) > 0:
+        wrapped = options | dict(padding_mode="wrap")
+        calls["wrap"] = lambda x, w, b, out: nd.conv(x, w, b, out=out, **wrapped), (x, w, b), dy
+        calls["wrap input grad"] = lambda dy, w, out: nd.conv_input_grad(dy, w, shape, out=out, **wrapped), (dy, w), x
+        calls["wrap weight grad"] = lambda dy, x, out: nd.conv_weight_grad(dy, x, w.shape, out=out, **wrapped), (dy, x), w
     if 0 not in case.out:
         calls["transpose"] = (lambda dy, w, residual, out: nd.conv_transpose(
             dy, w, residual=residual, output_shape=case.size, out=out, **options), (dy, w, x), x)
