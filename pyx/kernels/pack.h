@@ -33,16 +33,18 @@ static void NAME(copy)(void *restrict to_, const void *restrict from_, ptrdiff_t
     }
 }
 
-/* to[i*to_row + j..] = from[i.. + j*col], columns j and VL more of VL rows i: LANES x LANES elements transposed in registers. The
- * columns 2 * VL further on are asked for. */
+/* to[i*to_row + j] = from[i + j*col], i < LANES, j < LANES, transposed in registers. The columns 2 * VL further on
+ * are asked for if there are any: `ask` is a constant. */
 #if LANES <= 16
-static inline __attribute__((always_inline)) void NAME(move_block)(T *to, ptrdiff_t to_row, const T *from, ptrdiff_t col)
+static inline __attribute__((always_inline)) void NAME(move_block)(T *to, ptrdiff_t to_row, const T *from,
+                                                                   ptrdiff_t col, const int ask)
 {
     vec block[LANES];
 #pragma GCC unroll 16
     for (int v = 0; v < LANES; v++) {
         block[v] = NAME(load)(from + v * col);
-        __builtin_prefetch(from + (v + 2 * VL) * col);
+        if (ask)
+            __builtin_prefetch(from + (v + 2 * VL) * col);
     }
     NAME(transpose)(block);
 #pragma GCC unroll 16
@@ -52,8 +54,9 @@ static inline __attribute__((always_inline)) void NAME(move_block)(T *to, ptrdif
 #endif
 
 /* to[i*to_row + j] = from[i*row + j*col], i < m, j < n: a block, transposed when its rows are the contiguous
- * direction of `from`. LANES x LANES at a time that costs about half a cycle an element; one by one, two. Four vectors of 2 * VL
- * columns are moved before the next columns: whole lines of either side, and what is asked for meanwhile is needed next. */
+ * direction of `from`. LANES x LANES at a time that costs about half a cycle an element; one by one, two. Four
+ * vectors of 2 * VL columns are moved before the next columns: whole lines of either side, and what is asked for
+ * meanwhile is needed next. */
 static void NAME(move)(void *restrict to_, ptrdiff_t to_row, const void *restrict from_, ptrdiff_t m,
                        ptrdiff_t n, ptrdiff_t row, ptrdiff_t col)
 {
@@ -68,7 +71,10 @@ static void NAME(move)(void *restrict to_, ptrdiff_t to_row, const void *restric
                 for (ptrdiff_t v = i; v < m && v < i + 4 * VL; v += VL) {
                     const ptrdiff_t at = v < m - VL ? v : m - VL; /* the last block overlaps the one before */
                     for (ptrdiff_t b = j; b < done && b < j + 2 * VL; b += VL)
-                        NAME(move_block)(to + at * to_row + b, to_row, from + at + b * col, col);
+                        if (b + 2 * VL < done)
+                            NAME(move_block)(to + at * to_row + b, to_row, from + at + b * col, col, 1);
+                        else
+                            NAME(move_block)(to + at * to_row + b, to_row, from + at + b * col, col, 0);
                 }
     }
 #endif
