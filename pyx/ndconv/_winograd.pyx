@@ -56,7 +56,7 @@ cdef enum:
     LINE = 64
 
 # ---------------------------------------------------------------------------------------- weights
-# Prepared: U [g][point][panel][kd][cell][ic][nr], then the weights [g][panel][kd][ic][tap][nr], for the tiles that are computed again
+# Prepared: U [g][point][panel][kd][cell][ic][nr], then the weights [g][panel][kd][ic][tap][nr], for tiles that are computed again
 
 cdef inline ptrdiff_t plain_weights(const nd_problem *p, const nd_kernel_set *k, const Tiling *t, ptrdiff_t g, ptrdiff_t panel,
                                     ptrdiff_t d, ptrdiff_t c) noexcept nogil:
@@ -122,8 +122,8 @@ cdef inline ptrdiff_t cell_bytes(const nd_kernel_set *k, const Tiling *t) noexce
     """Of the weights of a cell, a panel and WEIGHTS channels."""
     return 0 if t.cells_h == 1 else ceil_div(WEIGHTS * t.v.taps * t.v.taps * k.nr * k.size, 64) * 64
 
-cdef void transform_weights(const nd_problem *p, const nd_kernel_set *k, const Tiling *t, char *to, ptrdiff_t point, ptrdiff_t rows,
-                            const char *plain, ptrdiff_t channels, char *cell) noexcept nogil:
+cdef void transform_weights(const nd_problem *p, const nd_kernel_set *k, const Tiling *t, char *to, ptrdiff_t point,
+                            ptrdiff_t rows, const char *plain, ptrdiff_t channels, char *cell) noexcept nogil:
     """Gathered weights to points; those of the cells, every second tap of each axis, are `rows` channels apart."""
     cdef ptrdiff_t taps = t.v.taps, bytes = k.nr * k.size, h, w, c, i, r, s
     if t.cells_h == 1:

@@ -44,7 +44,8 @@ cdef Tiling choose_tiling(const nd_problem *p, const nd_kernel_set *k, bint grad
     t.phases_h, t.phases_w = p.dh if p.kh > 1 else 1, p.dw if p.kw > 1 else 1
     h, w = ceil_div(p.oh, t.phases_h), ceil_div(p.ow, t.phases_w)
     # F(2, 3) where F(4, 3) takes no fewer multiplications: small images, which tiles of 4 do not fill
-    if p.kh == p.kw == 3 and t.cells_h == 1 and not gradient and 16 * ceil_div(h, 2) * ceil_div(w, 2) <= 36 * ceil_div(h, 4) * ceil_div(w, 4):
+    if p.kh == p.kw == 3 and t.cells == 1 and not gradient \
+            and 16 * ceil_div(h, 2) * ceil_div(w, 2) <= 36 * ceil_div(h, 4) * ceil_div(w, 4):
         t.v.points_h = t.v.points_w = 4
     t.points = t.v.points_h * t.v.points_w
     t.mh, t.mw = t.v.points_h - ceil_div(p.kh, p.sh) + 1, t.v.points_w - ceil_div(p.kw, p.sw) + 1
