@@ -21,6 +21,9 @@ small that no sum can leave them: twice as many lanes. Conversions are kernels/i
 
 Bytes moved: x and y once; the ring and the lines stay in L2. (kh - 1) rows a band and (kw - 1) columns a
 strip are read twice. Expected: memory speed for 3 x 3 integers, then the multiply-adds of kernels/separable.h.
+Measured on 4000 x 3000 RGB bytes, two threads of AVX2: Sobel 7 ms (a third each for loads, sums and stores, which wait for
+memory), 3 x 3 integers 8 ms, Gaussian of 19 taps 36 ms: 15 of them the passes along rows, at a cycle a vector and tap since half
+of their loads span cache lines, 9 the sums across rows, the rest conversions and memory.
 """
 from cpython.buffer cimport PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.string cimport memset
