@@ -20,6 +20,11 @@ summed index, dY broadcast from where it is, windows as rows of vectors:
 A window costs 0.5 to 1 cycle an element to gather, twice that with dilation, and is used for all output channels. W is 4 or 8
 bytes for n multiply-adds, read (or written) once: with few images the bound is memory, from about 16 on the FMA peak. Blocks of
 images are the problem's, and every sum has one order, so bits depend neither on threads nor on the rest of the batch.
+
+Reached with AVX2 on two cores (30 GB/s, 184 GFLOP/s in float32): one image, 95 to 100 % of reading w; 8 images of 32 channels and
+28x28, 50 %; 32 to 128 images, 45 to 55 % of the FMA peak forward and 35 to 50 % in weight gradients. Gathering takes a fifth,
+and rows of 300 to 600 elements are short beside the sums of lanes and the wait for the first vectors of w. A new dw of over 32
+MiB is bound by the first touch of its pages, 30 % of the speed of writing.
 """
 from cpython.buffer cimport PyBuffer_Release
 from libc.string cimport memset

@@ -9,14 +9,17 @@ are cut along their longest axis into parts, each with the slab of dx that it re
     for a block of images
         for a group, a part of the outputs                     (one task)
             for stretches of output rows, pixels whose windows fit L2
-                for 16 output channels at a time: for pixels: for vectors of k: tile of images, added to D
+                for 32 output channels at a time: for pixels: for vectors of k: tile of images, added to D
                 turn D to columns, add them to the slab    (_columns.pyx)
         add the slabs to dx
 
-W is read once a block of images, in 16 streams that run on from pixel to pixel: with few images the speed is that of memory.
-From two tiles of images on the kernels of 16 channels are copied beside each other first, since their distance in memory
+W is read once a block of images, in 32 streams that run on from pixel to pixel: with few images the speed is that of memory.
+From two tiles of images on the kernels of 32 channels are copied beside each other first, since their distance in memory
 is often a multiple of 4096 bytes, which few ways of L1 share; a copy costs an eighth of the work on 16 images. Tasks and the
 order of each sum depend on the problem alone, not on threads nor on the rest of the batch.
+
+Reached with AVX2 on two cores: one image, 50 to 80 % of reading w; 8 to 128 images, 30 to 36 % of the bound: a tile has 32 steps
+between loading and storing its sums (40 % of the time), the copy of w waits for memory (15 to 30 %), and D is turned and added.
 """
 from libc.string cimport memset
 

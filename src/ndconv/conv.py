@@ -114,7 +114,7 @@ def _conv_of_rank(rank):
     name = f"conv{rank}d"
 
     def function(x, w, bias=None, **options):
-        if np.ndim(w) == rank + 3 and np.ndim(x) == rank + 2:
+        if np.ndim(w) == rank + 3 and np.ndim(x) <= rank + 2:
             options["layout"] = options.get("layout") or RANKS[rank][0]
         elif np.ndim(w) != rank + 2:
             raise ValueError(f"w must have {rank + 2} axes, (oc, ic/groups, *kernel), for {name}; got shape {np.shape(w)}")
