@@ -32,6 +32,13 @@ static inline vec NAME(load_last)(const T *p, ptrdiff_t k, ivec keep)
     return k < VL ? NAME(load_part)(p, k) : (vec)((ivec)NAME(load)(p + k - VL) & keep);
 }
 
+/* v, rounded: where a loop runs once the compiler could fuse its product with the next one instead, in some tiles. */
+static inline vec NAME(rounded)(vec v)
+{
+    __asm__("" : "+m"(v));
+    return v;
+}
+
 static inline __attribute__((always_inline)) void NAME(dots_tile)(const int mc, const int nc, const struct nd_dots *s,
                                                                   ivec keep, const T *a, const T *b, T *y, const T *bias,
                                                                   const int ahead)
@@ -59,6 +66,9 @@ static inline __attribute__((always_inline)) void NAME(dots_tile)(const int mc, 
         }
     }
     if (t < s->k) {
+#pragma GCC unroll 12
+        for (int i = 0; i < mc * nc; i++)
+            sum[i] = NAME(rounded)(sum[i]);
 #pragma GCC unroll 3
         for (int i = 0; i < mc; i++)
             va[i] = NAME(load_last)(a + i * s->a_row, s->k, keep);
