@@ -94,7 +94,6 @@ static inline __attribute__((always_inline)) void NAME(strip_few)(
     const int rc, const int vc, const int kh, const int sh, const int careful, const struct NAME(strip_place) *at,
     const T *x, ptrdiff_t last, const T *w, const ivec mask[][2], STRIP)
 {
-    const ivec none[STRIP_VECTORS][2] = {{{0}}};
     vec by[STRIP_TAPS];
 #pragma GCC unroll 7
     for (int t = 0; t < kh; t++)
@@ -102,9 +101,8 @@ static inline __attribute__((always_inline)) void NAME(strip_few)(
 #pragma GCC unroll 16
     for (int q = 0; q < (rc - 1) * sh + kh; q++, x = NAME(as_it_is)(x + at->s->row)) {
         const int low = q < kh ? 0 : (q - kh) / sh + 1, high = q / sh + 1 < rc ? q / sh + 1 : rc;
-        const int inside = q >= at->low && q < at->high;
-        if (!careful || inside || !at->finite)
-            NAME(strip_row)(vc, low, high, sh, careful, x, last, by + (q - low * sh), -sh, inside ? mask : none, sum);
+        if (!careful || (q >= at->low && q < at->high))
+            NAME(strip_row)(vc, low, high, sh, careful, x, last, by + (q - low * sh), -sh, mask, sum);
     }
 }
 
@@ -113,17 +111,13 @@ static inline __attribute__((always_inline)) void NAME(strip_any)(
     const int rc, const int vc, const int stride, const int careful, const struct NAME(strip_place) *at, const T *x,
     ptrdiff_t last, const T *w, const ivec mask[][2], STRIP)
 {
-    const ivec none[STRIP_VECTORS][2] = {{{0}}};
     const ptrdiff_t sh = at->s->sh;
     for (ptrdiff_t t = 0; t < at->s->kh; t++, x += at->s->row) {
         const vec by = NAME(broadcast)(w[t]);
 #pragma GCC unroll 4
-        for (int r = 0; r < rc; r++) {
-            const int inside = t + r * sh >= at->low && t + r * sh < at->high;
-            if (!careful || inside || !at->finite)
-                NAME(strip_row)(vc, r, r + 1, stride, careful, x + r * at->s->step, last, &by, 0, inside ? mask : none,
-                                sum);
-        }
+        for (int r = 0; r < rc; r++)
+            if (!careful || (t + r * sh >= at->low && t + r * sh < at->high))
+                NAME(strip_row)(vc, r, r + 1, stride, careful, x + r * at->s->step, last, &by, 0, mask, sum);
     }
 }
 
@@ -155,6 +149,16 @@ static inline __attribute__((always_inline)) void NAME(strip)(
                     for (int half = 0; half < stride; half++)
                         mask[v][half] = NAME(lanes_inside)(
                             column + (v < vc - 1 ? v * VL : last) * stride + half * (VL - 1), s->width);
+            if (careful && !at->finite) /* the rows that are left out are zeros times weights */
+#pragma GCC unroll 4
+                for (int r = 0; r < rc; r++) {
+                    T zero = 0;
+                    for (ptrdiff_t t = 0; t < kh; t++)
+                        zero += t + r * s->sh < at->low || t + r * s->sh >= at->high ? w[t] * 0 : 0;
+#pragma GCC unroll 2
+                    for (int v = 0; v < vc; v++)
+                        sum[r][v] += NAME(broadcast)(zero);
+                }
             if (size)
                 NAME(strip_few)(rc, vc, size, stride, careful, at, from, last * stride, w, mask, sum);
             else
