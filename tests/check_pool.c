@@ -230,38 +230,6 @@ static void check_means(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, p
     release();
 }
 
-/* Two lines of windows of count rows by `columns`, padding before and behind the row. */
-static void check_near(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, ptrdiff_t count, ptrdiff_t columns,
-                       ptrdiff_t stride, ptrdiff_t pad, int op)
-{
-    const ptrdiff_t dilation = stride == 1 ? 1 + count % 2 : 1, reach = (columns - 1) * dilation;
-    const ptrdiff_t ow = n + 2 * pad <= reach ? 0 : (n + 2 * pad - reach - 1) / stride + 1, step = n + 3;
-    const ptrdiff_t inner = n - 1 - reach + pad, last = inner < 0 ? 0 : inner / stride + 1;
-    if (ow < k->vl)
-        return;
-    const struct nd_pool_places s = {count, columns, stride, dilation, pad, n, (pad + stride - 1) / stride,
-                                     last < ow ? last : ow, ow, step, ow + 1, 0, 0, 0, op};
-    void *from = op == ND_SUM ? numbers(count * step + n, dtype) : sharp_numbers(count * step + n, dtype);
-    void *y = numbers(2 * ow + 1, dtype), *cells = numbers(ow, dtype);
-    const void *rows[ROWS];
-    for (ptrdiff_t r = 0; r < count; r++)
-        rows[r] = item(from, r * step, dtype);
-    for (ptrdiff_t j = 0; j < ow; j++)
-        put(cells, j, dtype, (double)(1 + below(9)));
-    k->pool_near(&s, rows, 2, y, op == ND_SUM && pad ? cells : NULL, 3);
-    for (ptrdiff_t i = 0; i < 2 * ow; i++) {
-        double e = op == ND_SUM ? 0 : op == ND_LEAST ? INFINITY : -INFINITY;
-        for (ptrdiff_t t = 0; t < count * columns; t++) {
-            const ptrdiff_t column = i % ow * stride - pad + t % columns * dilation;
-            if (column >= 0 && column < n)
-                e = both(e, get(from, (t / columns + i / ow) * step + column, dtype), op);
-        }
-        e = op == ND_SUM && pad ? rounded(e / (get(cells, i % ow, dtype) * 3), dtype) : e;
-        expect(same(get(y, i / ow * (ow + 1) + i % ow, dtype), e), "pool_near", dtype, columns * 10 + stride, n, op);
-    }
-    release();
-}
-
 static void check_size(const struct nd_kernel_set *k, int dtype, ptrdiff_t n)
 {
     for (ptrdiff_t count = 1; count <= 5; count++)
@@ -287,8 +255,6 @@ static void check_size(const struct nd_kernel_set *k, int dtype, ptrdiff_t n)
         check_slide(k, dtype, n, op);
     for (int mode = 0; mode < 18; mode++)
         check_rows(k, dtype, n, 1 + mode % 2, mode / 2 % 3, mode / 6);
-    for (int mode = 0; mode < 36; mode++)
-        check_near(k, dtype, n, 1 + mode % 3, 2 + mode / 3 % 2, 1 + mode / 6 % 2, n % 3, mode / 12);
 }
 
 void check_pool(const struct nd_kernel_set *k, int dtype)

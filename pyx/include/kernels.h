@@ -64,7 +64,7 @@ struct nd_pool_rows {
     double row_cells;
 };
 
-/* Small windows straight from memory, with positions or without: `columns` elements of each row, `dilation` apart, windows `stride` apart, the
+/* The same with positions, for small windows: `columns` elements of each row, `dilation` apart, windows `stride` apart, the
  * first `pad` before the row's n elements. Windows first <= j < last lie in the row. Bases of rows grow by place_step from one
  * row of windows to the next; positions are integers of at_size bytes. */
 struct nd_pool_places {
@@ -229,10 +229,6 @@ struct nd_kernel_set {
     void *(*pool_window)(void *b, void *spare, ptrdiff_t n, ptrdiff_t k, ptrdiff_t unit, int op);
     /* next[i] = p[i] and x[i] combined, to[i] = s[i] and next[i] combined, i < n; next is not p */
     void (*pool_slide)(void *to, void *next, const void *p, const void *x, const void *s, ptrdiff_t n, int op);
-    /* y[l*y_step + j] = window j of line l combined, l < lines, j < ow, at least vl, over cells[j]*row_cells unless cells is NULL;
-     * stride 1, or 2 with 2 or 3 columns side by side. Cells are readable up to whole vectors; integers have none */
-    void (*pool_near)(const struct nd_pool_places *s, const void *const *rows, ptrdiff_t lines, void *y, const void *cells,
-                      double row_cells);
     /* to[j*to_step] = from[j*step] / (cells[j*cells_step] * rows), j < n */
     void (*pool_store)(void *to, ptrdiff_t to_step, const void *from, ptrdiff_t step, ptrdiff_t n, const void *cells,
                        ptrdiff_t cells_step, double rows);

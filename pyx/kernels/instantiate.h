@@ -22,7 +22,6 @@
 #include "pool_plane.h"
 #include "pool_index.h"
 #include "pool_places.h"
-#include "pool_near.h"
 #include "pool_weigh.h"
 #include "pool_spread.h"
 #include "complex.h"
@@ -89,7 +88,6 @@ static const struct nd_kernel_set NAME(set) = {
     .pool_combine_index = NAME(pool_combine_index),
     .pool_taps_index = NAME(pool_taps_index),
     .pool_rows_index = NAME(pool_rows_index),
-    .pool_near = NAME(pool_near),
     .pool_store_index = NAME(pool_store_index),
     .pool_point = NAME(pool_point),
     .pool_scatter = NAME(pool_scatter),

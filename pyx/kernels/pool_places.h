@@ -2,8 +2,8 @@
  *
  * For vectors of neighbouring windows: the cells of a window one after the other in row-major order, so that
  * a later one has to be greater; value and relative position stay in registers, the windows' own positions
- * are added in the end. A stride of 2 takes every other element of two loads. Vectors with windows that leave
- * the row are loaded with masks, and a cell outside takes no place.
+ * are added in the end. A stride of 2 takes every other element of two loads. Windows that leave the row are
+ * the same in all lines: a vector holds those of neighbouring lines.
  *
  * Registers: value, position, the cell, two masks. Bytes moved: x once from memory, value and position
  * written once. A cell costs a load, two comparisons and two selections a vector; a stride of 2 three
@@ -24,51 +24,33 @@ POOL_INLINE void NAME(places_store)(void *to, ivec at, ptrdiff_t size)
         return;
     }
 #endif
-#if TSIZE == 4
-    /* int64 as pairs of int32, the low one first: x86 and AArch64 are little-endian */
-    const vec low = (vec)at, high = (vec)(at >> 31);
-    NAME(store)(to, NAME(interleave_low)(low, high));
-    NAME(store)((T *)to + VL, NAME(interleave_high)(low, high));
-#else
-    if (size == 8)
-        NAME(store_index)(to, at);
+    IT lane[LANES] __attribute__((aligned(VL_BYTES)));
+    *(ivec *)lane = at;
+    if (size == 4)
+        for (int l = 0; l < LANES; l++)
+            ((int32_t *)to)[l] = (int32_t)lane[l];
     else
         for (int l = 0; l < LANES; l++)
-            ((int32_t *)to)[l] = (int32_t)at[l];
-#endif
+            ((int64_t *)to)[l] = lane[l];
 }
 
-/* windows j to j + VL - 1, the first of which begins at column i of n; relative[r*columns + t] is the place of
- * a cell in a window. `any` has the windows that have a cell; if not careful, all have all. */
-POOL_INLINE vec NAME(places_windows)(ivec *at, ivec *any, const void *const *rows, const IT *relative,
-                                     ptrdiff_t count, ptrdiff_t columns, ptrdiff_t dilation, ptrdiff_t stride,
-                                     ptrdiff_t i, ptrdiff_t n, int op, int careful)
+/* windows j to j + VL - 1; relative[r*columns + t] is the place of a cell in a window */
+POOL_INLINE vec NAME(places_windows)(ivec *at, const void *const *rows, const IT *relative, ptrdiff_t count,
+                                     ptrdiff_t columns, ptrdiff_t dilation, ptrdiff_t stride, ptrdiff_t i,
+                                     int op)
 {
     vec m = {0};
-    ivec place = {0}, have = {0};
+    ivec place = {0};
     for (ptrdiff_t r = 0; r < count; r++)
         for (ptrdiff_t t = 0; t < columns; t++) {
-            const ptrdiff_t c = i + t * dilation;
-            const T *p = (const T *)rows[r] + c;
+            const T *p = (const T *)rows[r] + i + t * dilation;
+            const vec a = stride == 2 ? NAME(every_other)(p) : NAME(load)(p);
             const ivec here = (ivec){0} + relative[r * columns + t];
-            vec a;
-            ivec stay;
-            if (careful) {
-                const ivec low = NAME(lanes_inside)(c, n), high = NAME(lanes_inside)(c + VL - 1, n);
-                const vec first = NAME(load_masked)(p, low);
-                a = stride == 2 ? NAME(in_turn)(NAME(alternate)(first, NAME(load_masked)(p + VL - 1, high))) : first;
-                const ivec in = stride == 2 ? (ivec)NAME(in_turn)(NAME(alternate)((vec)low, (vec)high)) : low;
-                stay = (NAME(places_stay)(a, m, op) & have) | ~in;
-                have |= in;
-            } else {
-                a = stride == 2 ? NAME(every_other)(p) : NAME(load)(p);
-                stay = NAME(places_stay)(a, m, op);
-            }
-            m = careful || r || t ? NAME(select)(stay, m, a) : a;
-            place = careful || r || t ? NAME(select_index)(stay, place, here) : here;
+            const ivec stay = NAME(places_stay)(a, m, op);
+            m = r || t ? NAME(select)(stay, m, a) : a;
+            place = r || t ? NAME(select_index)(stay, place, here) : here;
         }
     *at = place;
-    *any = have;
     return m;
 }
 
@@ -93,17 +75,68 @@ POOL_INLINE void NAME(places_window)(const struct nd_pool_places *s, const void 
         *(int64_t *)at = place;
 }
 
+/* the same of VL lines at once */
+POOL_INLINE void NAME(places_column)(const struct nd_pool_places *s, const void *const *rows,
+                                     const ptrdiff_t *bases, ptrdiff_t line, ptrdiff_t j, T *y, char *at,
+                                     int op)
+{
+    const ptrdiff_t start = j * s->stride - s->pad;
+    vec m = NAME(broadcast)(op == ND_LEAST ? POOL_MOST : POOL_LEAST);
+    ivec place = {0};
+    place -= 1;
+    int any = 0;
+    for (ptrdiff_t r = 0; r < s->count; r++)
+        for (ptrdiff_t i = start; i < start + s->columns * s->dilation && i < s->n; i += s->dilation) {
+            if (i < 0)
+                continue;
+            T lane[LANES] __attribute__((aligned(VL_BYTES)));
+            IT first[LANES] __attribute__((aligned(VL_BYTES)));
+            for (ptrdiff_t l = 0; l < LANES; l++) {
+                lane[l] = ((const T *)rows[r])[(line + l) * s->row_step + i];
+                first[l] = (IT)(bases[r] + (line + l) * s->place_step + i);
+            }
+            const vec a = *(const vec *)lane;
+            const ivec here = *(const ivec *)first, stay = any ? NAME(places_stay)(a, m, op) : (ivec){0};
+            m = NAME(select)(stay, m, a);
+            place = NAME(select_index)(stay, place, here);
+            any = 1;
+        }
+    for (ptrdiff_t l = 0; l < LANES; l++) {
+        char *to = at + ((line + l) * s->at_step + j) * s->at_size;
+        y[(line + l) * s->y_step + j] = m[l];
+        if (s->at_size == 4)
+            *(int32_t *)to = (int32_t)place[l];
+        else
+            *(int64_t *)to = place[l];
+    }
+}
+
+/* windows first <= j < last of all lines */
+POOL_INLINE void NAME(places_edge)(const struct nd_pool_places *s, const void *const *rows,
+                                   const ptrdiff_t *bases, ptrdiff_t lines, ptrdiff_t first, ptrdiff_t last,
+                                   T *y, char *at, int op)
+{
+    for (ptrdiff_t j = first; j < last; j++) {
+        ptrdiff_t line = 0;
+        for (; lines >= VL && line < lines; line += VL) {
+            line = line < lines - VL ? line : lines - VL; /* the last overlap those before */
+            NAME(places_column)(s, rows, bases, line, j, y, at, op);
+        }
+        for (; line < lines; line++)
+            NAME(places_window)(s, rows, bases, line, j, y, at);
+    }
+}
+
 POOL_INLINE void NAME(pool_rows_index_as)(const struct nd_pool_places *s, const void *const *rows,
                                           const ptrdiff_t *bases, ptrdiff_t lines, T *y, char *at,
                                           ptrdiff_t count, ptrdiff_t columns,
                                           ptrdiff_t stride, int op)
 {
-    if (s->ow < VL) {
-        for (ptrdiff_t line = 0; line < lines; line++)
-            for (ptrdiff_t j = 0; j < s->ow; j++)
-                NAME(places_window)(s, rows, bases, line, j, y, at);
+    const int inside = s->last - s->first >= VL;
+    NAME(places_edge)(s, rows, bases, lines, 0, inside ? s->first : s->ow, y, at, op);
+    if (!inside)
         return;
-    }
+    NAME(places_edge)(s, rows, bases, lines, s->last, s->ow, y, at, op);
     const void *row[ND_PLACES];
     IT relative[ND_PLACES];
     ivec lanes;
@@ -115,28 +148,18 @@ POOL_INLINE void NAME(pool_rows_index_as)(const struct nd_pool_places *s, const 
             relative[r * columns + t] = (IT)(bases[r] - bases[0] + t * s->dilation);
     }
     for (; lines > 0; lines--) {
-        for (ptrdiff_t j = 0; j < s->ow; j += VL) {
-            j = j < s->ow - VL ? j : s->ow - VL; /* the last vector overlaps the one before */
-            const ptrdiff_t i = j * s->stride - s->pad;
-            ivec place, any;
-            vec m;
-            if (j >= s->first && j + VL <= s->last) {
-                if (count > 1) { /* the memory's own prefetch follows a row, but not the step to the next */
-                    const ptrdiff_t ahead = s->row_step + j * s->stride;
-                    __builtin_prefetch((const T *)row[count - 2] + ahead);
-                    __builtin_prefetch((const T *)row[count - 1] + ahead);
-                }
-                m = NAME(places_windows)(&place, &any, row, relative, count, columns, s->dilation, stride, i, s->n, op,
-                                         0);
-                place += lanes + (IT)(j * stride);
-            } else {
-                m = NAME(places_windows)(&place, &any, row, relative, count, columns, s->dilation, stride, i, s->n, op,
-                                         1);
-                m = NAME(select)(any, m, NAME(broadcast)(op == ND_LEAST ? POOL_MOST : POOL_LEAST));
-                place = (place + lanes + (IT)(j * stride)) | ~any;
+        for (ptrdiff_t j = s->first; j < s->last; j += VL) {
+            j = j < s->last - VL ? j : s->last - VL; /* the last vector overlaps the one before */
+            ivec place;
+            if (count > 1) { /* the memory's own prefetch follows a row, but not the step to the next */
+                const ptrdiff_t ahead = s->row_step + j * stride;
+                __builtin_prefetch((const T *)row[count - 2] + ahead);
+                __builtin_prefetch((const T *)row[count - 1] + ahead);
             }
+            const vec m = NAME(places_windows)(&place, row, relative, count, columns, s->dilation, stride,
+                                               j * stride - s->pad, op);
             NAME(store)(y + j, m);
-            NAME(places_store)(at + j * s->at_size, place, s->at_size);
+            NAME(places_store)(at + j * s->at_size, place + lanes + (IT)(j * stride), s->at_size);
         }
         for (ptrdiff_t r = 0; r < count; r++)
             row[r] = (const T *)row[r] + s->row_step;

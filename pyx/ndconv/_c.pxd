@@ -162,8 +162,6 @@ cdef extern from "kernels.h" nogil:
                           const void *cells, double rows) noexcept nogil
         void *(*pool_window)(void *b, void *spare, ptrdiff_t n, ptrdiff_t k, ptrdiff_t unit, int op) noexcept nogil
         void (*pool_slide)(void *to, void *next, const void *p, const void *x, const void *s, ptrdiff_t n, int op) noexcept nogil
-        void (*pool_near)(const nd_pool_places *s, const void **rows, ptrdiff_t lines, void *y, const void *cells,
-                          double row_cells) noexcept nogil
         void (*pool_store)(void *to, ptrdiff_t to_step, const void *src, ptrdiff_t step, ptrdiff_t n, const void *cells,
                            ptrdiff_t cells_step, double rows) noexcept nogil
         void (*pool_fill)(void *to, ptrdiff_t n, double value) noexcept nogil

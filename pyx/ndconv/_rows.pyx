@@ -1,7 +1,6 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
 """Windows where the elements of a row are neighbours in memory (NCHW): the rows of a window are combined to one padded
-row, then its columns; small windows straight from memory (kernels/pool_near.h, pool_places.h). Rows of windows that lie wholly in
-x follow each other without a look at the geometry."""
+row, then its columns. Rows of windows that lie wholly in x follow each other without a look at the geometry."""
 from libc.stdint cimport INT32_MAX, INT64_MAX, int32_t, int64_t
 
 from ndconv._c cimport ND_PLACES, nd_kernel_set, nd_pool_places, nd_pool_rows, nd_problem
@@ -92,32 +91,25 @@ cdef void value_rows(const Pool *f, const Rows *r, nd_pool_rows *s, ptrdiff_t li
     k.pool_taps(y, r.buffer, r.taps, f.p.kw, f.p.ow, f.op, s.cells, s.row_cells)
 
 cdef bint small_windows(const Pool *f) noexcept nogil:
-    """Whether windows are taken straight from memory, a vector of windows at once."""
+    """Whether windows with their indices are taken straight from memory, a vector of windows at once."""
     cdef const nd_problem *p = &f.p
-    if p.kd * p.kh * p.kw > ND_PLACES or p.sw > 2 or f.y.w != 1 or p.ow < f.k.vl:
-        return False
-    if f.at_size:
-        return f.at.w == 1
-    return f.k.pool_near != NULL and (p.kw == 2 or p.kw == 3) and (p.sw == 1 or p.dw == 1)
+    return (p.kd * p.kh * p.kw <= ND_PLACES and p.sw <= 2 and f.y.w == 1 and f.at.w == 1
+            and inner_end(p) - up(p.pw, p.sw) >= f.k.vl)
 
 cdef ptrdiff_t inner_end(const nd_problem *p) noexcept nogil:
     """The first window that reaches beyond the end of its row."""
     cdef ptrdiff_t last = p.iw - 1 - (p.kw - 1) * p.dw + p.pw
     return least(p.ow, last // p.sw + 1) if last >= 0 else 0
 
-cdef void small_rows(const Pool *f, const Rows *r, ptrdiff_t count, ptrdiff_t lines, char *y, char *at,
-                     double cells) noexcept nogil:
-    """`lines` rows of small windows, the rows of the first listed from their first element on."""
+cdef void index_rows(const Pool *f, const Rows *r, ptrdiff_t count, ptrdiff_t lines, char *y, char *at) noexcept nogil:
+    """`lines` rows of small windows with their indices, the rows of the first listed from their first element on."""
     cdef const nd_problem *p = &f.p
     cdef nd_pool_places s
     s.count, s.columns, s.stride, s.dilation, s.pad, s.n, s.ow = count, p.kw, p.sw, p.dw, p.pw, p.iw, p.ow
     s.first, s.last = up(p.pw, p.sw), inner_end(p)
     s.row_step, s.y_step, s.at_step, s.place_step = p.sh * f.x.h, f.y.h, f.at.h, p.sh * f.fw
     s.at_size, s.op = f.at_size, f.op
-    if f.at_size:
-        f.k.pool_rows_index(&s, r.cells, r.bases, lines, y, at)
-    else:
-        f.k.pool_near(&s, r.cells, lines, y, f.cells if f.divide else NULL, cells)
+    f.k.pool_rows_index(&s, r.cells, r.bases, lines, y, at)
 
 cdef ptrdiff_t whole_windows(const Pool *f, ptrdiff_t oh) noexcept nogil:
     """How many rows of windows from oh on, at least 1, have the same rows of x further down."""
@@ -138,7 +130,7 @@ cdef void rows_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) n
     cdef char *at
     cdef Rows r
     cdef nd_pool_rows s
-    cdef bint small = small_windows(f)
+    cdef bint small = f.at_size != 0 and small_windows(f)
     rows_bytes(f, &r, f.scratch + worker * f.slice)
     for t in range(p.kw):
         r.taps[t] = t * p.dw % f.split * f.phase + t * p.dw // f.split
@@ -166,8 +158,8 @@ cdef void rows_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) n
             y = f.y.data + size * (n * f.y.n + c * f.y.c + od * f.y.d + oh * f.y.h)
             out = y if f.y.w == 1 else r.out
             at = f.at.data + f.at_size * (n * f.at.n + c * f.at.c + od * f.at.d + oh * f.at.h)
-            if small and s.count:
-                small_rows(f, &r, s.count, lines, out, at, s.row_cells)
+            if f.at_size and small and s.count:
+                index_rows(f, &r, s.count, lines, out, at)
             elif f.at_size:
                 index_row(f, &r, s.count, column, s.n, out, at)
             else:
