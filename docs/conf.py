@@ -24,7 +24,7 @@ GROUPS = {
     "Convolution": ("conv", "transpose", "local", "tiled", "streaming", "count"),
     "Gradients": ("gradient",),
     "Pooling and resizing": ("pool", "lp", "weighted", "adaptive", "resize"),
-    "Signals, images, matrices": ("signal", "match", "windows", "matrix"),
+    "Signals, images, matrices": ("signal", "match", "columns", "sparse"),
     "Plans and selection": ("plan", "prepare", "select", "tune", "choices", "machine"),
     "Run time": ("runtime", "_runtime"),
 }
