@@ -277,15 +277,16 @@ struct nd_kernel_set {
      * `to` may be a */
     void (*pool_scale)(void *to, ptrdiff_t to_step, const void *a, ptrdiff_t a_step, const void *b, ptrdiff_t b_step,
                        ptrdiff_t n, double q);
-    /* Other dtypes, kernels/half.h, complex.h and pair.h. Of float32: to[i*to_step] = from[i*step], i < n, from float16 or (brain)
-     * bfloat16, and back to the nearest, ties to even */
+    /* Other dtypes, kernels/half.h, complex.h and pair.h. Of float32: to[i*to_step] = from[i*step], i < n, from float16 or
+     * (brain) bfloat16, and back to the nearest, ties to even */
     void (*widen_half)(void *to, ptrdiff_t to_step, const void *from, ptrdiff_t step, ptrdiff_t n, int brain);
     void (*narrow_half)(void *to, ptrdiff_t to_step, const void *from, ptrdiff_t step, ptrdiff_t n, int brain);
     /* Of floats: re[i], im[i] = the parts of number i of `from`, step numbers apart, sum[i] = re[i] + im[i] unless sum is NULL,
      * i < n; and number i of `to` = re[i], im[i] */
     void (*split_complex)(void *re, void *im, void *sum, const void *from, ptrdiff_t step, ptrdiff_t n);
     void (*join_complex)(void *to, ptrdiff_t step, const void *re, const void *im, ptrdiff_t n);
-    /* Of integers of 8 and 16 bits: to[i*to_step], of ND_PAIRS, = first[i*step] and second[i*step], or 0 if that is NULL, i < n */
+    /* Of integers of 8 and 16 bits: to[i*to_step], of ND_PAIRS, = first[i*step] and second[i*step], or 0 if that is NULL,
+     * i < n */
     void (*pair)(void *to, ptrdiff_t to_step, const void *first, const void *second, ptrdiff_t step, ptrdiff_t n);
     /* multiply-adds on registers only; result takes one vector; returns the operations done */
     double (*peak)(ptrdiff_t steps, void *result);

@@ -30,20 +30,7 @@
 #endif
 
 static const struct nd_kernel_set NAME(set) = {
-    .size = sizeof(T),
-    .vl = VL_BYTES / sizeof(T),
-    .mr = TILE_ROWS,
-    .nr = TILE_VECTORS * VL_BYTES / sizeof(T),
-    .tile_columns = NAME(tile_columns),
-    .gemm = NAME(gemm),
-    .copy = NAME(copy),
-    .move = NAME(move),
-    .pack = NAME(pack),
-    .pack_taps = NAME(pack_taps),
-    .pad = NAME(pad),
-    .pad_pairs = NAME(pad_pairs),
-    .scatter = NAME(scatter),
-    .add = NAME(add),
+#include "shared_members.h"
     .finish = NAME(finish),
     .sum = NAME(sum),
     .sum_columns = NAME(sum_columns),

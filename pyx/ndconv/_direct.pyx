@@ -3,7 +3,7 @@
 reads each operand where it is.
 
 A task is a block of output rows of one image, depth and group; where rows are long or few, of a stretch of their columns, and
-of some of the output channels:
+of some of the output channels (`_direct_plan.pyx` cuts them):
 
     for cb in blocks of input channels
         copy the padded input rows of cb to a slab, unless they can be read in place    (up to 256 KiB, L2)
@@ -30,92 +30,13 @@ from libc.string cimport memset
 
 from ndconv._c cimport (ND_ADD, ND_BIAS_COLUMN, ND_BIAS_ROW, ND_LIST, ND_ZERO, nd_array, nd_job, nd_kernel_set,
                         nd_method, nd_problem, nd_sizes, nd_walk, nd_weights)
+from ndconv._direct_plan cimport SHORT, Blocking, blocking
 from ndconv._method cimport new_method
 from ndconv._outside cimport copy_cells
-from ndconv._pack cimport (Pixel, ceil_div, copy_clipped, evened, finish_pixels, panel_count, panels_bytes, prepare_panels, split,
-                           taps_of, use_lanes_oc)
+from ndconv._pack cimport Pixel, ceil_div, copy_clipped, finish_pixels, panels_bytes, prepare_panels, split
 from ndconv._phases cimport transpose_forward, transpose_prepare, transpose_sizes
 from ndconv._runtime cimport parallel_for
 from ndconv._weight_grad cimport direct_weight_grad, direct_weight_grad_bytes
-
-cdef enum:
-    SLAB_BYTES = 262144      # of padded input rows in L2
-    WEIGHT_BYTES = 393216    # of the weights that a slab meets before the next, also in L2
-    STEPS = 768              # of k before results go back to memory
-    SHORT = 16               # channels of a block below which tiles walk over a list of steps, and over all of them
-    STRIP = 96               # columns that a strip has at least
-    SMALL = 200000           # multiplications that one thread does alone
-    TASKS = 12               # that a problem is cut into when it is large enough
-
-cdef struct Blocking:
-    bint lanes_oc, by_row              # whether tiles end with the row
-    ptrdiff_t taps, icb                # channels of a block
-    ptrdiff_t rows, blocks             # output rows of the largest task, blocks of a depth
-    ptrdiff_t columns, strips          # output columns of a task, strips of a row
-    ptrdiff_t height, taller           # output channels of a panel; the first `taller` panels have one more
-    ptrdiff_t wide                     # columns of the widest tile (lanes hold pixels)
-    ptrdiff_t panels, splits, ob       # weight panels a group, parts they are dealt to, panels that meet a slab at a time
-    ptrdiff_t fh, fw                   # phases of a stride (lanes hold pixels; 1 otherwise)
-    ptrdiff_t slab_rows, slab_columns  # rows and columns of a phase
-    ptrdiff_t channel                  # elements from channel to channel of the slab
-    ptrdiff_t slab, offsets            # bytes
-
-cdef ptrdiff_t rows_spanned(const nd_problem *p, ptrdiff_t rows) noexcept nogil:
-    """Input rows that `rows` output rows need; one row needs its taps' rows only, however dilated."""
-    return p.kh if rows == 1 else (rows - 1) * p.sh + (p.kh - 1) * p.dh + 1
-
-cdef void set_slab(const nd_problem *p, const nd_kernel_set *k, Blocking *b) noexcept nogil:
-    cdef ptrdiff_t columns = (b.columns - 1) * p.sw + (p.kw - 1) * p.dw + 1
-    b.fh = 1 if b.lanes_oc or b.rows == 1 else p.sh
-    b.fw = 1 if b.lanes_oc else p.sw
-    b.slab_rows = ceil_div(rows_spanned(p, b.rows), b.fh)
-    b.slab_columns = ceil_div(columns, b.fw)
-    if b.lanes_oc:
-        b.channel = 1
-        b.slab = p.kd * b.slab_rows * b.slab_columns * b.icb * k.size
-    else:
-        # an odd number of cache lines: channels do not fall on the same sets of the cache
-        b.channel = (ceil_div(p.kd * b.fh * b.fw * b.slab_rows * b.slab_columns * k.size, 128) * 128 + 64) // k.size
-        b.slab = (b.icb * b.channel + k.nr) * k.size
-    b.slab = ceil_div(b.slab, 64) * 64 + 64
-
-cdef Blocking blocking(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
-    cdef Blocking b
-    cdef ptrdiff_t images = p.n * p.g * p.od, flat, width
-    b.lanes_oc = use_lanes_oc(p, k)
-    width = k.nr if b.lanes_oc else k.mr
-    b.taps = taps_of(p)
-    # a run a tap: not of a few channels; the same whatever the lanes hold, so that sums have one order (ndconv/streaming.py)
-    b.icb = max(ceil_div(p.icg, ceil_div(p.icg * b.taps, STEPS)), min(p.icg, <ptrdiff_t>SHORT))
-    b.panels = panel_count(p, k)
-    b.height, b.taller = p.ocg // b.panels, p.ocg % b.panels
-    b.wide = k.tile_columns(b.height + (b.taller > 0))
-    # rows: enough tasks for a problem that keeps a second thread busy, then as many as the slab holds
-    b.rows = max(ceil_div(p.oh, ceil_div(TASKS, images)), min(p.oh, ceil_div(6 * k.nr, p.ow)))
-    if images * p.ocg * p.icg * <double>b.taps * p.oh * p.ow < SMALL:
-        b.rows = ceil_div(p.oh, 2)
-    b.columns = p.ow
-    set_slab(p, k, &b)
-    while b.slab > SLAB_BYTES and (b.rows > 1 or b.columns > STRIP):
-        if b.rows > 1:
-            b.rows = (b.rows + 1) // 2
-        else:
-            b.columns = (b.columns + 1) // 2
-        set_slab(p, k, &b)
-    b.blocks = evened(ceil_div(p.oh, b.rows), images, p.oh)
-    b.rows = ceil_div(p.oh, b.blocks)
-    # strips: few rows are cut across
-    b.strips = max(ceil_div(p.ow, b.columns), min(ceil_div(TASKS, images * b.blocks), p.ow // STRIP))
-    b.columns = ceil_div(ceil_div(p.ow, b.strips), k.nr) * k.nr if b.strips > 1 else p.ow
-    b.strips = ceil_div(p.ow, b.columns)
-    set_slab(p, k, &b)
-    flat = ((b.rows - 1) * b.slab_columns + b.columns + k.vl - 1) // k.vl
-    b.by_row = b.rows * ceil_div(b.columns, k.vl) <= flat
-    b.splits = min(ceil_div(TASKS, images * b.blocks * b.strips), max(b.panels * width // 64, 1))
-    b.ob = max(WEIGHT_BYTES // (b.icb * b.taps * width * k.size), 1)
-    b.offsets = ceil_div(4 * max(b.taps, SHORT * b.taps if not b.lanes_oc and b.icb < SHORT else 0)
-                         * <ptrdiff_t>sizeof(ptrdiff_t), 64) * 64
-    return b
 
 cdef void sizes(const nd_problem *p, const nd_kernel_set *k, nd_sizes *to) noexcept nogil:
     cdef Blocking b = blocking(p, k)

@@ -1,0 +1,16 @@
+/* Members of struct nd_kernel_set that floats and operands of integer products share: moves and the register
+ * tile. Included where a set is written down. */
+    .size = sizeof(T),
+    .vl = VL_BYTES / sizeof(T),
+    .mr = TILE_ROWS,
+    .nr = TILE_VECTORS * VL_BYTES / sizeof(T),
+    .tile_columns = NAME(tile_columns),
+    .gemm = NAME(gemm),
+    .copy = NAME(copy),
+    .move = NAME(move),
+    .pack = NAME(pack),
+    .pack_taps = NAME(pack_taps),
+    .pad = NAME(pad),
+    .pad_pairs = NAME(pad_pairs),
+    .scatter = NAME(scatter),
+    .add = NAME(add),

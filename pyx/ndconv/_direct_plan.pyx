@@ -1,0 +1,70 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
+"""direct: tasks and blocks of a problem (ndconv/_direct.pyx says which loops they are)."""
+from ndconv._c cimport nd_kernel_set, nd_problem
+from ndconv._pack cimport ceil_div, evened, panel_count, taps_of, use_lanes_oc
+
+cdef enum:
+    SLAB_BYTES = 262144      # of padded input rows in L2
+    WEIGHT_BYTES = 393216    # of the weights that a slab meets before the next, also in L2
+    STEPS = 768              # of k before results go back to memory
+    STRIP = 96               # columns that a strip has at least
+    SMALL = 200000           # multiplications that one thread does alone
+    TASKS = 12               # that a problem is cut into when it is large enough
+
+cdef ptrdiff_t rows_spanned(const nd_problem *p, ptrdiff_t rows) noexcept nogil:
+    """Input rows that `rows` output rows need; one row needs its taps' rows only, however dilated."""
+    return p.kh if rows == 1 else (rows - 1) * p.sh + (p.kh - 1) * p.dh + 1
+
+cdef void set_slab(const nd_problem *p, const nd_kernel_set *k, Blocking *b) noexcept nogil:
+    cdef ptrdiff_t columns = (b.columns - 1) * p.sw + (p.kw - 1) * p.dw + 1
+    b.fh = 1 if b.lanes_oc or b.rows == 1 else p.sh
+    b.fw = 1 if b.lanes_oc else p.sw
+    b.slab_rows = ceil_div(rows_spanned(p, b.rows), b.fh)
+    b.slab_columns = ceil_div(columns, b.fw)
+    if b.lanes_oc:
+        b.channel = 1
+        b.slab = p.kd * b.slab_rows * b.slab_columns * b.icb * k.size
+    else:
+        # an odd number of cache lines: channels do not fall on the same sets of the cache
+        b.channel = (ceil_div(p.kd * b.fh * b.fw * b.slab_rows * b.slab_columns * k.size, 128) * 128 + 64) // k.size
+        b.slab = (b.icb * b.channel + k.nr) * k.size
+    b.slab = ceil_div(b.slab, 64) * 64 + 64
+
+cdef Blocking blocking(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
+    cdef Blocking b
+    cdef ptrdiff_t images = p.n * p.g * p.od, flat, width
+    b.lanes_oc = use_lanes_oc(p, k)
+    width = k.nr if b.lanes_oc else k.mr
+    b.taps = taps_of(p)
+    # a run a tap: not of a few channels; the same whatever the lanes hold, so that sums have one order (ndconv/streaming.py)
+    b.icb = max(ceil_div(p.icg, ceil_div(p.icg * b.taps, STEPS)), min(p.icg, <ptrdiff_t>SHORT))
+    b.panels = panel_count(p, k)
+    b.height, b.taller = p.ocg // b.panels, p.ocg % b.panels
+    b.wide = k.tile_columns(b.height + (b.taller > 0))
+    # rows: enough tasks for a problem that keeps a second thread busy, then as many as the slab holds
+    b.rows = max(ceil_div(p.oh, ceil_div(TASKS, images)), min(p.oh, ceil_div(6 * k.nr, p.ow)))
+    if images * p.ocg * p.icg * <double>b.taps * p.oh * p.ow < SMALL:
+        b.rows = ceil_div(p.oh, 2)
+    b.columns = p.ow
+    set_slab(p, k, &b)
+    while b.slab > SLAB_BYTES and (b.rows > 1 or b.columns > STRIP):
+        if b.rows > 1:
+            b.rows = (b.rows + 1) // 2
+        else:
+            b.columns = (b.columns + 1) // 2
+        set_slab(p, k, &b)
+    b.blocks = evened(ceil_div(p.oh, b.rows), images, p.oh)
+    b.rows = ceil_div(p.oh, b.blocks)
+    # strips: few rows are cut across
+    b.strips = max(ceil_div(p.ow, b.columns), min(ceil_div(TASKS, images * b.blocks), p.ow // STRIP))
+    b.columns = ceil_div(ceil_div(p.ow, b.strips), k.nr) * k.nr if b.strips > 1 else p.ow
+    b.strips = ceil_div(p.ow, b.columns)
+    set_slab(p, k, &b)
+    flat = ((b.rows - 1) * b.slab_columns + b.columns + k.vl - 1) // k.vl
+    b.by_row = b.rows * ceil_div(b.columns, k.vl) <= flat
+    b.splits = min(ceil_div(TASKS, images * b.blocks * b.strips), max(b.panels * width // 64, 1))
+    b.ob = max(WEIGHT_BYTES // (b.icb * b.taps * width * k.size), 1)
+    # offsets of taps, or of the steps of a list
+    b.offsets = b.taps * (max(b.icb, 1) if not b.lanes_oc and b.icb < SHORT else 1)
+    b.offsets = ceil_div(4 * b.offsets * <ptrdiff_t>sizeof(ptrdiff_t), 64) * 64
+    return b
