@@ -14,13 +14,17 @@ import ndconv as nd
 from ndconv import cost, machine, select
 from ndconv.choices import MOST_BYTES, MOST_CHOICES
 from ndconv.plan import cached_plan
-from ndconv.problem import OPS
+from ndconv.problem import OPS, RANKS
 from ndconv.stages import alike, stages_of
 from ndconv.timing import runs_of, shapes_of, time_runs
 from ndconv.tune import HOPELESS
 
 CASE = Conv("small", 1, 8, 8, (12, 12), (3, 3), 1, 1)
 SHAPES = CASE.x_shape(), CASE.w_shape
+# several blocks: wide and narrow rows, many and few channels, a stride, groups
+BLOCKED = (Conv("wide", 1, 20, 40, (30, 90), (3, 3), 1, 1), Conv("narrow", 3, 70, 130, (9, 11), (3, 3), 1, 1),
+           Conv("few", 2, 3, 5, (40, 61), (5, 5), 2, 2), Conv("grouped", 2, 32, 48, (17, 23), (3, 3), 2, 1, groups=2),
+           Conv("point", 2, 100, 70, (31, 33), (1, 1)), Conv("long", 2, 40, 24, (900,), (3,), 1, 2, 2))
 
 
 @pytest.fixture(autouse=True)
@@ -262,6 +266,34 @@ def test_what_is_timed_is_the_problem(op, layout):
     for prepared in (False, True) if op != "weight_grad" else (False,):
         results = {name: run() for name, run in runs_of(problem, able, prepared, 1).items()}
         assert all(y.shape == want and np.allclose(y, results["direct"], atol=1e-3) for y in results.values())
+
+
+@pytest.mark.parametrize("dtype", ("float32", "float64"))
+@pytest.mark.parametrize("op", ("forward", "input_grad"))
+@pytest.mark.parametrize("case", BLOCKED, ids=str)
+def test_every_blocking_computes_the_same(case, op, dtype):
+    """Other blocks, other lanes: the results of the usual ones, those of direct bit for bit."""
+    for layout in RANKS[case.rank]:
+        problem = nd.explain(case.x_shape(layout), case.w_shape, op=op, dtype=dtype, layout=layout, **case.options).problem
+        for method in select.METHODS.values():
+            if method.supports(problem) is None:
+                usual, *others = (run() for run in runs_of(problem, select.labels_of(method), True, 2).values())
+                error = 1e-4 if dtype == "float32" else 1e-12
+                assert all(np.abs(y - usual).max() <= error * np.abs(usual).max() for y in others), method
+                assert method.name != "direct" or all(bits(y) == bits(usual) for y in others)
+
+
+def test_tuned_blockings_are_taken():
+    """By plans, calls and explanations; with limits that they keep; from files."""
+    x, w, b, _ = data(CASE, "float32", False)
+    for method in select.METHODS.values():
+        for label in select.labels_of(method)[1:]:
+            keep({label: 1e-9, method.name: 2e-9, "direct": 3e-9} | {label: 1e-9}, prepared=True)
+            plan = nd.plan_conv(x.shape, w, b, **CASE.options)
+            assert f"{plan.method}:{plan.blocking}" == label and plan.blocking in chosen(plan.explain()).reason
+            assert np.allclose(plan(x), nd.conv(x, w, b, method="direct", **CASE.options), atol=1e-3)
+            usual = nd.plan_conv(x.shape, w, b, workspace_limit=plan.workspace_bytes, **CASE.options)
+            assert usual.workspace_bytes <= plan.workspace_bytes and usual.blocking == plan.blocking
 
 
 def test_timing_gives_up_on_what_is_far_slower(monkeypatch):

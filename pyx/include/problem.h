@@ -39,6 +39,10 @@ static inline ptrdiff_t nd_source(const struct nd_outside *o, ptrdiff_t i, ptrdi
     return i >= o->low && i < o->high ? o->source[i - o->low] : ND_NOWHERE;
 }
 
+/* How work is cut into blocks: by the method's rule; into blocks of half or of twice the bytes; or with vectors that hold the
+ * other of pixels and output channels (BLOCKINGS of pyx/ndconv/_method.pyx). */
+enum nd_blocking { ND_USUAL, ND_SMALL, ND_LARGE, ND_TURNED };
+
 struct nd_problem {
     ptrdiff_t n, g, icg, ocg;        /* images, groups, channels a group */
     ptrdiff_t id, ih, iw;            /* input extents */
@@ -48,6 +52,7 @@ struct nd_problem {
     ptrdiff_t dd, dh, dw;            /* dilations */
     ptrdiff_t pd, ph, pw;            /* padding before */
     int dtype;                       /* ND_F32 or ND_F64 */
+    int blocking;                    /* enum nd_blocking */
     int lanes_oc;                    /* 1: vectors hold output channels (NHWC memory), 0: pixels (NCHW) */
     int bordered;                    /* whether anything outside x is not zero: */
     struct nd_outside outside[3];    /* its axes d, h, w */

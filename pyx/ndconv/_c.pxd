@@ -14,13 +14,18 @@ cdef extern from "problem.h" nogil:
         ND_U16
         ND_FILL
         ND_NOWHERE
+    enum:
+        ND_USUAL
+        ND_SMALL
+        ND_LARGE
+        ND_TURNED
     struct nd_outside:
         const ptrdiff_t *source
         ptrdiff_t low, high
     ptrdiff_t nd_source(const nd_outside *o, ptrdiff_t i, ptrdiff_t extent)
     struct nd_problem:
         ptrdiff_t n, g, icg, ocg, id, ih, iw, od, oh, ow, kd, kh, kw, sd, sh, sw, dd, dh, dw, pd, ph, pw
-        int dtype, lanes_oc, bordered
+        int dtype, blocking, lanes_oc, bordered
         nd_outside outside[3]
         double fill
     struct nd_array:

@@ -433,4 +433,5 @@ table.weight_grad_bytes = direct_weight_grad_bytes
 table.weight_grad = direct_weight_grad
 
 METHOD = new_method("direct", "register-blocked, operands read where they are", True,
-                    "element-wise: |error| <= gamma(K+2) (|x| conv |w| + |b|)", lambda problem: None, &table)
+                    "element-wise: |error| <= gamma(K+2) (|x| conv |w| + |b|)", lambda problem: None, &table,
+                    ("small", "large", "turned"))

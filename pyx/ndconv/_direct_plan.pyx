@@ -1,7 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
 """direct: tasks and blocks of a problem (ndconv/_direct.pyx says which loops they are)."""
 from ndconv._c cimport nd_kernel_set, nd_problem
-from ndconv._pack cimport ceil_div, evened, panel_count, taps_of, use_lanes_oc
+from ndconv._pack cimport block_bytes, ceil_div, evened, panel_count, taps_of, use_lanes_oc
 
 cdef enum:
     SLAB_BYTES = 262144      # of padded input rows in L2
@@ -32,7 +32,7 @@ cdef void set_slab(const nd_problem *p, const nd_kernel_set *k, Blocking *b) noe
 
 cdef Blocking blocking(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
     cdef Blocking b
-    cdef ptrdiff_t images = p.n * p.g * p.od, flat, width
+    cdef ptrdiff_t images = p.n * p.g * p.od, flat, width, least
     b.lanes_oc = use_lanes_oc(p, k)
     width = k.nr if b.lanes_oc else k.mr
     b.taps = taps_of(p)
@@ -42,12 +42,14 @@ cdef Blocking blocking(const nd_problem *p, const nd_kernel_set *k) noexcept nog
     b.height, b.taller = p.ocg // b.panels, p.ocg % b.panels
     b.wide = k.tile_columns(b.height + (b.taller > 0))
     # rows: enough tasks for a problem that keeps a second thread busy, then as many as the slab holds
-    b.rows = max(ceil_div(p.oh, ceil_div(TASKS, images)), min(p.oh, ceil_div(6 * k.nr, p.ow)))
+    # (a single image whose output channels are not dealt out is at least two)
+    least = ceil_div(p.oh, 2) if images == 1 and b.panels * width < 128 else p.oh
+    b.rows = max(ceil_div(p.oh, ceil_div(TASKS, images)), min(least, ceil_div(6 * k.nr, p.ow)))
     if images * p.ocg * p.icg * <double>b.taps * p.oh * p.ow < SMALL:
         b.rows = ceil_div(p.oh, 2)
     b.columns = p.ow
     set_slab(p, k, &b)
-    while b.slab > SLAB_BYTES and (b.rows > 1 or b.columns > STRIP):
+    while b.slab > block_bytes(p, SLAB_BYTES) and (b.rows > 1 or b.columns > STRIP):
         if b.rows > 1:
             b.rows = (b.rows + 1) // 2
         else:
@@ -63,7 +65,7 @@ cdef Blocking blocking(const nd_problem *p, const nd_kernel_set *k) noexcept nog
     flat = ((b.rows - 1) * b.slab_columns + b.columns + k.vl - 1) // k.vl
     b.by_row = b.rows * ceil_div(b.columns, k.vl) <= flat
     b.splits = min(ceil_div(TASKS, images * b.blocks * b.strips), max(b.panels * width // 64, 1))
-    b.ob = max(WEIGHT_BYTES // (b.icb * b.taps * width * k.size), 1)
+    b.ob = max(block_bytes(p, WEIGHT_BYTES) // (b.icb * b.taps * width * k.size), 1)
     # offsets of taps, or of the steps of a list
     b.offsets = b.taps * (max(b.icb, 1) if not b.lanes_oc and b.icb < SHORT else 1)
     b.offsets = ceil_div(4 * b.offsets * <ptrdiff_t>sizeof(ptrdiff_t), 64) * 64

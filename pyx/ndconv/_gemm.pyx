@@ -30,7 +30,7 @@ from ndconv._c cimport (ND_ADD, ND_BIAS_COLUMN, ND_BIAS_ROW, ND_ZERO, nd_array, 
                         nd_method, nd_problem, nd_sizes, nd_walk, nd_weights)
 from ndconv._method cimport new_method
 from ndconv._outside cimport copy_cells
-from ndconv._pack cimport (Pixel, ceil_div, copy_clipped, evened, finish_pixels, gather_block, next_row, panel_count,
+from ndconv._pack cimport (Pixel, block_bytes, ceil_div, copy_clipped, evened, finish_pixels, gather_block, next_row, panel_count,
                            panels_bytes, pixel_at, pixels_of, prepare_panels, scatter_row, split, taps_of, use_lanes_oc)
 from ndconv._runtime cimport parallel_for
 from ndconv._weight_grad cimport gemm_weight_grad, gemm_weight_grad_bytes
@@ -76,7 +76,7 @@ cdef Blocking blocking(const nd_problem *p, const nd_kernel_set *k) noexcept nog
     b.height, b.taller = p.ocg // b.panels, p.ocg % b.panels
     # pixels: as many as the block holds, but enough tasks; whole vector panels or tiles
     step = k.mr if b.lanes_oc else k.nr
-    b.pc = max(BLOCK_BYTES // (b.kc * k.size), step)
+    b.pc = max(block_bytes(p, BLOCK_BYTES) // (b.kc * k.size), step)
     if b.lanes_oc and b.pixels < 2 * TASKS * step and b.panels >= TASKS:
         # too few pixels to cut: the weights are streamed once, and tasks are output channels
         tasks = ceil_div(b.pixels, b.pc)
@@ -441,4 +441,5 @@ table.weight_grad_bytes = gemm_weight_grad_bytes
 table.weight_grad = gemm_weight_grad
 
 METHOD = new_method("gemm", "im2col fused into the packing of a blocked matrix multiplication", True,
-                    "element-wise: |error| <= gamma(K+2) (|x| conv |w| + |b|)", lambda problem: None, &table)
+                    "element-wise: |error| <= gamma(K+2) (|x| conv |w| + |b|)", lambda problem: None, &table,
+                    ("small", "large", "turned"))

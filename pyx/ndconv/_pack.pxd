@@ -1,7 +1,7 @@
 # Shared by the methods that end in register tiles: balanced splitting, prepared weights, gathering pixels.
 cimport cython
 
-from ndconv._c cimport ND_NONE, nd_array, nd_job, nd_kernel_set, nd_problem, nd_weights
+from ndconv._c cimport ND_LARGE, ND_NONE, ND_SMALL, nd_array, nd_job, nd_kernel_set, nd_problem, nd_weights
 
 # A walk over output pixels in row-major order of (image, depth, row, column).
 cdef struct Pixel:
@@ -27,6 +27,10 @@ cdef inline ptrdiff_t evened(ptrdiff_t parts, ptrdiff_t others, ptrdiff_t most) 
 
 cdef inline ptrdiff_t pixels_of(const nd_problem *p) noexcept nogil:
     return p.od * p.oh * p.ow
+
+cdef inline ptrdiff_t block_bytes(const nd_problem *p, ptrdiff_t usual) noexcept nogil:
+    """Bytes that a block may have."""
+    return usual // 2 if p.blocking == ND_SMALL else 2 * usual if p.blocking == ND_LARGE else usual
 
 cdef inline ptrdiff_t taps_of(const nd_problem *p) noexcept nogil:
     return p.kd * p.kh * p.kw

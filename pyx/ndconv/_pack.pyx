@@ -11,7 +11,7 @@ With icb = icg that is plain (tap, channel) order.
 """
 from libc.string cimport memset
 
-from ndconv._c cimport ND_NONE, nd_array, nd_job, nd_kernel_set, nd_problem, nd_weights
+from ndconv._c cimport ND_NONE, ND_TURNED, nd_array, nd_job, nd_kernel_set, nd_problem, nd_weights
 from ndconv._outside cimport copy_cells
 from ndconv._runtime cimport parallel_for
 
@@ -22,9 +22,12 @@ cdef bint use_lanes_oc(const nd_problem *p, const nd_kernel_set *k) noexcept nog
     images are better off with output channels in any memory: rows of 7 to 56 pixels waste 22 to 3 % of vectors that hold
     pixels, while the channels are whole vectors; storing them across memory costs about one cycle a result, which long
     sums pay for: of seven products (half a cycle) a pixel of the row, and of 200 at least."""
+    cdef bint oc
     if p.lanes_oc:
-        return p.ocg >= 4
-    return p.ow <= 8 * k.vl and p.ocg >= k.vl and p.icg * taps_of(p) >= max(7 * p.ow, 200)
+        oc = p.ocg >= 4
+    else:
+        oc = p.ow <= 8 * k.vl and p.ocg >= k.vl and p.icg * taps_of(p) >= max(7 * p.ow, 200)
+    return oc ^ (p.blocking == ND_TURNED)
 
 cdef ptrdiff_t panel_count(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
     """Panels a group."""

@@ -13,6 +13,7 @@ from ndconv._runtime cimport current_kernels, default_threads, kernels_of, paral
 
 import numpy as np
 
+from ndconv._method import BLOCKINGS
 from ndconv.border import outside_of
 
 cdef object _empty = np.empty
@@ -67,7 +68,8 @@ cdef class Core:
     cdef object bias
     cdef Py_ssize_t w_first_axis
 
-    def __cinit__(self, problem, Method method, list stages, bint batched, bint channels_last, threads, tuple activation=None):
+    def __cinit__(self, problem, Method method, list stages, bint batched, bint channels_last, threads, tuple activation=None,
+                  str blocking="usual"):
         cdef int i, j
         cdef Stage *s
         cdef nd_problem outside
@@ -88,7 +90,7 @@ cdef class Core:
         for i in range(self.count):
             s, stage = &self.stages[i], stages[i]
             s.p = stage_geometry(problem, stage)
-            s.p.outside = outside.outside
+            s.p.outside, s.p.blocking = outside.outside, BLOCKINGS[blocking]
             s.transposed = stage.transposed
             for j in range(3):
                 s.w_start[j], s.w_step[j] = stage.w_start[j], stage.w_step[j]
@@ -103,6 +105,7 @@ cdef class Core:
                 method.c.sizes(&s.p, self.k, &s.size)
                 s.size.prepared = (s.size.prepared + 63) & ~<size_t>63
         self.whole = whole_geometry(problem)
+        self.whole.blocking = BLOCKINGS[blocking]
         self.join_phases(problem)
         self._set_shapes(problem, batched, channels_last)
 

@@ -10,42 +10,48 @@ broadcast one, a few rows k at a time:
               tap the pixels whose window leaves the array are left out, so nothing is padded. Where what is outside is not
               zero, rows are gathered as by gemm
 
+    pack dY, unless that takes more than 8 MiB                    (all threads)
     for a part of the pixels, group, block of k, block of oc      (one task)
-        for chunks of whole output rows, or stretches of one      (dY panel in L1)
-            pack dY
-            for tiles of k: register tile over the chunk, added to the part's sums, [oc panel][k][nr]
+        for chunks of whole output rows, or stretches of one      (rows of X in L2)
+            for panels of oc                                      (dY panel in L1)
+                pack dY, if it was not
+                for tiles of k: register tile over the chunk, added to the part's sums, [oc panel][k][nr]
     add the parts in their order, and write dW wherever its strides say
 
 The chunks and the number of parts depend on the problem alone, so bits do not depend on threads. A small dW has up to 16
-parts; a large one has a single part and is dealt out itself: by rows, of which gemm gathers each once, or by output channels,
-of which direct packs each once.
+parts; a large one has a single part and is dealt out itself: by rows of k, which of direct are some channels at all taps, and by
+output channels.
 """
 from ndconv._c cimport ND_ADD, ND_ZERO, nd_array, nd_job, nd_kernel_set, nd_problem, nd_walk, nd_weights
-from ndconv._pack cimport Pixel, ceil_div, gather_block, gather_row, pixel_at, pixels_of, split, taps_of
+from ndconv._pack cimport Pixel, ceil_div, evened, gather_block, gather_row, pixel_at, pixels_of, split, taps_of
 from ndconv._runtime cimport parallel_for
 
 cdef enum:
     PANEL_BYTES = 24576      # of dY in L1
-    BLOCK_BYTES = 262144     # of gathered X in L2
+    BLOCK_BYTES = 262144     # of X in L2
+    COMMON_BYTES = 8388608   # of packed dY that all tasks share
     SUMS_BYTES = 262144      # of dW below which each part has its own
     PARTS = 16
     TASKS = 12
     ROWS = 64                # of a panel of sums that are collected at a time
 
 cdef struct Chunks:
-    ptrdiff_t k                          # rows of dW
+    ptrdiff_t k                          # rows of dW,
+    ptrdiff_t units, taps                # dealt out as units of so many: channels, if read in place
     ptrdiff_t strips, width              # stretches of an output row, pixels of a stretch
     ptrdiff_t lines, chunks              # stretches of all images, chunks of them
     ptrdiff_t pixels                     # of the longest chunk
     ptrdiff_t parts                      # partial sums
-    ptrdiff_t krows, kparts              # rows of dW of the largest task, tasks over them
+    ptrdiff_t rows, kparts               # units of the largest task, tasks over them
     ptrdiff_t panels, oparts             # oc panels a group, tasks over them
-    ptrdiff_t x, dy, sums                # bytes: gathered X or offsets, packed dY (a worker's); all sums
+    ptrdiff_t x, dy, sums, common        # bytes: gathered X or offsets, packed dY (a worker's); all sums, packed dY of all
 
 cdef Chunks chunking(const nd_problem *p, const nd_kernel_set *k, bint gathered) noexcept nogil:
     cdef Chunks c
-    cdef ptrdiff_t tasks
+    cdef ptrdiff_t tasks, least
+    cdef double packed
     c.k = p.icg * taps_of(p)
+    c.units, c.taps = c.k if gathered else p.icg, 1 if gathered else taps_of(p)
     c.strips = ceil_div(p.ow * k.nr * k.size, PANEL_BYTES)
     c.width = ceil_div(p.ow, c.strips)
     c.strips = ceil_div(p.ow, c.width)
@@ -55,26 +61,40 @@ cdef Chunks chunking(const nd_problem *p, const nd_kernel_set *k, bint gathered)
     c.panels = ceil_div(p.ocg, k.nr)
     c.parts = min(<ptrdiff_t>PARTS, c.chunks) if p.g * c.k * c.panels * k.nr * k.size <= SUMS_BYTES else 1
     tasks = ceil_div(TASKS, c.parts * p.g)
-    c.oparts = 1 if gathered else min(c.panels, tasks)
-    c.krows = min(c.k, max(ceil_div(ceil_div(c.k, ceil_div(tasks, c.oparts)), k.mr) * k.mr, 8 * k.mr))
+    least = ceil_div(8 * k.mr, c.taps * k.mr) * k.mr
+    c.rows = max(BLOCK_BYTES // (c.pixels * k.size), k.mr)
+    packed = p.g * c.panels * k.nr * k.size * <double>(p.n * pixels_of(p))
+    if not gathered:
+        # by output channels, so that each is packed once. Of 1x1 kernels, which use X just once a panel, by as much of X as L2
+        # holds, if dY can be packed beforehand: 16 images of 1024 channels and 14x14 take 0.7 of the time; strides and 3x3 lose
+        if c.taps > 1 or p.sw > 1 or c.rows > c.units or packed > COMMON_BYTES:
+            c.rows = c.units
+        c.oparts = min(c.panels, ceil_div(tasks, ceil_div(c.units, max(c.rows, 1))))
+        tasks = ceil_div(tasks, c.oparts)
+    c.rows = min(c.rows, max(ceil_div(c.units, tasks), least))
+    c.kparts = ceil_div(c.units, ceil_div(c.rows, k.mr) * k.mr)
     if gathered:
-        c.krows = min(c.krows, max(BLOCK_BYTES // (c.pixels * k.size) // k.mr, 1) * k.mr)
-    c.kparts = ceil_div(c.k, c.krows)
-    c.krows = ceil_div(ceil_div(c.k, k.mr), max(c.kparts, 1)) * k.mr
-    c.oparts = min(c.panels, ceil_div(tasks, c.kparts))
-    c.x = c.krows * c.pixels * k.size if gathered else 2 * ceil_div(c.lines, c.chunks) * <ptrdiff_t>sizeof(ptrdiff_t)
+        c.oparts = min(c.panels, ceil_div(tasks, c.kparts))
+    if c.kparts > 1:
+        c.kparts = evened(c.kparts, c.parts * p.g * c.oparts, ceil_div(c.units, k.mr))
+    c.rows = ceil_div(ceil_div(c.units, k.mr), max(c.kparts, 1)) * k.mr
+    c.x = c.rows * c.pixels * k.size if gathered else 2 * ceil_div(c.lines, c.chunks) * <ptrdiff_t>sizeof(ptrdiff_t)
     c.x = ceil_div(c.x, 64) * 64
-    c.dy = ceil_div(c.pixels * k.nr * k.size, 64) * 64
     c.sums = ceil_div(c.parts * p.g * c.k * c.panels * k.nr * k.size, 64) * 64
+    # a panel that one task needs is packed by that task, into L1
+    c.common = 0
+    if c.kparts > 1 and packed <= COMMON_BYTES:
+        c.common = p.g * c.panels * k.nr * k.size * p.n * pixels_of(p)
+    c.dy = ceil_div(c.pixels * k.nr * k.size, 64) * 64 if c.common == 0 else 0
     return c
 
 cdef size_t gemm_weight_grad_bytes(const nd_problem *p, const nd_kernel_set *k, int threads) noexcept nogil:
     cdef Chunks c = chunking(p, k, True)
-    return c.sums + threads * (c.x + c.dy)
+    return c.sums + c.common + threads * (c.x + c.dy)
 
 cdef size_t direct_weight_grad_bytes(const nd_problem *p, const nd_kernel_set *k, int threads) noexcept nogil:
     cdef Chunks c = chunking(p, k, p.bordered)
-    return c.sums + threads * (c.x + c.dy)
+    return c.sums + c.common + threads * (c.x + c.dy)
 
 cdef struct WeightGrad:
     const nd_job *job
@@ -82,7 +102,7 @@ cdef struct WeightGrad:
     bint gathered
 
 cdef struct Block:
-    ptrdiff_t g, k0, rows, v0, v1   # group, rows of dW, oc panels
+    ptrdiff_t g, k0, rows, v0, v1   # group, units of rows of dW, oc panels
     ptrdiff_t line, lines           # stretches of the chunk
     ptrdiff_t w, width              # their first column and columns
     char *x
@@ -99,13 +119,44 @@ cdef void direct_weight_grad(const nd_job *job) noexcept nogil:
 cdef void run(const nd_job *job, bint gathered) noexcept nogil:
     cdef WeightGrad f
     f.job, f.c, f.gathered = job, chunking(job.p, job.k, gathered), gathered
+    if f.c.common > 0:
+        parallel_for(job.p.g * f.c.panels * f.c.chunks, 1, job.threads, pack_body, &f)
     parallel_for(f.c.parts * job.p.g * f.c.kparts * f.c.oparts, 1, job.threads, sum_body, &f)
     parallel_for(job.p.g * f.c.panels * ceil_div(f.c.k, ROWS), ceil_div(16384, f.c.parts * ROWS * job.k.nr), job.threads,
                  collect_body, &f)
 
 cdef inline ptrdiff_t first_row(const WeightGrad *f, ptrdiff_t part) noexcept nogil:
-    """The first row of dW that belongs to a part: whole tiles are dealt out."""
-    return min(split(ceil_div(f.c.k, f.job.k.mr), f.c.kparts, part) * f.job.k.mr, f.c.k)
+    """The first unit that belongs to a part: whole tiles are dealt out."""
+    return min(split(ceil_div(f.c.units, f.job.k.mr), f.c.kparts, part) * f.job.k.mr, f.c.units)
+
+cdef inline void set_chunk(const WeightGrad *f, Block *b, ptrdiff_t chunk) noexcept nogil:
+    b.line = split(f.c.lines, f.c.chunks, chunk)
+    b.lines = split(f.c.lines, f.c.chunks, chunk + 1) - b.line
+    b.w = b.line % f.c.strips * f.c.width
+    b.width = min(f.c.width, f.job.p.ow - b.w)
+
+cdef inline char *common_panel(const WeightGrad *f, const Block *b, ptrdiff_t panel) noexcept nogil:
+    """Packed dY of the chunk, from [group][panel][pixel][nr]."""
+    cdef const nd_problem *p = f.job.p
+    cdef ptrdiff_t pixel = b.line // f.c.strips * p.ow + b.w
+    return f.job.workspace + f.c.sums + f.job.k.size * (
+        ((b.g * f.c.panels + panel) * p.n * pixels_of(p) + pixel) * f.job.k.nr)
+
+cdef void pack_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
+    cdef WeightGrad *f = <WeightGrad *>context
+    cdef Block b
+    cdef ptrdiff_t i, panel
+    for i in range(begin, end):
+        set_chunk(f, &b, i % f.c.chunks)
+        b.g, panel = i // f.c.chunks // f.c.panels, i // f.c.chunks % f.c.panels
+        pack_gradient(f, &b, panel, common_panel(f, &b, panel))
+
+cdef inline const char *packed_gradient(WeightGrad *f, Block *b, ptrdiff_t panel) noexcept nogil:
+    """dY of the chunk's pixels and one panel of output channels as [pixel][nr]."""
+    if f.c.common > 0:
+        return common_panel(f, b, panel)
+    pack_gradient(f, b, panel, b.dy)
+    return b.dy
 
 cdef void sum_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
     cdef WeightGrad *f = <WeightGrad *>context
@@ -113,7 +164,7 @@ cdef void sum_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) no
     cdef Chunks *c = &f.c
     cdef Block b
     cdef ptrdiff_t i, j, part, chunk
-    b.x = f.job.workspace + c.sums + worker * (c.x + c.dy)
+    b.x = f.job.workspace + c.sums + c.common + worker * (c.x + c.dy)
     b.dy = b.x + c.x
     for i in range(begin, end):
         b.v0, b.v1 = split(c.panels, c.oparts, i % c.oparts), split(c.panels, c.oparts, i % c.oparts + 1)
@@ -122,37 +173,37 @@ cdef void sum_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) no
         b.rows = first_row(f, j % c.kparts + 1) - b.k0
         j = j // c.kparts
         b.g, part = j % f.job.p.g, j // f.job.p.g
-        b.sums = f.job.workspace + k.size * ((part * f.job.p.g + b.g) * c.panels * c.k + b.k0) * k.nr
+        b.sums = f.job.workspace + k.size * (part * f.job.p.g + b.g) * c.panels * c.k * k.nr
         b.start = ND_ZERO
         for chunk in range(split(c.chunks, c.parts, part), split(c.chunks, c.parts, part + 1)):
-            b.line = split(c.lines, c.chunks, chunk)
-            b.lines = split(c.lines, c.chunks, chunk + 1) - b.line
-            b.w = b.line % c.strips * c.width
-            b.width = min(c.width, f.job.p.ow - b.w)
+            set_chunk(f, &b, chunk)
             if f.gathered:
                 add_gathered(f, &b)
             else:
                 add_in_place(f, &b)
             b.start = ND_ADD
 
-cdef void pack_gradient(WeightGrad *f, Block *b, ptrdiff_t panel) noexcept nogil:
-    """dY of the chunk's pixels and one panel of output channels as [pixel][nr]."""
+cdef void pack_gradient(WeightGrad *f, Block *b, ptrdiff_t panel, char *to) noexcept nogil:
     cdef const nd_problem *p = f.job.p
     cdef const nd_kernel_set *k = f.job.k
     cdef const nd_array *dy = &f.job.y
-    cdef ptrdiff_t i, channel = b.g * p.ocg + panel * k.nr
+    cdef ptrdiff_t i = 0, run, channel = b.g * p.ocg + panel * k.nr
+    cdef bint joined = b.width == p.ow and dy.h == p.ow * dy.w    # the rows of a plane are one
     cdef Pixel at
-    for i in range(b.lines):
+    while i < b.lines:
         at = pixel_at(p, (b.line + i) // f.c.strips * p.ow + b.w)
-        k.pack(b.dy + k.size * i * b.width * k.nr, k.nr, dy.data + k.size * (at.n * dy.n + channel * dy.c + at.d * dy.d
-                                                                             + at.h * dy.h + at.w * dy.w),
-               b.width, min(k.nr, p.ocg - panel * k.nr), dy.w, dy.c)
+        run = min(p.oh - at.h, b.lines - i) if joined else 1
+        k.pack(to, k.nr, dy.data + k.size * (at.n * dy.n + channel * dy.c + at.d * dy.d + at.h * dy.h + at.w * dy.w),
+               run * b.width, min(k.nr, p.ocg - panel * k.nr), dy.w, dy.c)
+        to += k.size * run * b.width * k.nr
+        i += run
 
 cdef void add_gathered(WeightGrad *f, Block *b) noexcept nogil:
     cdef const nd_problem *p = f.job.p
     cdef const nd_kernel_set *k = f.job.k
     cdef ptrdiff_t size = k.size, i, v, t, tiles = ceil_div(b.rows, k.mr), zero_off = 0
     cdef bint in_tiles = f.job.x.c == 1 and p.icg >= k.mr
+    cdef const char *dy
     cdef Pixel at = pixel_at(p, b.line // f.c.strips * p.ow + b.w)
     cdef nd_walk walk
     walk.runs, walk.len, walk.a_off, walk.b_off, walk.b_k = 1, b.lines * b.width, &zero_off, &zero_off, k.nr
@@ -166,11 +217,11 @@ cdef void add_gathered(WeightGrad *f, Block *b) noexcept nogil:
             gather_row(p, k, &f.job.x, b.g * p.icg + (b.k0 + i) % p.icg, (b.k0 + i) // p.icg, at, walk.len,
                        b.x + size * i * walk.len)
     for v in range(b.v0, b.v1):
-        pack_gradient(f, b, v)
+        dy = packed_gradient(f, b, v)
         for t in range(tiles):
             i = split(b.rows, tiles, t)
-            k.gemm(&walk, split(b.rows, tiles, t + 1) - i, k.nr, b.x + size * walk.len * (t * k.mr if in_tiles else i), b.dy,
-                   b.sums + size * (v * f.c.k + i) * k.nr, k.nr, 1, b.start, NULL)
+            k.gemm(&walk, split(b.rows, tiles, t + 1) - i, k.nr, b.x + size * walk.len * (t * k.mr if in_tiles else i), dy,
+                   b.sums + size * (v * f.c.k + b.k0 + i) * k.nr, k.nr, 1, b.start, NULL)
 
 cdef void gather_tile(WeightGrad *f, Block *b, ptrdiff_t low, ptrdiff_t high, char *to) noexcept nogil:
     """Rows low <= i < high of the block's k, a tap at a time, as [pixel][mr]."""
@@ -191,24 +242,19 @@ cdef void gather_tile(WeightGrad *f, Block *b, ptrdiff_t low, ptrdiff_t high, ch
 cdef void add_in_place(WeightGrad *f, Block *b) noexcept nogil:
     cdef const nd_problem *p = f.job.p
     cdef const nd_kernel_set *k = f.job.k
-    cdef ptrdiff_t size = k.size, v, i, c, rows, tiles, t
+    cdef ptrdiff_t size = k.size, v, i, tap, tiles = ceil_div(b.rows, k.mr), t
+    cdef const char *dy
     cdef nd_walk walk
     walk.a_off, walk.b_off = <ptrdiff_t *>b.x, <ptrdiff_t *>b.x + b.lines
     walk.a_row, walk.a_k, walk.b_k = f.job.x.c, p.sw * f.job.x.w, k.nr
     for v in range(b.v0, b.v1):
-        pack_gradient(f, b, v)
-        i = b.k0
-        while i < b.k0 + b.rows:
-            # the rows of one tap
-            c = i % p.icg
-            rows = min(p.icg - c, b.k0 + b.rows - i)
-            set_runs(f, b, &walk, i // p.icg)
-            tiles = ceil_div(rows, k.mr)
+        dy = packed_gradient(f, b, v)
+        for tap in range(f.c.taps):
+            set_runs(f, b, &walk, tap)
             for t in range(tiles):
-                k.gemm(&walk, split(rows, tiles, t + 1) - split(rows, tiles, t), k.nr,
-                       f.job.x.data + size * (b.g * p.icg + c + split(rows, tiles, t)) * f.job.x.c, b.dy,
-                       b.sums + size * (v * f.c.k + i - b.k0 + split(rows, tiles, t)) * k.nr, k.nr, 1, b.start, NULL)
-            i += rows
+                i = b.k0 + split(b.rows, tiles, t)
+                k.gemm(&walk, b.k0 + split(b.rows, tiles, t + 1) - i, k.nr, f.job.x.data + size * (b.g * p.icg + i) * f.job.x.c,
+                       dy, b.sums + size * (v * f.c.k + tap * p.icg + i) * k.nr, k.nr, 1, b.start, NULL)
 
 cdef void set_runs(WeightGrad *f, Block *b, nd_walk *walk, ptrdiff_t tap) noexcept nogil:
     """One run for each stretch of the chunk whose window has this tap in the array, over the pixels that have."""

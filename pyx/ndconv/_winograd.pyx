@@ -464,4 +464,5 @@ table.weight_grad_bytes = winograd_weight_grad_bytes
 table.weight_grad = winograd_weight_grad
 
 METHOD = new_method("winograd", "minimal filtering F(4, 3), tile by tile", False,
-                    "relative L2 error <= 2e-6 (float32), 1e-14 (float64)", obstacle, &table)
+                    "relative L2 error <= 2e-6 (float32), 1e-14 (float64)", obstacle, &table,
+                    ("small", "large"))

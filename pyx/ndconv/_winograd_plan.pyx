@@ -1,7 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
 """Tiles and blocks of the winograd method."""
 from ndconv._c cimport nd_array, nd_kernel_set, nd_problem
-from ndconv._pack cimport ceil_div
+from ndconv._pack cimport block_bytes, ceil_div
 
 cdef enum:
     LINE = 64
@@ -22,7 +22,7 @@ cdef void set_block(Tiling *t, const nd_problem *p, const nd_kernel_set *k) noex
     t.slice = min(t.panels, max(64 // k.nr, 1))
     t.depth = 1 if p.kd == 1 else min(p.od, <ptrdiff_t>DEPTH)
     t.planes = t.depth + (p.kd - 1) * p.dd
-    tiles = CACHE_BYTES // (t.points * k.size * (t.icp * t.planes * t.cells + t.slice * k.nr * t.depth))
+    tiles = block_bytes(p, CACHE_BYTES) // (t.points * k.size * (t.icp * t.planes * t.cells + t.slice * k.nr * t.depth))
     tiles = min(max(tiles, <ptrdiff_t>LEAST), <ptrdiff_t>MOST)
     if t.depth == 1:
         tiles = min(tiles, all // TASKS)

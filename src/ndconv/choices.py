@@ -1,4 +1,5 @@
-"""Choices: measured times of methods, which selection prefers to its estimates. `tune` makes them; they hold for one CPU.
+"""Choices: measured times of methods and of their blockings, which selection prefers to its estimates. `tune` makes them; they
+hold for one CPU.
 
 A choice is advice: it says how long each method took, and selection still checks that the fastest can do the problem within
 accuracy= and workspace_limit=. So a wrong file can make a call slow, never wrong.
@@ -33,11 +34,11 @@ class Choices:
         return len(self._measured)
 
     def find(self, problem, isa, threads, prepared):
-        """{method: measured seconds}; empty where nothing was measured."""
+        """{label: measured seconds}, labels as ndconv/select.py has them; empty where nothing was measured."""
         return self._measured.get((problem, isa, threads, prepared), {}) if self._measured else {}
 
     def add(self, entries):
-        """Keep {(problem, isa, threads, prepared): {method: seconds}}; beyond MOST_CHOICES the oldest are forgotten."""
+        """Keep {(problem, isa, threads, prepared): {label: seconds}}; beyond MOST_CHOICES the oldest are forgotten."""
         with self._lock:
             for key, seconds in entries.items():
                 self._measured.pop(key, None)
@@ -101,15 +102,16 @@ def read_entries(path):
 
 
 def _checked(entry, name):
-    """(key, {method: seconds}) of one entry, or ValueError."""
-    from ndconv.select import METHODS
+    """(key, {label: seconds}) of one entry, or ValueError."""
+    from ndconv.select import METHODS, labels_of
     if not isinstance(entry, dict) or entry.keys() != {"problem", "isa", "threads", "prepared", "seconds"}:
         raise ValueError(f"{name} must have problem, isa, threads, prepared and seconds")
     isa, threads, prepared, seconds = (entry[key] for key in ("isa", "threads", "prepared", "seconds"))
     if not (isinstance(isa, str) and type(threads) is int and 1 <= threads <= 256 and type(prepared) is bool):
         raise ValueError(f"{name} has a wrong isa, threads or prepared")
-    if not isinstance(seconds, dict) or not seconds or not seconds.keys() <= METHODS.keys():
-        raise ValueError(f"{name}.seconds must name methods of {', '.join(METHODS)}")
+    if not isinstance(seconds, dict) or not seconds or not seconds.keys() <= {label for method in METHODS.values()
+                                                                            for label in labels_of(method)}:
+        raise ValueError(f"{name}.seconds must name methods of {', '.join(METHODS)}, or name:blocking")
     if not all(type(s) in (int, float) and 0 < s < MOST_SECONDS for s in seconds.values()):
         raise ValueError(f"{name}.seconds must be positive numbers, below {MOST_SECONDS:g}")
     return (_problem(entry["problem"], name), isa, threads, prepared), seconds

@@ -110,7 +110,7 @@ def conv_weight_grad(dy, x, w_shape, *, stride=1, padding=0, padding_mode="zeros
         result[...] = 0
     else:
         options["threads"] = threads or get_num_threads()
-        chosen, _ = cached_choice(problem, **options, prepared=False)
+        chosen, _, _ = cached_choice(problem, **options, prepared=False)
         view = result[(..., *(slice(None, None, -1),) * problem.rank)] if flip else result
         run_weight_grad(problem, chosen, dy, x, batched, last, threads, view)
     if out is None:

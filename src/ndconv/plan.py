@@ -32,6 +32,7 @@ class Plan(Core):
 
     problem : what it computes (ndconv.problem.Problem)
     method : name of the method that computes it
+    blocking : how that cuts its work: "usual", or what `tune` has measured to be faster
     separable : the plan to run instead if the weights have a rank of at most `most_rank`; None if that is not worth a look
     rank : of the weights, None if nobody looked
     workspace_bytes : memory that a call takes beyond its arrays and one copy of the weights
@@ -59,7 +60,8 @@ class Plan(Core):
     def workspace_bytes(self):
         """Bytes of memory that a call takes beyond its arrays and one copy of the weights."""
         threads = self._options.get("threads") or _runtime.get_num_threads()
-        return select.workspace_of(self.problem, select.METHODS.get(self.method, select.SEPARABLE), threads)
+        method = select.METHODS.get(self.method, select.SEPARABLE)
+        return select.workspace_of(self.problem, method, threads, self.blocking)
 
     def explain(self):
         """What runs and why each other method was passed over (an Explanation; print it)."""
@@ -141,24 +143,25 @@ def make_problem(op, x_shape, w_shape, dtype, stride, padding, dilation, groups,
     return problem, batched, last
 
 
+def plan_by(problem, batched, channels_last, options, method, blocking=select.USUAL, activation=None):
+    """A Plan by that Method and blocking, which has no weights yet."""
+    plan = Plan(problem, method, stages_of(problem), batched, channels_last, options["threads"], activation, blocking)
+    plan.problem, plan.method, plan.blocking, plan._options = problem, method.name, blocking, options
+    return plan
+
+
 def build_plan(problem, batched, channels_last, options, prepared, activation=None):
     """A Plan that has no weights yet; `prepared` says whether it will get them once or in every call."""
     threads = options["threads"] or _runtime.get_num_threads()
     choice = options["accuracy"], options["workspace_limit"], threads, prepared
-    stages, activation = stages_of(problem), resolve_activation(activation)
-
-    def plan_by(method):
-        plan = Plan(problem, method, stages, batched, channels_last, options["threads"], activation)
-        plan.problem, plan.method, plan._options = problem, method.name, options
-        return plan
-
-    method, cost = select.choose(problem, options["method"], *choice)
-    plan = plan_by(method)
+    own, activation = (problem, batched, channels_last, options), resolve_activation(activation)
+    method, blocking, cost = select.choose(problem, options["method"], *choice)
+    plan = plan_by(*own, method, blocking, activation)
     if plan.method == select.SEPARABLE.name:
         plan.separable = plan
     elif options["method"] == "auto":
         plan.most_rank = select.useful_rank(problem, *choice[:3], cost)
-        plan.separable = plan_by(select.SEPARABLE) if plan.most_rank else None
+        plan.separable = plan_by(*own, select.SEPARABLE, activation=activation) if plan.most_rank else None
     return plan
 
 

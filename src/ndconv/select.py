@@ -3,6 +3,9 @@
 `METHODS` is the registry; the order is that of the tables. Costs are what `tune` has measured (ndconv/choices.py), for problems
 that it was asked for, and else the estimates of ndconv/cost.py; those rank methods, they do not promise times. What was measured
 comes before what was not: a method that tune left out was estimated to be far slower.
+
+A measured time has a label: the name of a method, or name:blocking where `tune` cut its work into other blocks than its rule does
+(BLOCKINGS in pyx/ndconv/_method.pyx).
 """
 import math
 from dataclasses import dataclass, replace
@@ -20,11 +23,27 @@ SEPARABLE = _separable.METHOD
 NAMES = (*METHODS, SEPARABLE.name)
 
 
+def label_of(method, blocking):
+    return method if blocking == USUAL else f"{method}:{blocking}"
+
+
+def split_label(label):
+    """(Method, blocking), of a label that labels_of gave."""
+    name, _, blocking = label.partition(":")
+    return METHODS[name], blocking or USUAL
+
+
+def labels_of(method):
+    """The labels of one method of the registry, its rule first."""
+    return [label_of(method.name, blocking) for blocking in (USUAL, *method.blockings)]
+
+
 def is_exact(method):
     """Whether the method of that name has the element-wise bound."""
     return method in METHODS and METHODS[method].exact
 
 
+USUAL = "usual"
 ACCURACIES = ("fast", "strict")
 WORKSPACE_LIMIT = 256 * 2**20
 
@@ -43,7 +62,7 @@ class MethodNotApplicable(ValueError):
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """One line of an explanation. cost is in seconds, measured or estimated, workspace in bytes; reason says why it was
-    passed over or taken."""
+    passed over or taken; blocking is another than the usual one where that was measured to be faster."""
 
     method: str
     applicable: bool
@@ -52,6 +71,7 @@ class Candidate:
     reason: str
     chosen: bool = False
     measured: bool = False
+    blocking: str = USUAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +90,11 @@ class Explanation:
         return "\n".join(lines)
 
 
-def workspace_of(problem, method, threads):
+def workspace_of(problem, method, threads, blocking=USUAL):
     """Bytes of memory that a call takes beyond its arrays and one copy of the weights."""
     if problem.op == "weight_grad":
         return weight_grad_bytes(problem, method, threads)
-    core = Core(problem, method, stages_of(problem), True, False, threads)
+    core = Core(problem, method, stages_of(problem), True, False, threads, None, blocking)
     itemsize = 4 if problem.dtype == "float32" else 8
     weights = problem.oc * (problem.ic // problem.g) * problem.taps * itemsize
     return core.forward_bytes(threads) + max(core.prepared_bytes() - weights, 0)
@@ -89,18 +109,19 @@ def _obstacle(problem, method, accuracy, workspace_limit, workspace):
 
 
 def ranking(problem, threads, prepared):
-    """([(not measured, cost, Method)] of the registry's methods that support the problem, {name: why not} of the others)."""
+    """([(not measured, cost, Method, blocking)] of the registry's methods that support the problem, the best first, {name: why
+    not} of the others). A method is there once for each blocking that was measured."""
     measured = choices.find(problem, get_isa(), threads, prepared)
     able, unable, slow = [], {}, slowness_of(problem)
     for method in METHODS.values():
         reason = method.supports(problem)
         if reason is not None:
             unable[method.name] = reason
-        elif method.name in measured:
-            able.append((False, measured[method.name], method))
-        else:
-            able.append((True, seconds(method.name, problem, prepared, slow), method))
-    return able, unable
+            continue
+        labels = zip(labels_of(method), (USUAL, *method.blockings), strict=True)
+        known = [(False, measured[label], method, blocking) for label, blocking in labels if label in measured]
+        able += known or [(True, seconds(method.name, problem, prepared, slow), method, USUAL)]
+    return sorted(able, key=lambda entry: entry[:2]), unable
 
 
 def explain_problem(problem, method="auto", accuracy="fast", workspace_limit=None, threads=1, prepared=True, rank=None):
@@ -112,11 +133,12 @@ def explain_problem(problem, method="auto", accuracy="fast", workspace_limit=Non
     limit = WORKSPACE_LIMIT if workspace_limit is None else workspace_limit
     able, unable = ranking(problem, threads, prepared)
     rows = {name: Candidate(name, False, math.inf, 0, reason) for name, reason in unable.items()}
-    for estimated, cost, candidate in able:
-        workspace = workspace_of(problem, candidate, threads)
-        reason = _obstacle(problem, candidate, accuracy, limit, workspace)
-        rows[candidate.name] = (Candidate(candidate.name, False, math.inf, 0, reason) if reason else
-                                Candidate(candidate.name, True, cost, workspace, "", measured=not estimated))
+    for estimated, cost, candidate, blocking in able:
+        if candidate.name not in rows or not rows[candidate.name].applicable:
+            workspace = workspace_of(problem, candidate, threads, blocking)
+            reason = _obstacle(problem, candidate, accuracy, limit, workspace)
+            rows[candidate.name] = (Candidate(candidate.name, False, math.inf, 0, reason) if reason else
+                                    Candidate(candidate.name, True, cost, workspace, "", False, not estimated, blocking))
     reason = separable_obstacle(problem, accuracy, limit, threads) or _rank_obstacle(problem, rank)
     rows[SEPARABLE.name] = (
         Candidate(SEPARABLE.name, False, math.inf, 0, reason) if reason else
@@ -136,13 +158,14 @@ def _judged(row, best, method):
     if not row.applicable:
         return row
     times = f"{row.cost / max(best.cost, 1e-9):.1f} times" if best else ""
+    cut = "" if row.blocking == USUAL else f", in {row.blocking} blocks"
     if row is best:
-        reason = ("forced by method=" if method != "auto" else "tuned: the least measured time" if row.measured else
+        reason = ("forced by method=" if method != "auto" else f"tuned: the least measured time{cut}" if row.measured else
                   "the least estimated cost")
     elif method != "auto":
         reason = f"passed over: method={method!r} was asked for"
     elif row.measured:
-        reason = f"tuned: measured to take {times} as long as {best.method}"
+        reason = f"tuned: measured to take {times} as long as {best.method}{cut}"
     elif best.measured:
         reason = "passed over: not measured, since it was estimated to take far longer than others"
     else:
@@ -183,17 +206,17 @@ def check_rank(problem, w):
 
 
 def choose(problem, method, accuracy, workspace_limit, threads, prepared):
-    """(the Method for `problem`, its cost); MethodNotApplicable when the one asked for, or every one, is out."""
+    """(the Method for `problem`, its blocking, its cost); MethodNotApplicable when the one asked for, or every one, is out."""
     limit = WORKSPACE_LIMIT if workspace_limit is None else workspace_limit
     if method == SEPARABLE.name:
         reason = separable_obstacle(problem, accuracy, limit, threads)
         if reason:
             raise MethodNotApplicable(f"method 'separable' is not applicable: {reason}")
-        return SEPARABLE, 0.0
-    for _, cost, candidate in sorted(ranking(problem, threads, prepared)[0], key=lambda entry: entry[:2]):
+        return SEPARABLE, USUAL, 0.0
+    for _, cost, candidate, blocking in ranking(problem, threads, prepared)[0]:
         if method in ("auto", candidate.name) and not _obstacle(problem, candidate, accuracy, limit,
-                                                                workspace_of(problem, candidate, threads)):
-            return candidate, cost
+                                                                workspace_of(problem, candidate, threads, blocking)):
+            return candidate, blocking, cost
     rows = explain_problem(problem, method, accuracy, workspace_limit, threads, prepared).rows
     if method == "auto":
         reasons = "; ".join(f"{row.method}: {row.reason}" for row in rows)

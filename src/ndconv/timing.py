@@ -7,7 +7,7 @@ import numpy as np
 
 from ndconv import select
 from ndconv._plan import run_weight_grad
-from ndconv.plan import build_plan, check_options
+from ndconv.plan import check_options, plan_by
 
 PASSES = 3
 
@@ -52,8 +52,9 @@ def _timing(times):
     return Timing(median, min(times), max(high - low, 0) / (2 * median) if median else 0)
 
 
-def runs_of(problem, methods, prepared, threads):
-    """{method: a function without arguments that computes `problem` by it}, on arrays of normal numbers."""
+def runs_of(problem, labels, prepared, threads):
+    """{label: a function without arguments that computes `problem` so}, on arrays of normal numbers; labels as ndconv/select.py
+    has them."""
     rng = np.random.default_rng(0)
 
     def array(shape):
@@ -62,15 +63,16 @@ def runs_of(problem, methods, prepared, threads):
     (x_shape, w_shape, y_shape), last = shapes_of(problem), problem.lanes_oc
     if problem.op == "weight_grad":
         x, dy, dw = array(x_shape), array(y_shape), np.empty(w_shape, problem.dtype)
-        return {method: lambda chosen=select.METHODS[method]: run_weight_grad(problem, chosen, dy, x, True, last, threads, dw)
-                for method in methods}
+        return {label: lambda chosen=select.METHODS[label]: run_weight_grad(problem, chosen, dy, x, True, last, threads, dw)
+                for label in labels}
     x, w = array(y_shape if problem.reversed else x_shape), array(w_shape)
-    plans = {method: build_plan(problem, True, last, check_options(method, threads=threads), prepared) for method in methods}
+    options = check_options(threads=threads)
+    plans = {label: plan_by(problem, True, last, options, *select.split_label(label)) for label in labels}
     if not prepared:
-        return {method: lambda plan=plan: plan.run_with(x, w, None, None, None) for method, plan in plans.items()}
+        return {label: lambda plan=plan: plan.run_with(x, w, None, None, None) for label, plan in plans.items()}
     for plan in plans.values():
         plan.prepare(w, None)
-    return {method: lambda plan=plan: plan(x) for method, plan in plans.items()}
+    return {label: lambda plan=plan: plan(x) for label, plan in plans.items()}
 
 
 def shapes_of(problem):

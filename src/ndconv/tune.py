@@ -10,17 +10,20 @@ from ndconv.timing import runs_of, time_runs
 
 HOPELESS = 10    # times the least estimate: not measured
 FAR = 3          # times as long as the fastest: measured in one pass only
+CLOSE = 1.25     # times as long as the fastest: its other blockings are measured too
 SECONDS = 0.1
 
 
 def tune(x_shape, w_shape=None, *, op="forward", dtype=np.float32, stride=1, padding=0, padding_mode="zeros", padding_value=0.0,
          dilation=1, groups=1, flip=False, layout=None, accuracy="fast", workspace_limit=None, threads=None, seconds=SECONDS):
-    """Measure the methods for a problem, or for many, and take the fastest from now on.
+    """Measure the methods for a problem, or for many, and ways to cut their work into blocks; take the fastest from now on.
 
     A forward or transposed convolution is measured twice: as a call, which prepares its weights, and as a plan, which has them
-    ready. Methods run in turn on arrays of random numbers, and medians count. Results are kept in `ndconv.choices`, for this
-    problem, number of threads and instruction set; save them with ``ndconv.choices.save(path)``. Selection prefers them to its
-    estimates wherever they apply, and explain() says so. A method estimated to take 10 times as long as another is left out.
+    ready. Methods run in turn on arrays of random numbers, and medians count; those that are close to the fastest run again in
+    blocks of half and twice the bytes, and with vectors along the other axis (not those of weight gradients, whose blocks fix
+    the order of summation). Results are kept in `ndconv.choices`, for this problem, number of threads and instruction set; save
+    them with ``ndconv.choices.save(path)``. Selection prefers them to its estimates wherever they apply, and explain() says so. A
+    method estimated to take 10 times as long as another is left out.
 
     x_shape, w_shape : shapes of the forward convolution; or x_shape is a list of dicts, each the arguments of one problem
     op, threads and geometry : as for `explain`
@@ -61,5 +64,16 @@ def _measure(problem, options, prepared, seconds):
     near = [method for method, cost in estimates.items() if cost <= HOPELESS * min(estimates.values())]
     if not near:
         return {}
-    times = time_runs(runs_of(problem, near, prepared, options["threads"]), seconds, FAR)
-    return {(problem, get_isa(), options["threads"], prepared): {method: timing.median for method, timing in times.items()}}
+    threads = options["threads"]
+    times = _medians(problem, near, prepared, threads, seconds)
+    close = [method for method in near if times[method] <= CLOSE * min(times.values())]
+    labels = [label for method in close for label in select.labels_of(select.METHODS[method])]
+    if problem.op != "weight_grad" and len(labels) > len(close):
+        times |= _medians(problem, labels, prepared, threads, seconds)
+    return {(problem, get_isa(), threads, prepared): times}
+
+
+def _medians(problem, labels, prepared, threads, seconds):
+    """{label: seconds}, all in turn."""
+    times = time_runs(runs_of(problem, labels, prepared, threads), seconds, FAR)
+    return {label: timing.median for label, timing in times.items()}
