@@ -153,3 +153,99 @@ def test_errors(arguments, error, message):
         with pytest.raises(error, match=message):
             call()
     assert not out.any()
+
+
+def differences(score, varied, step=1e-5):
+    """The gradient of a score by every element of an array, which it reads."""
+    got = np.empty(varied.shape)
+    for at in np.ndindex(*varied.shape):
+        middle = varied[at]
+        sides = []
+        for varied[at] in (middle + step, middle - step):
+            sides.append(score())
+        varied[at] = middle
+        got[at] = (sides[0] - sides[1]) / (2 * step)
+    return got
+
+
+SMALL = (
+    Conv("2d", 2, 2, 2, (5, 3), (3, 2), 1, 1),
+    Conv("groups-stride-flip", 1, 2, 2, (5, 6), (2, 3), (2, 1), ((0, 1), (2, 0)), 1, 2, True),
+    Conv("1d", 2, 2, 2, (11,), (3,), 2, 2, 2),
+    Conv("3d", 1, 2, 2, (3, 3, 4), (2, 2, 2)),
+)
+
+
+@pytest.mark.parametrize("case", SMALL, ids=lambda c: c.name)
+@pytest.mark.parametrize("alike", (False, True))
+def test_gradients_are_central_differences(case, alike):
+    x, w, b, dy = (np.array(a) for a in case.arrays("float64"))
+    x[np.broadcast_to(np.random.default_rng(3).random(x[:, :1].shape if alike else x.shape) < 0.3, x.shape)] = np.nan
+    x[:case.n - 1], w = np.nan, np.abs(w) + 0.1
+    seen = np.isfinite(reference.conv_omitting(x, w, b, **case.normalised))
+    assert seen.any() and (case.n == 1 or not seen.all())
+    gaps, filled, dy[~seen] = np.isnan(x), np.nan_to_num(x, nan=9.0), 1e9    # windows without a result have no part
+
+    def score():
+        y = reference.conv_omitting(np.where(gaps, np.nan, filled), w, b, **case.normalised)
+        return (y * dy)[seen].sum()
+
+    want = [differences(score, varied) for varied in (filled, w, b)]
+    for layout in case.layouts:
+        options = case.options | dict(layout=layout)
+        given, moved = to_layout(x, layout), to_layout(dy, layout)
+        got = nd.conv_backward(moved, given, w, nan_policy="omit", **options)
+        for gradient, definition in zip(got, (to_layout(want[0], layout), *want[1:])):
+            np.testing.assert_allclose(gradient, definition, 1e-6, 1e-6, err_msg=layout)
+        assert not got.x[np.isnan(given)].any()
+        masked = nd.conv_backward(moved, np.nan_to_num(given, nan=7.0), w, mask=np.isnan(given), wrt="xw", **options)
+        assert masked.b is None and (masked.x == got.x).all() and (masked.w == got.w).all()
+
+
+@pytest.mark.parametrize("mode", ("edge", "reflect", "wrap", "constant", "outside"))
+def test_gradients_under_any_padding(mode):
+    case = SMALL[0]
+    x, w, _, dy = (np.array(a) for a in with_gaps(case, "float64", False, 0.3))
+    value = np.nan if mode == "outside" else 2.0
+    options = dict(padding=1, padding_mode="constant" if mode == "outside" else mode, padding_value=value, nan_policy="omit")
+    gaps, filled = np.isnan(x), np.nan_to_num(x, nan=9.0)
+
+    def score():
+        return np.nansum(nd.conv(np.where(gaps, np.nan, filled), w, **options) * dy)
+
+    got = nd.conv_backward(dy, x, w, **options)
+    np.testing.assert_allclose(got.x, differences(score, filled), 1e-6, 1e-6)
+    np.testing.assert_allclose(got.w, differences(score, w), 1e-6, 1e-6)
+
+
+def test_gradients_without_gaps_or_with_kernels_of_their_own():
+    x, w, _, dy = CASES[0].arrays("float64")
+    plain = nd.conv_backward(dy, x, w, padding=1)
+    for a, b in zip(plain, nd.conv_backward(dy, x, w, padding=1, nan_policy="omit", mask=np.zeros(x.shape, bool))):
+        np.testing.assert_array_equal(a, b)
+    x, w = x.copy(), np.stack((np.abs(w), np.abs(w) + 1))
+    x[:, :, 2:4] = np.nan
+    got = nd.conv_backward(dy, x, w, padding=1, nan_policy="omit", layout="NCHW")
+    for i in range(2):
+        for a, b in zip(got, nd.conv_backward(dy[i], x[i], w[i], padding=1, nan_policy="omit")):
+            np.testing.assert_array_equal(a[i], b)
+    with pytest.raises(ValueError, match="mask must have the shape of x"):
+        nd.conv_backward(dy, x, w[0], padding=1, mask=np.ones(5, bool))
+    with pytest.raises(ValueError, match="dy must have the shape of the forward result"):
+        nd.conv_backward(dy[:, 1:], x, w[0], padding=1, nan_policy="omit")
+
+
+@pytest.mark.parametrize("options", ({}, dict(count_include_pad=False), dict(divisor=3)), ids=str)
+def test_avg_pool_gradient(options):
+    case = Pool("3x3-ceil", 1, 2, (6, 7), (3, 3), 2, 1, 1, True)
+    x = np.array(draw(case.name, case.x_shape(), "float64"))
+    mask = np.random.default_rng(1).random(x.shape) < 0.5
+    mask[..., :3, :3] = True
+    y = nd.avg_pool(x, case.window, mask=mask, **case.options | options)
+    dy = np.where(np.isnan(y), 1e9, draw("dy", y.shape, "float64"))
+
+    def score():
+        return np.nansum(nd.avg_pool(x, case.window, mask=mask, **case.options | options) * dy)
+
+    got = nd.avg_pool_backward(dy, x.shape, case.window, mask=mask, **case.options | options)
+    np.testing.assert_allclose(got, differences(score, x), 1e-6, 1e-6)

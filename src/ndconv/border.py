@@ -5,19 +5,18 @@ here (`outside_of`; pyx/ndconv/_outside.pyx) when they copy rows that leave the 
 time is that of zeros but for the few cells that are looked up. An axis that is padded with zeros has no table. Where axes
 differ, a constant replaces the other modes where both apply, and zeros come after all else.
 
-A gradient with respect to the input is that of zeros, plus what the frame around the array would get: the frame is cut into
-two strips an axis, each the input of a small problem of its own, with the outputs and taps that see it; its gradient is
-added to the cells that it repeats.
+A gradient with respect to the input is that of a wider input, the array with the frame that repeats its cells, whose frame is
+then folded in (pyx/ndconv/_frame.pyx): what a place of it has got is added to the cell that it repeats. The result is the
+middle of the wider array, so no second array exists.
 """
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import lru_cache
-from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 
-from ndconv._frame import add_folded
-from ndconv.dtypes import name_of
-from ndconv.problem import DTYPES, as_three
+from ndconv._frame import fold_frame
+from ndconv.problem import DTYPES, Problem
 
 MODES = ("zeros", "constant", "edge", "reflect", "symmetric", "wrap")
 CACHED_TABLES = 64
@@ -70,102 +69,51 @@ def outside_of(problem):
                  for mode, x, before, after in zip(problem.modes, problem.x, problem.before, problem.after))
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A part of one axis of a convolution's input, or all of it: the input of a convolution of fewer outputs and taps.
+class Widened(NamedTuple):
+    """A gradient with respect to x and the frame around it that repeats its cells.
 
-    rows, taps : slices of the outputs and taps that see it
-    size, padding : its extent, and the padding with which those outputs and taps see it as they do
-    runs : (place, cell, length) of places that show neighbouring cells of x
+    problem : the gradient problem, with padding of zeros; its `padding` as conv_input_grad takes it
+    axes : (start, cells) of each spatial axis, where x begins and which position each one repeats
+    middle : where x lies
     """
 
-    rows: slice
-    taps: slice
-    size: int
+    problem: Problem
     padding: tuple
-    runs: tuple
-
-
-@dataclass(frozen=True, slots=True)
-class Strip:
-    """A part of the frame around x, beyond one end of one axis, as the input of a convolution of its own.
-
-    That axis comes first of the spatial ones, so that rows are long: the others follow in the order `axes` of dy and x,
-    `w_axes` of w. outputs and weights index what of dy and w sees the strip; shape, w_shape, stride, dilation and padding are
-    the convolution's; runs (place, cell, length), an array an axis, say which cells of x it repeats.
-    """
-
-    outputs: tuple
-    weights: tuple
     axes: tuple
-    w_axes: tuple
-    shape: tuple
-    w_shape: tuple
-    stride: tuple
-    dilation: tuple
-    padding: tuple
-    runs: tuple
-
-    def add(self, dx, gradient, first):
-        """Adds the gradient by the strip to the cells of dx, whose spatial axes begin at `first`, that it repeats."""
-        rank, lead = len(self.stride), (slice(None),) * first
-        if name_of(dx.dtype) in DTYPES:
-            add_folded(dx.transpose(self.axes), gradient, name_of(dx.dtype), rank, dx.ndim == rank + 2,
-                       first + rank < dx.ndim, self.runs)
-            return
-        for box in product(*self.runs[3 - rank:]):
-            cells = (*lead, *(slice(cell, cell + length) for _, cell, length in box))
-            dx.transpose(self.axes)[cells] += gradient[(*lead, *(slice(place, place + length) for place, _, length in box))]
+    middle: tuple
 
 
 @lru_cache(maxsize=CACHED_TABLES)
-def strips_of(problem, batched, last):
-    """The strips of the frame that repeat cells of x. A strip of an axis holds only x's own positions of the axes before it, so
-    each place is in one strip."""
-    axes = [_parts(*axis) for axis in list(zip(problem.modes, problem.x, problem.k, problem.y, problem.stride, problem.dilation,
-                                               problem.before))[3 - problem.rank:]]
-    return tuple(_strip(problem, batched, last, axis, [*(inner for inner, _, _ in axes[:axis]), side,
-                                                       *(padded for _, padded, _ in axes[axis + 1:])])
-                 for axis, (_, _, sides) in enumerate(axes) for side in sides)
+def widened(problem):
+    """The Widened problem of a bordered one."""
+    axes = tuple(_widened_axis(*axis) for axis in zip(problem.modes, problem.x, problem.k, problem.y, problem.stride,
+                                                      problem.dilation, problem.before))
+    x = tuple(len(cells) for _, cells in axes)
+    before = tuple(before - start for before, (start, _) in zip(problem.before, axes))
+    after = tuple(sum(old) - wide - lead for *old, wide, lead in zip(problem.x, problem.before, problem.after, x, before))
+    wide = replace(problem, op="input_grad", x=x, before=before, after=after, modes=("zeros",) * 3, fill=0.0)
+    axes, padding = axes[3 - problem.rank:], tuple(zip(before, after))[3 - problem.rank:]
+    middle = tuple(slice(start, start + size) for (start, _), size in zip(axes, problem.x[3 - problem.rank:]))
+    return Widened(wide, padding, axes, middle)
 
 
-def _strip(problem, batched, last, axis, parts):
-    rank, first = problem.rank, batched + (not last)
-    order = (axis, *(other for other in range(rank) if other != axis))
-    sizes, ends = tuple(parts[i].size for i in order), problem.k[3 - rank:]
-    shape = (problem.n,) * batched + ((*sizes, problem.ic) if last else (problem.ic, *sizes))
-    taps = tuple(slice(k - part.taps.stop, k - part.taps.start) if problem.flip else part.taps for k, part in zip(ends, parts))
-    runs = [np.array(parts[i].runs, np.intp).reshape(-1, 3) for i in order]
-    return Strip((slice(None),) * first + tuple(part.rows for part in parts), (..., *taps),
-                 (*range(first), *(first + i for i in order), *range(first + rank, rank + 1 + batched)),
-                 (0, 1, *(2 + i for i in order)), shape,
-                 (problem.oc, problem.ic // problem.g, *(parts[i].taps.stop - parts[i].taps.start for i in order)),
-                 tuple(problem.stride[3 - rank + i] for i in order), tuple(problem.dilation[3 - rank + i] for i in order),
-                 tuple(parts[i].padding for i in order), as_three(runs, np.array([[0, 0, 1]], np.intp)))
-
-
-def _parts(mode, x, k, y, stride, dilation, before):
-    """(x itself, x with what repeats its cells on both sides, those sides) along an axis."""
-    end = (y - 1) * stride + dilation * (k - 1) + 1 - before     # of the positions that windows see
-
-    def part(low, high):
-        """Positions low <= i < high, or None if no window sees them."""
-        rows = slice(max(-(-(low + before - dilation * (k - 1)) // stride), 0), min((high - 1 + before) // stride + 1, y))
-        taps = slice(max(-(-(low + before - (y - 1) * stride) // dilation), 0), min((high - 1 + before) // dilation + 1, k))
-        if low >= high or rows.start >= rows.stop or taps.start >= taps.stop:
-            return None
-        lead = before + low - rows.start * stride - taps.start * dilation
-        last = (rows.stop - rows.start - 1) * stride + (taps.stop - taps.start - 1) * dilation + 1 - (high - low) - lead
-        return Part(rows, taps, high - low, (lead, last), _runs(index_map(mode, x, low, high - low).tolist()))
-
-    inner = Part(slice(0, y), slice(0, k), x, (before, end - x), ((0, 0, x),))
+def _widened_axis(mode, x, k, y, stride, dilation, before):
     if mode in ("zeros", "constant"):
-        return inner, inner, ()
-    sides = part(min(-before, 0), 0), part(x, end)
-    return inner, part(min(-before, 0), max(end, x)), tuple(side for side in sides if side is not None)
+        return 0, np.arange(x)
+    end = (y - 1) * stride + dilation * (k - 1) + 1 - before     # of the positions that windows see
+    start = max(before, 0)
+    return start, np.ascontiguousarray(index_map(mode, x, -start, start + max(end, x)) + start, np.intp)
 
 
-def _runs(cells):
-    """(place, cell, length) of each stretch of neighbouring cells."""
-    starts = [i for i, cell in enumerate(cells) if i == 0 or cell != cells[i - 1] + 1]
-    return tuple((i, cells[i], stop - i) for i, stop in zip(starts, [*starts[1:], len(cells)]))
+def fold(padded, wide, batched, last, threads):
+    """Adds every place of the frame of a Widened gradient to the cell that it repeats; returns the middle."""
+    first = batched + (not last)
+    middle = (slice(None),) * first + wide.middle
+    if wide.problem.dtype in DTYPES:
+        fold_frame(padded, wide.problem.dtype, wide.problem.rank, batched, last, wide.axes, wide.middle, threads)
+        return padded[middle]
+    for axis, (_, cells) in enumerate(wide.axes, first):
+        part = np.moveaxis(padded[middle[:axis]], axis, 0)     # of x's own positions of the axes before this one
+        for place in np.flatnonzero(cells != np.arange(len(cells))):
+            part[cells[place]] += part[place]
+    return padded[middle]

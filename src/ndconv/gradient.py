@@ -3,7 +3,7 @@ from collections import namedtuple
 
 import numpy as np
 
-from ndconv import border, select
+from ndconv import border, missing
 from ndconv._plan import run_bias_grad, run_weight_grad
 from ndconv._runtime import get_num_threads
 from ndconv.arguments import (
@@ -16,10 +16,10 @@ from ndconv.arguments import (
     deliver,
     memory_lanes,
     plan_of,
-    result_array,
 )
+from ndconv.conv import conv
 from ndconv.dtypes import as_real, module_of
-from ndconv.plan import cached_choice, cached_plan, cached_problem, check_options
+from ndconv.plan import cached_choice, cached_problem, check_dtype, check_options
 from ndconv.samples import is_per_sample, samples_bias_grad, samples_input_grad, samples_weight_grad
 
 Gradients = namedtuple("Gradients", "x w b")
@@ -58,25 +58,20 @@ def conv_input_grad(dy, w, x_shape, *, stride=1, padding=0, padding_mode="zeros"
 
 
 def _input_grad_bordered(dy, w, x_shape, padding, mode, value, geometry, options, out):
-    """conv_input_grad with other padding than zeros: what zeros give, and the strips of the frame."""
+    """conv_input_grad with other padding than zeros: that of a wider input, whose frame is folded in."""
     x_shape, dtype = check_shape(x_shape, "x_shape"), common_dtype(dy.dtype, w.dtype, ("dy", "w"))
     problem, batched, last = cached(cached_problem, "forward", x_shape, w.shape, dtype, geometry["stride"], padding,
                                     geometry["dilation"], geometry["groups"], geometry["flip"], geometry["layout"], None, mode,
                                     value)
     check_gradient(dy, problem, batched, last)
-    dx = result_array(dy, x_shape, geometry["layout"], batched, out, dy, w, dtype=dtype)
-    conv_input_grad(dy, w, x_shape, padding=padding, out=dx, **geometry, **options)
-    # strips by any method that has the error bound of the one asked for
-    accuracy = "strict" if select.is_exact(options["method"]) else options["accuracy"]
-    first = batched + (not last)
-    for strip in border.strips_of(problem, batched, last):
-        part_dy, part_w = dy[strip.outputs].transpose(strip.axes), w[strip.weights].transpose(strip.w_axes)
-        plan = cached_plan("input_grad", strip.shape, strip.w_shape, dy.dtype, w.dtype, strip.stride, strip.padding,
-                           strip.dilation, problem.g, problem.flip, geometry["layout"], None, "auto", accuracy,
-                           options["workspace_limit"], options["threads"])
-        plan = plan if plan.separable is None else plan.for_weights(part_w)
-        strip.add(dx, plan.run_with(part_dy, part_w, None, None, None), first)
-    return deliver(dx, out)
+    check_out(out, x_shape, dtype)
+    wide, first = border.widened(problem), batched + (not last)
+    geometry = geometry | dict(padding=wide.padding)
+    if wide.problem.x == problem.x:
+        return conv_input_grad(dy, w, x_shape, out=out, **geometry, **options)
+    shape = (*x_shape[:first], *wide.problem.x[3 - problem.rank:], *x_shape[first + problem.rank:])
+    padded = conv_input_grad(dy, w, shape, **geometry, **options)
+    return deliver(border.fold(padded, wide, batched, last, options["threads"]), out)
 
 
 def conv_weight_grad(dy, x, w_shape, *, stride=1, padding=0, padding_mode="zeros", padding_value=0.0, dilation=1, groups=1,
@@ -147,12 +142,20 @@ def conv_backward(dy, x, w, *, wrt=("x", "w", "b"), **options):
     is summed in float32 and rounded once. With kernels of their own for every image, w (n, oc, ic/groups, *kernel) and layout
     stated, dw and db (n, oc) are those of every image too.
 
+    nan_policy, mask : as in `conv`. dx is 0 where x is missing, and a window whose result is NaN has no part in any gradient,
+    whatever its dy. Formulas are in ndconv/missing.py.
+
     >>> g = conv_backward(np.ones((1, 1, 2, 2)), np.ones((1, 1, 3, 3)), np.ones((1, 1, 2, 2)), wrt=("w", "b"))
     >>> g.x is None, g.w[0, 0, 0, 0].item(), g.b.tolist()
     (True, 4.0, [4.0])
     """
     check_wrt(wrt)
     dy, x, w = np.asarray(dy), np.asarray(x), np.asarray(w)
+    mask, nan_policy = options.pop("mask", None), options.pop("nan_policy", "propagate")
+    if mask is not None or nan_policy != "propagate":
+        gaps = missing.gaps_of(x, mask, nan_policy)
+        if gaps.any() or options.get("padding_mode", "zeros") != "zeros":
+            return _backward_omitting(dy, x, w, wrt, gaps, options)
     names = ("stride", "padding", "padding_mode", "padding_value", "dilation", "groups", "flip", "layout")
     geometry = {name: options[name] for name in names if name in options}
     common_dtype(dy.dtype, w.dtype, ("dy", "w"))
@@ -168,3 +171,19 @@ def conv_backward(dy, x, w, *, wrt=("x", "w", "b"), **options):
     dx = as_real(conv_input_grad(dy, w, x.shape, **options), x) if "x" in wrt else None
     dw = as_real(conv_weight_grad(dy, x, w.shape, **options), w) if "w" in wrt else None
     return Gradients(dx, dw, db)
+
+
+def _backward_omitting(dy, x, w, wrt, gaps, options):
+    """conv_backward of data with gaps."""
+    if is_per_sample(options.get("layout"), w.ndim, dy.ndim):
+        images = [_backward_omitting(*arrays, wrt, of_image, options) for *arrays, of_image in zip(dy, x, w, gaps)]
+        return Gradients(*(None if parts[0] is None else np.stack(parts) for parts in zip(*images)))
+    names = dict(stride=1, padding=0, padding_mode="zeros", padding_value=0.0, dilation=1, groups=1, flip=False, layout=None)
+    geometry = {name: options.get(name, default) for name, default in names.items()}
+    steer = check_options(**{name: value for name, value in options.items() if name not in names})
+    problem, batched, last = _gradient_problem(dy, x, w.shape, **geometry)
+    for name, a in (("x", x), ("w", w)):
+        check_dtype(a.dtype, name)
+    common_dtype(dy.dtype, w.dtype, ("dy", "w"))
+    dx, dw, dy = missing.backward_omitting(conv, conv_input_grad, conv_weight_grad, dy, x, w, wrt, gaps, geometry | steer)
+    return Gradients(dx, dw, bias_grad(dy, problem.rank, batched, last, steer["threads"]) if "b" in wrt else None)

@@ -9,7 +9,7 @@ from ndconv._pool import Pooling
 from ndconv._runtime import check_threads
 from ndconv.arguments import as_tuple, check_shape
 from ndconv.dtypes import HALVES, module_of
-from ndconv.missing import mean_omitting
+from ndconv.missing import mean_backward_omitting, mean_omitting
 from ndconv.plan import check_dtype
 from ndconv.problem import LIMIT, RANKS, as_three, channels_axis, check_int, check_size, per_axis, resolve_padding
 
@@ -177,21 +177,28 @@ def max_pool_backward(dy, indices, x_shape, size, *, stride=None, padding=0, dil
 
 
 def avg_pool_backward(dy, x_shape, size, *, stride=None, padding=0, dilation=1, ceil_mode=False, count_include_pad=True,
-                      divisor=None, layout=None, threads=None):
+                      divisor=None, mask=None, layout=None, threads=None):
     """Gradient of `avg_pool` with respect to its input: each dy over its count, given to every cell of its window.
 
-    dy : array of the forward result's shape; x_shape : shape of the forward input. The other arguments are those of
-    `avg_pool`, with the values of the forward call.
+    dy : array of the forward result's shape; x_shape : shape of the forward input; mask : what the forward call left out, of
+    nan_policy="omit" ``np.isnan(x)``: its gradient is 0, and a window without anything else has no part in it. The other
+    arguments are those of `avg_pool`, with the values of the forward call.
 
     >>> avg_pool_backward(np.array([[[2.0, 6.0]]]), (1, 1, 3), 2, stride=1)
     array([[[1., 4., 3.]]])
+    >>> avg_pool_backward(np.array([[[2.0, 6.0]]]), (1, 1, 3), 2, stride=1, mask=np.array([False, True, False]))
+    array([[[2., 0., 6.]]])
     """
     dy, dtype = _array(dy, "dy")
-    geometry = _geometry(check_shape(x_shape, "x_shape"), size, stride, padding, dilation, ceil_mode, layout,
-                         count_include_pad, divisor, "x_shape")
+    x_shape = check_shape(x_shape, "x_shape")
+    geometry = _geometry(x_shape, size, stride, padding, dilation, ceil_mode, layout, count_include_pad, divisor, "x_shape")
     _check_like_result(dy, geometry, "dy")
     if threads is not None:
         threads = check_threads(threads, "threads")
+    if mask is not None:
+        return mean_backward_omitting(avg_pool, avg_pool_backward, dy, x_shape, size, mask, dict(
+            stride=stride, padding=padding, dilation=dilation, ceil_mode=ceil_mode, count_include_pad=count_include_pad,
+            divisor=divisor, layout=layout, threads=threads))
     if geometry.tiles:
         dx = geometry.gradient(dtype, dy)
         axes = geometry.rank, geometry.batched, geometry.channels_last

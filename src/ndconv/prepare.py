@@ -1,7 +1,7 @@
 """Convolutions made ready, and which method they take: the public functions."""
 import numpy as np
 
-from ndconv import select
+from ndconv import border, select
 from ndconv._runtime import get_num_threads
 from ndconv.arguments import check_bias, check_shape, kernel_first
 from ndconv.dtypes import module_of
@@ -84,4 +84,6 @@ def problems_of(x_shape, w_shape, op, dtype, padding, mode, value, geometry):
     module = module_of(dtype)
     dtype = check_dtype(dtype, "dtype") if module is None else module.explained_dtype(dtype)
     problem, _, _ = make_problem(op, x_shape, w_shape, dtype, padding=padding, mode=mode, value=value, **geometry)
+    if problem.reversed and problem.bordered:
+        problem = border.widened(problem).problem
     return [problem] if module is None else module.problems_of(problem)
