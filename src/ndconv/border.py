@@ -34,6 +34,13 @@ def check_modes(mode, rank, value):
     return tuple("zeros" if m == "constant" and value == 0 else m for m in modes)
 
 
+def check_transposed(mode, rank):
+    """ValueError unless padding_mode is zeros: what a transposed convolution is padded with is cropped from its result."""
+    if any(m != "zeros" for m in check_modes(mode, rank, 0)):
+        raise ValueError(f"padding_mode must be 'zeros' for a transposed convolution, whose padding crops the result: nothing "
+                         f"lies outside; got {mode!r}. The transpose of conv with padding_mode is conv_input_grad with it")
+
+
 def resolve_modes(mode, value, x, before, after):
     """(modes, constant) as a Problem has them: "zeros" where nothing is padded. One entry an axis everywhere."""
     modes = check_modes(mode, len(x), value)

@@ -83,7 +83,9 @@ def problems_of(x_shape, w_shape, op, dtype, padding, mode, value, geometry):
     x_shape, w_shape = check_shape(x_shape, "x_shape"), check_shape(w_shape, "w_shape")
     module = module_of(dtype)
     dtype = check_dtype(dtype, "dtype") if module is None else module.explained_dtype(dtype)
+    if op == "transpose":
+        border.check_transposed(mode, len(w_shape) - 2)
     problem, _, _ = make_problem(op, x_shape, w_shape, dtype, padding=padding, mode=mode, value=value, **geometry)
-    if problem.reversed and problem.bordered:
+    if op == "input_grad" and problem.bordered:
         problem = border.widened(problem).problem
     return [problem] if module is None else module.problems_of(problem)

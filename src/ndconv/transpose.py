@@ -5,6 +5,7 @@ from functools import lru_cache
 import numpy as np
 
 from ndconv.arguments import cached, check_bias, check_shape, check_wrt, common_dtype, kernel_first, plan_of
+from ndconv.border import check_transposed
 from ndconv.conv import conv
 from ndconv.dtypes import as_real, conjugate
 from ndconv.gradient import Gradients, bias_grad, conv_weight_grad
@@ -15,9 +16,9 @@ SAME = ("same", "same_upper", "same_lower")
 GEOMETRY = dict(stride=1, padding=0, output_padding=0, output_shape=None, dilation=1, groups=1, layout=None, flip=False)
 
 
-def conv_transpose(x, w, bias=None, *, stride=1, padding=0, output_padding=0, output_shape=None, dilation=1, groups=1,
-                   flip=False, layout=None, weight_layout=None, activation=None, residual=None, method="auto", accuracy="fast",
-                   workspace_limit=None, threads=None, out=None):
+def conv_transpose(x, w, bias=None, *, stride=1, padding=0, padding_mode="zeros", output_padding=0, output_shape=None, dilation=1,
+                   groups=1, flip=False, layout=None, weight_layout=None, activation=None, residual=None, method="auto",
+                   accuracy="fast", workspace_limit=None, threads=None, out=None):
     """Transposed convolution of images, signals or volumes ("deconvolution", fractionally strided).
 
     ``y[n, o, j] = bias[o] + sum over c, i, t with i*stride + t*dilation - padding == j of x[n, c, i] * w[c, o, t]``: what
@@ -33,6 +34,9 @@ def conv_transpose(x, w, bias=None, *, stride=1, padding=0, output_padding=0, ou
     padding : int, one int or (before, after) pair per axis, or a name
         How much of the result is cropped; negative numbers extend it. "valid" crops nothing. "same" or "same_upper" gives
         i*stride positions, an odd remainder cropped at the end; "same_lower" crops it before.
+    padding_mode : "zeros"
+        As in PyTorch, nothing else: padding crops the result, so there is no outside to fill. What leads back from the result of
+        `conv` with another padding_mode is `conv_input_grad` with it.
     output_padding : int or one per axis, less than stride or dilation
         How much longer the result is at its end; those places are sums like all others, where a tap reaches them.
     output_shape : int or one per axis, instead of output_padding
@@ -65,6 +69,8 @@ def conv_transpose(x, w, bias=None, *, stride=1, padding=0, output_padding=0, ou
     x, w = np.asarray(x), np.asarray(w)
     if weight_layout is not None:
         w = kernel_first(w, weight_layout, "OI")
+    if padding_mode != "zeros":
+        check_transposed(padding_mode, w.ndim - 2)
     shape, crop = cached(_result_of, x.shape, w.shape, stride, padding, output_padding, output_shape, dilation, groups, layout)
     plan = plan_of("transpose", x, shape, w.shape, w.dtype, stride, crop, dilation, groups, flip, layout, method, accuracy,
                    workspace_limit, threads, activation)
@@ -86,6 +92,7 @@ def conv_transpose_backward(dy, x, w, *, wrt=("x", "w", "b"), **options):
     check_wrt(wrt)
     dy, x, w = np.asarray(dy), np.asarray(x), np.asarray(w)
     geometry = {name: options.pop(name, default) for name, default in GEOMETRY.items()}
+    check_transposed(options.pop("padding_mode", "zeros"), w.ndim - 2)
     steer = check_options(**options)
     for name, a in (("x", x), ("w", w)):
         common_dtype(dy.dtype, a.dtype, ("dy", name))
@@ -103,9 +110,9 @@ def conv_transpose_backward(dy, x, w, *, wrt=("x", "w", "b"), **options):
     return Gradients(dx, dw, db)
 
 
-def plan_conv_transpose(x_shape, w, bias=None, *, dtype=None, stride=1, padding=0, output_padding=0, output_shape=None,
-                        dilation=1, groups=1, flip=False, layout=None, weight_layout=None, activation=None, method="auto",
-                        accuracy="fast", workspace_limit=None, threads=None):
+def plan_conv_transpose(x_shape, w, bias=None, *, dtype=None, stride=1, padding=0, padding_mode="zeros", output_padding=0,
+                        output_shape=None, dilation=1, groups=1, flip=False, layout=None, weight_layout=None, activation=None,
+                        method="auto", accuracy="fast", workspace_limit=None, threads=None):
     """A transposed convolution made ready once, as `plan_conv` does it; the arguments are those of `conv_transpose`.
 
     >>> plan = plan_conv_transpose((1, 1, 2), np.array([[[1.0, 10.0, 100.0]]]), stride=2, padding=1)
@@ -115,6 +122,7 @@ def plan_conv_transpose(x_shape, w, bias=None, *, dtype=None, stride=1, padding=
     w = np.asarray(w)
     if weight_layout is not None:
         w = kernel_first(w, weight_layout, "OI")
+    check_transposed(padding_mode, w.ndim - 2)
     kind = check_dtype(w.dtype if dtype is None else dtype, "x")
     if check_dtype(w.dtype, "w") != kind:
         raise TypeError(f"w must be {kind} as dtype says; got {w.dtype}")
