@@ -214,18 +214,29 @@ cdef void sides_of_all(const nd_problem *p, bint by_phases, bint by_splits, Side
     count[1] = sides_of(side_of(p.ih, p.oh, p.kh, p.sh, p.dh, p.ph, by_phases, by_splits, wraps), False, most, side[1])
     count[2] = sides_of(side_of(p.iw, p.ow, p.kw, p.sw, p.dw, p.pw, by_phases, by_splits, wraps), True, most, side[2])
 
+cdef inline double least_cycles(const nd_problem *p, const nd_kernel_set *k, const Tiling *t) noexcept nogil:
+    """Fewer than the transforms of all tiles take, whatever the lanes hold: most combinations need no closer look."""
+    cdef double points = t.side[0].n * t.side[1].n * <double>t.side[2].n
+    cdef double tiles = p.n * t.side[0].tiles * t.side[1].tiles * <double>t.side[2].tiles
+    if t.side[t.axis].k < t.side[t.axis].taps and t.side[t.axis].split == 1:
+        return 0   # a kernel in parts
+    return tiles * p.g * (t.ic + p.ocg) / k.vl * points * (1.3 * (t.side[0].log2n + t.side[1].log2n + t.side[2].log2n) + 7)
+
 cdef void choose_sides(const nd_problem *p, const nd_kernel_set *k, Operation op, int first, int last, Side[3][SIDES] side,
                        const int *count, Tiling *best) noexcept nogil:
     """The cheapest combination of sides and lanes, if it is cheaper than `best`."""
     cdef ptrdiff_t i, j, l
     cdef int lanes
-    cdef Tiling t
+    cdef Tiling t = best[0]
     for i in range(count[0]):
+        t.side[0] = side[0][i]
         for j in range(count[1]):
+            t.side[1] = side[1][j]
             for l in range(count[2]):
-                t = best[0]
-                t.side[0], t.side[1], t.side[2] = side[0][i], side[1][j], side[2][l]
+                t.side[2] = side[2][l]
                 t.ic = p.icg * t.side[0].split * t.side[1].split * t.side[2].split
+                if 0 <= best.cycles <= least_cycles(p, k, &t):
+                    continue
                 set_points(&t, k)
                 for lanes in range(first, last + 1):
                     set_lanes(&t, p, k, lanes)

@@ -9,6 +9,7 @@ over to CPUs with wider vectors; where memory or threads differ, ndconv/machine.
 are prepared once for many calls, as a plan does; a function call prepares them itself.
 """
 import math
+from typing import NamedTuple
 
 from ndconv import _fft
 from ndconv._runtime import get_isa
@@ -18,23 +19,23 @@ from ndconv.stages import alike
 SECONDS = 1 / 3e9          # a cycle
 
 # Cycles of one of each, two threads sharing them.
-DIRECT = dict(runs=1.71, stored=0.437, steps=0.649, calls=2.26, packed=1.3, gathered=2.76, across=0.877, rows=220,
-              prepared=2.66, stages=3780)
-DIRECT_BACK = dict(runs=9.02, stored=0.43, steps=1.59, calls=17.8, packed=0.527, gathered=2.52, across=3.9, rows=239,
-                   prepared=3.36, stages=6170)
-PHASES = dict(stored=1.34, steps=1.66, calls=6.37, stages=8120)
-GEMM = dict(turned=0.0165, strided=0.381, runs=15.9, apart=24.9, stored=0.00365, steps=0.521, calls=53.4, packed=0.803,
-            gathered=0.424, lines=30.9, across=0.645, prepared=1.36, stages=1830)
-GEMM_BACK = dict(turned=0.015, strided=0.045, runs=7.79, apart=4.98, stored=0.725, steps=1.25, calls=54.1, packed=0.916,
-                 gathered=1.93, lines=15.4, across=0.277, prepared=5.51, stages=3890)
-DIRECT_GRAD = dict(steps=0.952, calls=16.3, packed=0.391, strided=0.0394, weights=0.728, stages=8040)
-GEMM_GRAD = dict(steps=1.11, packed=0.505, lines=29.3, strided=0.434, weights=1.58, stages=34200)
-WINOGRAD = dict(steps=0.0607, vectors=12.2, turned=0.0276, weights=0.286, prepared=0.741, fresh=0.75, sums=3.4, chunks=1.32,
-                apart=10.4, stages=31900)
-DEPTHWISE = dict(rows=2.53, steps=0.579, elements=0.78, gathered=16.9, planes=173, sums=2.09, stages=3010)
-DEPTHWISE_BACK = dict(rows=1.55, steps=1.3, elements=0.859, gathered=2.95, planes=133, sums=2.09, stages=2150)
-DEPTHWISE_GRAD = dict(rows=3.63, steps=1.1, elements=0.517, gathered=0.745, planes=85.9, sums=27.6, stages=14300)
-FFT = dict(forward=0.464, input_grad=1.57, weight_grad=1, elements=3.81, stages=36100)
+DIRECT = dict(runs=1.22, stored=0.243, steps=0.641, calls=0.0741, packed=1.94, gathered=1.81, across=0.934, rows=195,
+              prepared=1.15, stages=2590)
+DIRECT_BACK = dict(runs=2.42, stored=0.525, steps=1.59, calls=19.9, packed=0.274, gathered=2.44, across=3.89, rows=468,
+                   prepared=3.23, stages=3530)
+PHASES = dict(stored=1.43, steps=1.56, calls=0.19, stages=7440)
+GEMM = dict(turned=0.000495, strided=0.148, runs=8.26, apart=18.8, stored=0.00011, steps=0.652, calls=29.8, packed=0.862,
+            gathered=0.0126, lines=5.3, across=0.0355, prepared=1.2, stages=1700)
+GEMM_BACK = dict(turned=0.000449, strided=0.00135, runs=10.1, apart=3.68, stored=0.87, steps=1.22, calls=75.2, packed=0.998,
+                 gathered=2.26, lines=20, across=0.00825, prepared=4.88, stages=4580)
+DIRECT_GRAD = dict(steps=0.833, calls=17.9, packed=0.441, strided=0.0818, weights=3.17, stages=6160)
+GEMM_GRAD = dict(steps=0.958, packed=0.424, lines=35.2, strided=0.497, weights=3.69, stages=41700)
+WINOGRAD = dict(steps=0.284, vectors=10.1, partial=25.5, turned=0.0475, weights=0.626, prepared=1.51, fresh=0.631, sums=2.59,
+                chunks=1.64, apart=1.05, stages=20200)
+DEPTHWISE = dict(rows=2.87, steps=0.586, elements=0.428, gathered=13.3, planes=71.7, sums=0.0627, stages=2600)
+DEPTHWISE_BACK = dict(rows=1.09, steps=1.39, elements=0.821, gathered=2.67, planes=241, sums=0.0627, stages=1290)
+DEPTHWISE_GRAD = dict(rows=3.9, steps=1.08, elements=0.439, gathered=1.58, planes=73.4, sums=26.1, stages=11900)
+FFT = dict(forward=0.473, input_grad=1.56, weight_grad=1.01, elements=3.13, stages=41900)
 
 # Not of the fit, since it takes the weights to tell; brought to the scale of DEPTHWISE on Gaussians of 3 to 31 taps.
 SEPARABLE = dict(taps=1.04, results=1.92, rows=96, stages=13000)
@@ -58,13 +59,18 @@ def _up(a, b):
     return -(-a // b)
 
 
-def _lanes(problem):
-    return TILES[get_isa()][0] // (4 if problem.dtype == "float32" else 8)
+class Tile(NamedTuple):
+    """The register tile: lanes of a vector, rows, lanes of a row."""
+
+    lanes: int
+    rows: int
+    panel: int
 
 
-def _panel(problem):
-    """Lanes of a register tile."""
-    return TILES[get_isa()][2] * _lanes(problem)
+def _tile_of(problem):
+    vector, rows, vectors = TILES[get_isa()]
+    lanes = vector // (4 if problem.dtype == "float32" else 8)
+    return Tile(lanes, rows, vectors * lanes)
 
 
 def _geometries(problem):
@@ -75,25 +81,24 @@ def _geometries(problem):
     return [(oc, ic, stage.x, stage.y, stage.k, stage.stride, times) for stage, times in alike(problem)]
 
 
-def _vectors_hold_oc(problem, ic, oc, y, k):
+def _vectors_hold_oc(problem, tile, ic, oc, y, k):
     """The rule of use_lanes_oc in pyx/ndconv/_pack.pyx."""
     if problem.lanes_oc:
         return oc >= 4
-    return y[2] <= 8 * _lanes(problem) and oc >= _lanes(problem) and ic * math.prod(k) >= max(7 * y[2], 200)
+    return y[2] <= 8 * tile.lanes and oc >= tile.lanes and ic * math.prod(k) >= max(7 * y[2], 200)
 
 
-def _tiles(along, across, problem):
+def _tiles(along, across, tile):
     """(tiles, rows a step costs) of `along` rows by `across` vectors' lanes."""
-    count = _up(along, TILES[get_isa()][1])
-    return count * _up(across, _panel(problem)), max(along / max(count, 1), LEAST_ROWS)
+    count = _up(along, tile.rows)
+    return count * _up(across, tile.panel), max(along / max(count, 1), LEAST_ROWS)
 
 
-def _tiles_of_pixels(oc, x, y, stride, problem):
+def _tiles_of_pixels(oc, x, y, stride, tile):
     """`_tiles` of a row of pixels: tiles run across row ends where that wastes less than parts of vectors at the ends."""
-    lanes, pitch = _lanes(problem), max(_up(x[2], stride[2]), y[2])
-    count = _up(oc, TILES[get_isa()][1])
-    vectors = min(_up(y[2], lanes), (_up((y[1] - 1) * pitch + y[2], lanes) + 1) / y[1])
-    return count * vectors / TILES[get_isa()][2], max(oc / max(count, 1), LEAST_ROWS)
+    pitch, count = max(_up(x[2], stride[2]), y[2]), _up(oc, tile.rows)
+    vectors = min(_up(y[2], tile.lanes), (_up((y[1] - 1) * pitch + y[2], tile.lanes) + 1) / y[1])
+    return count * vectors * tile.lanes / tile.panel, max(oc / max(count, 1), LEAST_ROWS)
 
 
 def _live(problem, y, k):
@@ -106,6 +111,11 @@ def _live(problem, y, k):
                 seen += max(min(-((first - i) // s), o) - max(-(first // s), 0), 0)
             share *= seen / (o * t)
     return share
+
+
+def _seen(x, y, k):
+    """Input pixels that some tap sees, at most."""
+    return math.prod(min(i, o * t) for i, o, t in zip(x, y, k, strict=True))
 
 
 def _zeroed(problem):
@@ -138,18 +148,18 @@ def direct_counts(problem, prepared):
     """Seconds of `direct`: register tiles on rows of pixels; what memory does not offer as it is needed is copied."""
     if problem.op == "weight_grad":
         return _direct_grad_counts(problem)
-    if _phases_together(problem):
-        return _phases_counts(problem)
-    counts = dict.fromkeys(DIRECT, 0)
+    counts, tile = dict.fromkeys(DIRECT, 0), _tile_of(problem)
+    if _phases_together(problem, tile):
+        return _phases_counts(problem, tile)
     for ic, oc, x, y, k, stride, times in _geometries(problem):
         planes = problem.n * problem.g * times
-        rows, wide = y[0] * y[1], _vectors_hold_oc(problem, ic, oc, y, k)
-        tiles, height = _tiles(y[2], oc, problem) if wide else _tiles_of_pixels(oc, x, y, stride, problem)
+        rows, wide = y[0] * y[1], _vectors_hold_oc(problem, tile, ic, oc, y, k)
+        tiles, height = _tiles(y[2], oc, tile) if wide else _tiles_of_pixels(oc, x, y, stride, tile)
         if wide and ic >= SHORT and problem.op == "forward":
             height *= _live(problem, y, k)
         elif not wide and oc < LEAST_ROWS:
             height = oc  # tiles of few rows are wider
-        inputs, outputs = planes * ic * math.prod(x), planes * oc * math.prod(y)
+        inputs, outputs = planes * ic * _seen(x, y, k), planes * oc * math.prod(y)
         counts["calls"] += planes * rows * tiles
         counts["steps"] += planes * rows * tiles * height * ic * math.prod(k)
         counts["runs"] += planes * rows * tiles * math.prod(k)
@@ -166,17 +176,17 @@ def direct_counts(problem, prepared):
     return DIRECT_BACK if problem.reversed else DIRECT, counts
 
 
-def _phases_together(problem):
+def _phases_together(problem, tile):
     """The rule of transpose_sizes in pyx/ndconv/_phases.pyx."""
     strided = problem.reversed and max(problem.stride) > 1
-    return strided and problem.ic // problem.g >= _lanes(problem) and problem.oc // problem.g >= 4
+    return strided and problem.ic // problem.g >= tile.lanes and problem.oc // problem.g >= 4
 
 
-def _phases_counts(problem):
+def _phases_counts(problem, tile):
     counts = dict.fromkeys(PHASES, 0)
     for ic, oc, _, y, k, _, times in _geometries(problem):
         planes = problem.n * problem.g * times
-        tiles, height = _tiles(y[2], oc, problem)
+        tiles, height = _tiles(y[2], oc, tile)
         counts["calls"] += planes * y[0] * y[1] * tiles
         counts["steps"] += planes * y[0] * y[1] * tiles * height * ic * math.prod(k)
     counts["stored"] = problem.n * problem.ic * math.prod(problem.x)
@@ -188,12 +198,12 @@ def gemm_counts(problem, prepared):
     """Seconds of `gemm`: the im2col matrix is packed once, an element a tap; tiles run over the pixels of an image."""
     if problem.op == "weight_grad":
         return _gemm_grad_counts(problem)
-    counts = dict.fromkeys(GEMM, 0)
+    counts, tile = dict.fromkeys(GEMM, 0), _tile_of(problem)
     for ic, oc, _, y, k, stride, times in _geometries(problem):
         planes = problem.n * problem.g * times
-        pixels, length, wide = math.prod(y), ic * math.prod(k), _vectors_hold_oc(problem, ic, oc, y, k)
+        pixels, length, wide = math.prod(y), ic * math.prod(k), _vectors_hold_oc(problem, tile, ic, oc, y, k)
         joined = max(problem.n, 1) if pixels <= FEW_PIXELS else 1
-        tiles, height = _tiles(joined * pixels, oc, problem) if wide else _tiles(oc, joined * pixels, problem)
+        tiles, height = _tiles(joined * pixels, oc, tile) if wide else _tiles(oc, joined * pixels, tile)
         tiles /= joined
         counts["calls"] += planes * tiles * _up(length, 384)
         counts["steps"] += planes * tiles * height * length
@@ -218,14 +228,14 @@ def gemm_counts(problem, prepared):
 def _grad_counts(problem, length, tiles, height):
     """What both weight gradients do: tiles over the pixels of all images, dy packed into panels of output channels."""
     oc, images = problem.oc // problem.g, problem.n * problem.g
-    pixels, panel = math.prod(problem.y), _panel(problem)
+    pixels, panel = math.prod(problem.y), _tile_of(problem).panel
     return dict(steps=images * tiles * height * pixels, packed=images * _up(oc, panel) * panel * pixels,
                 strided=images * length * pixels if problem.stride[2] > 1 else 0, weights=problem.oc * length, stages=1)
 
 
 def _direct_grad_counts(problem):
     ic, oc, taps = problem.ic // problem.g, problem.oc // problem.g, problem.taps
-    tiles, height = _tiles(ic, oc, problem)
+    tiles, height = _tiles(ic, oc, _tile_of(problem))
     counts = _grad_counts(problem, ic * taps, taps * tiles, height)
     counts["calls"] = problem.n * problem.g * taps * tiles * problem.y[0] * problem.y[1]
     return DIRECT_GRAD, counts
@@ -233,7 +243,7 @@ def _direct_grad_counts(problem):
 
 def _gemm_grad_counts(problem):
     length = problem.ic // problem.g * problem.taps
-    counts = _grad_counts(problem, length, *_tiles(length, problem.oc // problem.g, problem))
+    counts = _grad_counts(problem, length, *_tiles(length, problem.oc // problem.g, _tile_of(problem)))
     counts["lines"] = problem.n * problem.g * length * problem.y[0] * problem.y[1]
     return GEMM_GRAD, counts
 
@@ -247,8 +257,8 @@ def fft_counts(problem, prepared):
 
 def winograd_counts(problem, prepared):
     """Seconds of `winograd`: tiles transformed both ways, a product at each of their points, weights read once a block."""
-    counts = dict.fromkeys(WINOGRAD, 0)
-    panel, grad = _panel(problem), problem.op == "weight_grad"
+    counts, grad = dict.fromkeys(WINOGRAD, 0), problem.op == "weight_grad"
+    lanes, _, panel = _tile_of(problem)
     own = (problem.ic // problem.g, problem.oc // problem.g, problem.x, problem.y, problem.k, problem.stride, 1)
     for ic, oc, _, y, k, stride, times in (own,) if grad else _geometries(problem):
         points, products, tiles = _winograd_tiles(y, k, stride, problem.dilation, grad)
@@ -257,7 +267,8 @@ def winograd_counts(problem, prepared):
         tiles *= problem.g
         columns, weights = _up(oc, panel), products * times * problem.g * _up(oc, panel) * panel * k[0] * ic
         counts["steps"] += tiles * products * columns * k[0] * ic
-        counts["vectors"] += tiles * points * (stride[1] * stride[2] * _up(ic, _lanes(problem)) + _up(oc, _lanes(problem)))
+        counts["vectors"] += tiles * points * (stride[1] * stride[2] * _up(ic, lanes) + _up(oc, lanes))
+        counts["partial"] += tiles * points * stride[1] * stride[2] * (ic % lanes > 0)   # channels one at a time
         turned = 0 if problem.lanes_oc else problem.n * (problem.ic + problem.oc) * math.prod(y)
         counts["turned"] += turned
         counts["apart"] += turned if k[2] > 1 and problem.dilation[2] > 1 else 0     # one element at a time
@@ -286,14 +297,14 @@ def separable_seconds(problem, rank):
     kd, kh, kw = problem.k
     x, y = (problem.x, problem.y) if problem.op == "forward" else (problem.y, problem.x)
     results = problem.n * problem.oc * math.prod(y)
-    vectors, rows = results / _lanes(problem), problem.n * problem.oc * y[0] * y[1] * _up(y[2], 1024)
+    vectors, rows = results / _tile_of(problem).lanes, problem.n * problem.oc * y[0] * y[1] * _up(y[2], 1024)
     taps = rank * (0.75 * kw * problem.stride[2] + 0.5 * kh + (0.5 * kd if kd > 1 else 0))
     return total(SEPARABLE, dict(taps=vectors * taps, results=results, rows=rows * (1 + rank), stages=1), slowness_of(problem))
 
 
 def depthwise_counts(problem, prepared):
     """Seconds of `depthwise`: a multiply-add a tap for each vector of results, every element loaded and stored once."""
-    counts, lanes = dict.fromkeys(DEPTHWISE, 0), _lanes(problem)
+    counts, lanes = dict.fromkeys(DEPTHWISE, 0), _tile_of(problem).lanes
     grad = problem.op == "weight_grad"
     forward = [(problem.ic // problem.g, problem.oc // problem.g, problem.x, problem.y, problem.k, problem.stride, 1)]
     for ic, oc, x, y, k, _, times in forward if grad else _geometries(problem):
@@ -301,7 +312,7 @@ def depthwise_counts(problem, prepared):
         rows = images * oc * y[1]
         # the rows of many channels do not stay in L1
         counts["steps"] += rows * (y[2] / lanes if wide else _up(y[2], lanes)) * ic * math.prod(k) * (1 if ic <= 8 else 2)
-        seen = math.prod(min(i, o * t) for i, o, t in zip(x, y, k, strict=True)) if wide else math.prod(x)
+        seen = _seen(x, y, k) if wide else math.prod(x)
         counts["elements"] += rows * y[2] + times * problem.n * problem.g * ic * seen
         counts["rows"] += 0 if wide else rows * ic * math.prod(k[:2])
         apart = problem.lanes_oc and max(problem.ic, problem.oc) > 1   # the pixels of a channel

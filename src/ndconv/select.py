@@ -118,9 +118,9 @@ def ranking(problem, threads, prepared):
         if reason is not None:
             unable[method.name] = reason
             continue
-        labels = zip(labels_of(method), (USUAL, *method.blockings), strict=True)
-        known = [(False, measured[label], method, blocking) for label, blocking in labels if label in measured]
-        able += known or [(True, seconds(method.name, problem, prepared, slow), method, USUAL)]
+        known = measured.keys() & labels_of(method) if measured else ()
+        able += ([(False, measured[label], *split_label(label)) for label in known] if known else
+                 [(True, seconds(method.name, problem, prepared, slow), method, USUAL)])
     return sorted(able, key=lambda entry: entry[:2]), unable
 
 

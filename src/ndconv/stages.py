@@ -65,7 +65,8 @@ def _forward_stage(p):
 
 
 def _axis_phases(size, taps, stride, dilation, before):
-    """(remainder, positions, taps, first tap, tap step, reach, padding before) of each phase of one axis.
+    """(remainder, positions, taps, last tap, tap step, reach, padding before) of each phase of one axis; the last tap comes
+    first, since dy is read forwards.
 
     Phases that no tap reaches are one entry without taps: a stride far beyond the kernel costs no more than the kernel.
     """
@@ -77,17 +78,15 @@ def _axis_phases(size, taps, stride, dilation, before):
         if r < size:
             count = -(-(taps - first) // step)
             offset = (r + before - first * dilation) // stride
-            phases.append((r, -(-(size - r) // stride), count, first, step, reach, (count - 1) * reach - offset))
+            last = first + (count - 1) * step
+            phases.append((r, -(-(size - r) // stride), count, last, -step, reach, (count - 1) * reach - offset))
     if len(phases) < min(stride, size):
-        phases.append((0, 1, 0, 0, 1, 1, 0))
+        phases.append((0, 1, 0, 0, -1, 1, 0))
     return sorted(phases)
 
 
 def _phase_stage(p, axes):
-    remainder, positions, taps, first, step, reach, before = zip(*axes)
-    # the last tap of the phase comes first, since dy is read forwards
-    start = tuple(f + max(t - 1, 0) * s for f, t, s in zip(first, taps, step))
-    step = tuple(-s for s in step)
+    remainder, positions, taps, start, step, reach, before = zip(*axes)
     if p.flip:
         start, step = _reversed_taps(p.k, start, step)
     return Stage(p.y, positions, taps, (1, 1, 1), reach, before, True, start, step, remainder, p.stride)
