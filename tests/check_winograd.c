@@ -3,10 +3,11 @@
 #include "check.h"
 #include <math.h>
 
-enum { MOST = 6 };
-static const double points_of_6[] = {0, 0.625, -0.625, 1.5, -1.5}, points_of_4[] = {0, 1, -1};   /* 5: of 6 without 0 */
+enum { MOST = 8 };
+static const double points_of_8[] = {0, 0.5, -0.5, 1, -1, 2, -2}, points_of_6[] = {0, 0.625, -0.625, 1.5, -1.5};
+static const double points_of_4[] = {0, 1, -1};   /* 5: of 6 without 0 */
 
-/* The matrices of an axis of 1, 4, 5 or 6 points and k taps, m results. Signs of a row of B^T may differ as long as G's do. */
+/* The matrices of an axis of 1, 4, 5, 6 or 8 points and k taps, m results. Signs of a row of B^T may differ as long as G's do. */
 struct axis {
     int n, m, k;
     double bt[MOST][MOST], g[MOST][MOST], at[MOST][MOST];
@@ -15,7 +16,7 @@ struct axis {
 static struct axis axis_of(int n, int k)
 {
     struct axis a = {.n = n, .k = n == 1 ? 1 : k, .m = n == 1 ? 1 : n - k + 1};
-    const double *p = n == 6 ? points_of_6 : n == 5 ? points_of_6 + 1 : points_of_4;
+    const double *p = n == 8 ? points_of_8 : n == 6 ? points_of_6 : n == 5 ? points_of_6 + 1 : points_of_4;
     if (n == 1)
         a.bt[0][0] = a.g[0][0] = a.at[0][0] = 1;
     for (int j = 0; j < n && n > 1; j++) {
@@ -144,15 +145,15 @@ static void check_multiply(const struct nd_kernel_set *k, int dtype, ptrdiff_t m
 
 void check_winograd(const struct nd_kernel_set *k, int dtype)
 {
-    static const struct nd_winograd forms[] = {{6, 6, 3}, {4, 4, 3}, {5, 5, 2}, {1, 6, 3}, {6, 1, 3}};
-    for (int form = 0; form < 5; form++) {
+    static const struct nd_winograd forms[] = {{6, 6, 3}, {4, 4, 3}, {5, 5, 2}, {1, 6, 3}, {6, 1, 3}, {8, 8, 3}};
+    for (int form = 0; form < (dtype == ND_F64 ? 6 : 5); form++) {
         struct nd_winograd v = forms[form];
         check_weights(k, dtype, v);
         for (ptrdiff_t n = 1; n <= 2 * k->vl + 1; n++)
             for (int mode = 0; mode < 4; mode++) {
                 check_input(k, dtype, v, n, 0, mode);
                 check_output(k, dtype, v, n, mode);
-                if (v.points_h == 4 || v.points_h == 5)
+                if (v.points_h == 4 || v.points_h == 5 || v.points_h == 8)
                     continue;
                 const struct nd_winograd w = {v.points_h, v.points_w, 4};
                 check_input(k, dtype, w, n, 1, mode);

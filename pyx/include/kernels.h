@@ -42,8 +42,8 @@ struct nd_product {
     int add; /* to what C holds */
 };
 
-/* Winograd transforms, kernels/winograd.h: points along each axis, 1, 4 or 6; taps of the kernel on an axis of 6: 3, or 4 for
- * a weight gradient. */
+/* Winograd transforms, kernels/winograd.h: points along each axis, 1, 4, 5, 6 or (float64) 8; taps of the kernel on an axis of 6:
+ * 3, or 4 for a weight gradient. */
 struct nd_winograd {
     int points_h, points_w, taps;
 };

@@ -65,16 +65,19 @@ static void NAME(move)(void *restrict to_, ptrdiff_t to_row, const void *restric
     ptrdiff_t done = 0;
 #if LANES <= 16
     if (row == 1 && col != 1 && m >= VL) {
-        done = n - n % VL;
+        done = n >= VL ? n : 0;
         for (ptrdiff_t i = 0; i < m; i += 4 * VL)
             for (ptrdiff_t j = 0; j < done; j += 2 * VL)
                 for (ptrdiff_t v = i; v < m && v < i + 4 * VL; v += VL) {
-                    const ptrdiff_t at = v < m - VL ? v : m - VL; /* the last block overlaps the one before */
-                    for (ptrdiff_t b = j; b < done && b < j + 2 * VL; b += VL)
-                        if (b + 2 * VL < done)
+                    /* the last blocks overlap those before */
+                    const ptrdiff_t at = v < m - VL ? v : m - VL;
+                    for (ptrdiff_t c = j; c < done && c < j + 2 * VL; c += VL) {
+                        const ptrdiff_t b = c < n - VL ? c : n - VL;
+                        if (b + 3 * VL <= n)
                             NAME(move_block)(to + at * to_row + b, to_row, from + at + b * col, col, 1);
                         else
                             NAME(move_block)(to + at * to_row + b, to_row, from + at + b * col, col, 0);
+                    }
                 }
     }
 #endif

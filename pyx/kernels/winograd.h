@@ -3,8 +3,9 @@
  *     y = A^T [ (G w) . (B^T x) ]
  *
  * the transposed Toom-Cook algorithm on the points 0, a, -a, b, -b and infinity with a = 5/8, b = 3/2 (6
- * points: any m + k = 7), the same without 0 (5 points: F(4, 2)) or 0, 1, -1 and infinity (4 points: F(2, 3)).
- * B^T depends on the points alone:
+ * points: any m + k = 7), the same without 0 (5 points: F(4, 2)) or 0, 1, -1 and infinity (4 points: F(2, 3));
+ * in float64, where four times the error does not matter, also on 0, 1/2, -1/2, 1, -1, 2, -2 and infinity (8
+ * points: F(6, 3)). B^T depends on the points alone:
  *
  *     row of point p    coefficients of the product of (x - q) over the other finite points q
  *     row of infinity   of the product over all of them
@@ -34,6 +35,8 @@
 #define FOURTH_A ((T)0.152587890625)
 #define FOURTH_B ((T)5.0625)
 
+enum { NAME(MOST_POINTS) = TSIZE == 8 ? 8 : 6 };
+
 /* B^T along an axis, in place. */
 INLINE void NAME(winograd_points)(const int points, vec *z)
 {
@@ -53,6 +56,16 @@ INLINE void NAME(winograd_points)(const int points, vec *z)
         z[5] = z[5] - z[3] * SQUARES + z[1] * PRODUCT;
         z[1] = even_a + odd_a * POINT_A, z[2] = even_a - odd_a * POINT_A;
         z[3] = even_b + odd_b * POINT_B, z[4] = even_b - odd_b * POINT_B;
+    } else if (points == 8) {
+        const vec even_a = z[6] - z[4] * 5 + z[2] * 4, odd_a = z[5] - z[3] * 5 + z[1] * 4;
+        const vec even_b = z[6] - z[4] * (T)4.25 + z[2], odd_b = z[5] - z[3] * (T)4.25 + z[1];
+        const vec even_c = z[6] - z[4] * (T)1.25 + z[2] * (T)0.25;
+        const vec odd_c = z[5] - z[3] * (T)1.25 + z[1] * (T)0.25;
+        z[0] = z[6] - z[0] + (z[2] - z[4]) * (T)5.25;
+        z[7] = z[7] - z[1] + (z[3] - z[5]) * (T)5.25;
+        z[1] = even_a + odd_a * (T)0.5, z[2] = even_a - odd_a * (T)0.5;
+        z[3] = even_b + odd_b, z[4] = even_b - odd_b;
+        z[5] = even_c + odd_c * 2, z[6] = even_c - odd_c * 2;
     }
 }
 
@@ -81,6 +94,15 @@ INLINE void NAME(winograd_results)(const int points, const int m, vec *z)
         if (m > 4)
             z[4] = even_a * FOURTH_A + even_b * FOURTH_B;
         z[m - 1] += last;
+    } else if (points == 8) {
+        const vec even_a = z[1] + z[2], odd_a = z[1] - z[2], even_b = z[3] + z[4], odd_b = z[3] - z[4];
+        const vec even_c = z[5] + z[6], odd_c = z[5] - z[6];
+        z[0] += even_a + even_b + even_c;
+        z[1] = odd_b + odd_a * (T)0.5 + odd_c * 2;
+        z[2] = even_b + even_a * (T)0.25 + even_c * 4;
+        z[3] = odd_b + odd_a * (T)0.125 + odd_c * 8;
+        z[4] = even_b + even_a * (T)0.0625 + even_c * 16;
+        z[5] = z[7] + odd_b + odd_a * (T)0.03125 + odd_c * 32;
     }
 }
 
@@ -109,11 +131,12 @@ INLINE void NAME(winograd_load)(const int ph, const int pw, const int spread, co
                                 ptrdiff_t to_point, const T *from, ptrdiff_t row, ptrdiff_t col,
                                 const ptrdiff_t *clip, ptrdiff_t lanes)
 {
-    const int rows = spread && ph > 1 ? 4 : ph, cols = spread && pw > 1 ? 4 : pw, next = pw > 1 ? 4 : 1;
-    vec t[6][6], z[6];
+    const int rows = spread && ph > 1 ? 4 : ph, cols = spread && pw > 1 ? 4 : pw;
+    const int next = pw == 8 ? 6 : pw > 1 ? 4 : 1;
+    vec t[NAME(MOST_POINTS)][NAME(MOST_POINTS)], z[NAME(MOST_POINTS)];
 #pragma GCC unroll 1
     for (int r = 0; r < rows; r++) {
-#pragma GCC unroll 6
+#pragma GCC unroll 8
         for (int s = 0; s < cols; s++) {
             if (whole) {
                 z[s] = NAME(load)(from + r * row + s * col);
@@ -130,20 +153,20 @@ INLINE void NAME(winograd_load)(const int ph, const int pw, const int spread, co
             NAME(winograd_spread)(pw, z);
         else
             NAME(winograd_points)(pw, z);
-#pragma GCC unroll 6
+#pragma GCC unroll 8
         for (int s = 0; s < pw; s++)
             t[r][s] = z[s];
     }
 #pragma GCC unroll 1
     for (int s = 0; s < pw; s++) {
-#pragma GCC unroll 6
+#pragma GCC unroll 8
         for (int r = 0; r < rows; r++)
             z[r] = t[r][s];
         if (spread)
             NAME(winograd_spread)(ph, z);
         else
             NAME(winograd_points)(ph, z);
-#pragma GCC unroll 6
+#pragma GCC unroll 8
         for (int r = 0; r < ph; r++)
             NAME(store)(to + (r * pw + s) * to_point, z[r]);
     }
@@ -170,6 +193,8 @@ static void NAME(winograd_input)(const struct nd_winograd *v, void *to, ptrdiff_
 {
     if (v->points_h == 6 && v->points_w == 6)
         NAME(winograd_input_of)(6, 6, 0, to, to_point, from, row, col, clip, n);
+    else if (TSIZE == 8 && v->points_h == 8)
+        NAME(winograd_input_of)(8, 8, 0, to, to_point, from, row, col, clip, n);
     else if (v->points_h == 5)
         NAME(winograd_input_of)(5, 5, 0, to, to_point, from, row, col, clip, n);
     else if (v->points_h == 4)
@@ -200,24 +225,24 @@ INLINE vec NAME(winograd_store)(const int ph, const int pw, const int mh, const 
                                 T *to, ptrdiff_t row, ptrdiff_t col, const T *from, ptrdiff_t from_point,
                                 ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t lanes, vec bias)
 {
-    vec t[6][6], z[6], odd = {0};
+    vec t[NAME(MOST_POINTS)][NAME(MOST_POINTS)], z[NAME(MOST_POINTS)], odd = {0};
 #pragma GCC unroll 1
     for (int s = 0; s < pw; s++) {
-#pragma GCC unroll 6
+#pragma GCC unroll 8
         for (int r = 0; r < ph; r++)
             z[r] = NAME(load)(from + (r * pw + s) * from_point);
         NAME(winograd_results)(ph, mh, z);
-#pragma GCC unroll 6
+#pragma GCC unroll 8
         for (int r = 0; r < mh; r++)
             t[r][s] = z[r];
     }
 #pragma GCC unroll 1
     for (int r = 0; r < mh; r++) {
-#pragma GCC unroll 6
+#pragma GCC unroll 8
         for (int s = 0; s < pw; s++)
             z[s] = t[r][s];
         NAME(winograd_results)(pw, mw, z);
-#pragma GCC unroll 6
+#pragma GCC unroll 8
         for (int s = 0; s < mw; s++) {
             odd += z[s] * (T)0;
             if (whole)
@@ -267,6 +292,8 @@ static int NAME(winograd_output)(const struct nd_winograd *v, void *to, ptrdiff_
         return v->taps == 3
             ? NAME(winograd_output_of)(6, 6, 4, 4, to, row, col, from, from_point, rows, cols, n, bias)
             : NAME(winograd_output_of)(6, 6, 3, 3, to, row, col, from, from_point, rows, cols, n, bias);
+    if (TSIZE == 8 && v->points_h == 8)
+        return NAME(winograd_output_of)(8, 8, 6, 6, to, row, col, from, from_point, rows, cols, n, bias);
     if (v->points_h == 5)
         return NAME(winograd_output_of)(5, 5, 4, 4, to, row, col, from, from_point, rows, cols, n, bias);
     if (v->points_h == 4)
@@ -399,6 +426,18 @@ INLINE void NAME(winograd_taps)(const int points, NAME(wide) *to, int to_step, c
         to[0] = odd_a + even_a, to[to_step] = odd_a - even_a;
         to[2 * to_step] = odd_b + even_b, to[3 * to_step] = odd_b - even_b;
         to[4 * to_step] = from[step];
+    } else if (points == 8) {
+        const double below_half = 1.40625, below_one = -4.5, below_two = 90;
+        const NAME(wide) even_a = from[0] * (1 / below_half) + from[2 * step] * (0.25 / below_half);
+        const NAME(wide) even_b = (from[0] + from[2 * step]) * (1 / below_one);
+        const NAME(wide) even_c = from[0] * (1 / below_two) + from[2 * step] * (4 / below_two);
+        const NAME(wide) odd_a = from[step] * (0.5 / below_half), odd_b = from[step] * (1 / below_one);
+        const NAME(wide) odd_c = from[step] * (2 / below_two);
+        to[0] = -from[0];
+        to[to_step] = even_a + odd_a, to[2 * to_step] = even_a - odd_a;
+        to[3 * to_step] = even_b + odd_b, to[4 * to_step] = even_b - odd_b;
+        to[5 * to_step] = even_c + odd_c, to[6 * to_step] = even_c - odd_c;
+        to[7 * to_step] = from[2 * step];
     } else {
         const NAME(wide) even_a = from[0] * (1 / below_a) + from[2 * step] * (a * a / below_a);
         const NAME(wide) even_b = from[0] * (1 / below_b) + from[2 * step] * (b * b / below_b);
@@ -416,17 +455,17 @@ INLINE void NAME(winograd_weights_of)(const int ph, const int pw, T *to, ptrdiff
     const int kh = ph == 5 ? 2 : ph > 1 ? 3 : 1, kw = pw == 5 ? 2 : pw > 1 ? 3 : 1;
     for (ptrdiff_t c = 0; c < n; c++, to += width, from += kh * kw * width)
         for (ptrdiff_t l = 0; l < width; l += NAME(DOUBLES)) {
-            NAME(wide) w[9], t[18], u[6];
+            NAME(wide) w[9], t[3 * NAME(MOST_POINTS)], u[NAME(MOST_POINTS)];
 #pragma GCC unroll 9
             for (int i = 0; i < kh * kw; i++)
                 w[i] = NAME(widen)(from + i * width + l);
 #pragma GCC unroll 3
             for (int i = 0; i < kh; i++)
                 NAME(winograd_taps)(pw, t + i * pw, 1, w + i * kw, 1);
-#pragma GCC unroll 6
+#pragma GCC unroll 8
             for (int s = 0; s < pw; s++) {
                 NAME(winograd_taps)(ph, u, 1, t + s, pw);
-#pragma GCC unroll 6
+#pragma GCC unroll 8
                 for (int r = 0; r < ph; r++)
                     *(NAME(narrow) *)(to + (r * pw + s) * to_point + l) =
                         __builtin_convertvector(u[r], NAME(narrow));
@@ -441,6 +480,8 @@ static void NAME(winograd_weights)(const struct nd_winograd *v, void *to, ptrdif
 {
     if (v->points_h == 6 && v->points_w == 6)
         NAME(winograd_weights_of)(6, 6, to, to_point, from, n, width);
+    else if (TSIZE == 8 && v->points_h == 8)
+        NAME(winograd_weights_of)(8, 8, to, to_point, from, n, width);
     else if (v->points_h == 5)
         NAME(winograd_weights_of)(5, 5, to, to_point, from, n, width);
     else if (v->points_h == 4)

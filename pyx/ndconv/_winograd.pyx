@@ -45,7 +45,7 @@ from ndconv._pack cimport Pixel, ceil_div, finish_pixels, split, taps_of
 from ndconv._runtime cimport parallel_for
 from ndconv._winograd_grad cimport winograd_weight_grad, winograd_weight_grad_bytes
 from ndconv._winograd_plan cimport DEPTHS, FRESH, RUNS, Block, Tiling, View, block_at, choose_tiling, take_fresh_weights, view_of
-from ndconv._winograd_tile cimport gathered_bytes, transform_rows
+from ndconv._winograd_tile cimport ask_for, gathered_bytes, transform_rows
 
 cdef extern from *:
     void __builtin_prefetch(const void *address) nogil
@@ -151,11 +151,11 @@ cdef struct Forward:
     char *workers
 
 # Weights of panels v0 to v1 and input channels c0 to c1: where their first point is, elements between points, channels between
-# the depths of a panel; what the sums start from.
+# the depths of a panel; elements from there to the weights that are read next; what the sums start from.
 cdef struct Part:
     ptrdiff_t v0, v1, c0, c1
     const char *u
-    ptrdiff_t point, rows
+    ptrdiff_t point, rows, next
     int start
 
 cdef inline ptrdiff_t out_bytes(const nd_kernel_set *k, const Tiling *t) noexcept nogil:
@@ -258,6 +258,7 @@ cdef void slice_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) 
     cdef ptrdiff_t i, c, point
     cdef Part part
     part.u, part.point, part.rows = u, t.u_point, min(f.job.p.icg, <ptrdiff_t>FRESH)
+    part.next = part.point
     for i in range(begin, end):
         part.v0, part.v1 = split(t.panels, t.slices, i), split(t.panels, t.slices, i + 1)
         for c in range(ceil_div(f.job.p.icg, FRESH)):
@@ -281,6 +282,7 @@ cdef inline Part prepared_part(Forward *f, const Block *b, ptrdiff_t v0, ptrdiff
     cdef Part part
     part.v0, part.v1, part.c0, part.c1, part.start = v0, v1, 0, p.icg, ND_ZERO
     part.point, part.rows = f.t.u_point, p.icg
+    part.next = f.t.runs * p.icg * f.job.k.nr if f.t.common else part.point
     part.u = <const char *>f.job.w + f.job.k.size * (b.g * f.t.points * f.t.u_point + v0 * f.t.runs * p.icg * f.job.k.nr)
     return part
 
@@ -309,6 +311,7 @@ cdef void multiply(Forward *f, const Block *b, const Part *part, ptrdiff_t point
     cdef ptrdiff_t size = k.size, c = part.c0, panel, o, run, cell, cols, tiles = b.rows * b.columns
     cdef bint last_row = point // t.v.points_w == t.v.points_h - 1, last_column = point % t.v.points_w == t.v.points_w - 1
     cdef const char *b_panel
+    cdef const char *ahead
     cdef ptrdiff_t a_off[RUNS]
     cdef ptrdiff_t b_off[RUNS]
     cdef const char *u = part.u + size * point * part.point
@@ -330,10 +333,14 @@ cdef void multiply(Forward *f, const Block *b, const Part *part, ptrdiff_t point
             # whole vectors: what is beyond the channels is never read
             cols = ceil_div(min(p.ocg - (part.v0 + panel) * k.nr, k.nr), k.vl)
             b_panel = u + size * (panel * t.runs * part.rows + c - part.c0) * k.nr
+            if panel + 1 < part.v1 - part.v0:
+                ahead = b_panel + size * t.runs * part.rows * k.nr
+            else:
+                ahead = u + size * (part.next if c + walk.len == part.c1 else (c + walk.len - part.c0) * k.nr)
             for o in range(b.depth):
                 k.winograd_multiply(&walk, tiles, cols, v + size * (o * t.cells * tiles * t.icp + c), b_panel,
                                     m + size * (o * tiles * t.m_row + panel * k.nr), t.m_row,
-                                    ND_ADD if c > part.c0 else part.start, b_panel + size * t.runs * part.rows * k.nr)
+                                    ND_ADD if c > part.c0 else part.start, ahead)
         c += walk.len
 
 cdef void store_rows(Forward *f, const Block *b, ptrdiff_t first, ptrdiff_t last, ptrdiff_t v0, ptrdiff_t v1, const char *m,
@@ -386,6 +393,9 @@ cdef void store_line(Forward *f, const Block *b, const View *view, ptrdiff_t lin
         row, col = b.columns * t.mw * k.nr, k.nr
     if rows <= 0:
         return
+    if not out_place and view.y.col == 1:
+        for i in range(rows):
+            ask_for(results + size * i * view.y.row, size * y.c, channels, size * columns)
     for j in range(ceil_div(columns, t.mw)):
         if k.winograd_output(&t.v, to + size * j * t.mw * col, row, col, m + size * j * t.m_row, t.m_point, rows,
                              min(t.mw, columns - j * t.mw), channels, bias):

@@ -6,3 +6,4 @@ from ndconv._winograd_plan cimport Block, Tiling
 cdef ptrdiff_t gathered_bytes(const nd_kernel_set *k, const Tiling *t) noexcept nogil
 cdef void transform_rows(const nd_job *job, const Tiling *t, const Block *b, bint gradient, ptrdiff_t first, ptrdiff_t last,
                          ptrdiff_t c0, ptrdiff_t c1, char *v, char *edge) noexcept nogil
+cdef void ask_for(const char *first, ptrdiff_t step, ptrdiff_t rows, ptrdiff_t bytes) noexcept nogil

@@ -13,6 +13,9 @@ from ndconv._outside cimport copy_cells
 from ndconv._pack cimport ceil_div
 from ndconv._winograd_plan cimport Block, Plane, Tiling, View, columns_of_cell, rows_of_cell, view_of
 
+cdef extern from *:
+    void __builtin_prefetch(const void *address, int write, int locality) nogil
+
 # Where tiles of one plane come from and go to.
 cdef struct Source:
     const char *data
@@ -21,6 +24,13 @@ cdef struct Source:
     ptrdiff_t rows, cols         # extents of a tile
     ptrdiff_t point, tile        # elements between its points, and between tiles
     bint gradient
+
+cdef void ask_for(const char *first, ptrdiff_t step, ptrdiff_t rows, ptrdiff_t bytes) noexcept nogil:
+    """So many bytes of each row will be needed in L2."""
+    cdef ptrdiff_t i, j
+    for i in range(rows):
+        for j in range(bytes // 64 + 1):
+            __builtin_prefetch(first + i * step + j * 64, 0, 2)
 
 cdef ptrdiff_t gathered_bytes(const nd_kernel_set *k, const Tiling *t) noexcept nogil:
     cdef ptrdiff_t lines = 1 if t.common else t.rows
@@ -144,6 +154,9 @@ cdef void transform_lines(const nd_kernel_set *k, const Tiling *t, const Block *
     for part in range(ceil_div(c1 - c0, step)):
         c = c0 + part * step
         for i in range(max(h, 0), min(h + (count - 1) * t.mh + s.rows, p.h)):
+            if low < high and p.col == 1:
+                ask_for(s.data + size * (p.at + i * p.row + low + (c + step) * s.channel), size * s.channel,
+                        max(min(step, c1 - c - step), 0), size * (high - low))
             if low < high:
                 k.move(edge + size * ((i - h) * width + low - w) * step, step,
                        s.data + size * (p.at + i * p.row + low * p.col + c * s.channel), high - low, min(step, c1 - c), p.col,

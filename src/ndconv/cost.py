@@ -261,7 +261,7 @@ def winograd_counts(problem, prepared):
     lanes, _, panel = _tile_of(problem)
     own = (problem.ic // problem.g, problem.oc // problem.g, problem.x, problem.y, problem.k, problem.stride, 1)
     for ic, oc, _, y, k, stride, times in (own,) if grad else _geometries(problem):
-        points, products, tiles = _winograd_tiles(y, k, stride, problem.dilation, grad)
+        points, products, tiles = _winograd_tiles(y, k, stride, problem, grad)
         tiles *= problem.n * times
         few, fresh = tiles <= FEW_TILES, k[0] == 1 and tiles < FEW_BLOCKS and _up(oc, panel) >= FEW_PANELS and not prepared
         tiles *= problem.g
@@ -281,15 +281,20 @@ def winograd_counts(problem, prepared):
     return WINOGRAD, counts
 
 
-def _winograd_tiles(y, k, stride, dilation, grad):
+def _winograd_tiles(y, k, stride, problem, grad):
     """(points of a tile, products there, tiles of an image) as choose_tiling in pyx/ndconv/_winograd_plan.pyx has them."""
     if stride[1] == 2:  # two cells an axis, one without the point at infinity if its taps are fewer
         return ((k[1] + 1) // 2 + 3) ** 2, ((k[1] + 1) // 2 * 2 + 6 - k[1] % 2) ** 2, y[0] * _up(y[1], 4) * _up(y[2], 4)
     # a dilation makes as many images, each of its own tiles
-    h, w = ((d if t == 3 else 1, _up(o, d) if t == 3 else o) for o, t, d in zip(y[1:], k[1:], dilation[1:], strict=True))
+    h, w = ((d if t == 3 else 1, _up(o, d) if t == 3 else o) for o, t, d in zip(y[1:], k[1:], problem.dilation[1:], strict=True))
     count = y[0] * math.prod(d * _up(o, 4 if t == 3 else 1) for (d, o), t in zip((h, w), k[1:], strict=True))
     points, small = 6 ** k[1:].count(3), y[0] * h[0] * w[0] * _up(h[1], 2) * _up(w[1], 2)
-    return (16, 16, small) if k[1:] == (3, 3) and not grad and 16 * small <= points * count else (points, points, count)
+    large = y[0] * h[0] * w[0] * _up(h[1], 6) * _up(w[1], 6)
+    if grad or k[1:] != (3, 3):
+        return points, points, count
+    if 16 * small <= points * count:
+        return 16, 16, small
+    return (64, 64, large) if problem.dtype == "float64" and k[0] == 1 and 640 * large <= 324 * count else (points, points, count)
 
 
 def separable_seconds(problem, rank):
