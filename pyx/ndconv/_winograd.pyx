@@ -3,7 +3,7 @@
 
     y = A^T [ sum over ic of (G w G^T) . (B^T x B) ] A
 
-    for blocks of tiles                                      (V and M of a worker: 0.6 MiB, L2)
+    for blocks of tiles                                      (24 to 48 tiles; V and M of a worker: about L2)
         V = B^T x B for the tiles and all ic                 [point][tile][ic]
         for slices of 64 oc
             for 36 points, panels of oc:
@@ -24,7 +24,8 @@ A call with weights that nobody prepared would write their points, four times as
 are few, so that this is most of the time, a slice of output channels takes its weights as they are: the points of 64 of their
 input channels stay in L2 for the products. Sums are in the order of the prepared form.
 
-Multiplications are a quarter of a direct sum's (2.25 times fewer for F(2, 3) on images that tiles of 4 do not fill). Products
+Multiplications are a quarter of a direct sum's (2.25 times fewer for F(2, 3) on images that tiles of 4 do not fill, 5 times for
+F(6, 3) in float64). Products
 alone reach 93 % of the FMA peak at 256 channels. Reached as a whole by two AVX2 cores of 91.8 GFLOP/s each, of the peak,
 products counted: 50 to 63 % at 64 and 128 channels on large images, where x and y come from memory, 74 % at 256 channels and 56
 x 56, 79 % at 512 and 28 x 28, 75 % on 14 x 14 images, 43 % on 7 x 7, whose 38 MB of weights come from the last level of the

@@ -5,9 +5,9 @@ from ndconv._pack cimport block_bytes, ceil_div
 
 cdef enum:
     LINE = 64
-    CACHE_BYTES = 1310720        # of V and M of a block: what L2 has left
+    CACHE_BYTES = 655360         # of V and M of a block: what L2 has left
     LEAST = 28                   # tiles of a block: as often is a weight used when it has come from the last level of the cache
-    MOST = 36
+    MOST = 48
     FEW = 168                    # tiles that are not cut into blocks
     PASS = 2                     # what a pass over the weights costs beside the products of a tile
     THREADS = 4                  # that as many blocks fall to each of them
@@ -26,8 +26,8 @@ cdef void set_block(Tiling *t, const nd_problem *p, const nd_kernel_set *k) noex
     t.slice = min(t.panels, max(64 // k.nr, 1))
     t.depth = 1 if p.kd == 1 else min(p.od, <ptrdiff_t>DEPTH)
     t.planes = t.depth + (p.kd - 1) * p.dd
-    tiles = block_bytes(p, CACHE_BYTES) // (t.points * k.size * (t.icp * t.planes * t.cells + t.slice * k.nr * t.depth))
-    tiles = min(max(tiles, <ptrdiff_t>LEAST), <ptrdiff_t>MOST)
+    tiles = CACHE_BYTES // (t.points * k.size * (t.icp * t.planes * t.cells + t.slice * k.nr * t.depth))
+    tiles = block_bytes(p, min(max(tiles, <ptrdiff_t>LEAST), <ptrdiff_t>MOST))
     t.common = t.depth == 1 and t.lines * t.tw * p.od < FEW
     if t.common:
         t.rows, t.parts, t.depth, t.slice = t.lines, 1, p.od, t.panels
