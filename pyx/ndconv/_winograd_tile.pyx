@@ -36,6 +36,10 @@ cdef ptrdiff_t gathered_bytes(const nd_kernel_set *k, const Tiling *t) noexcept 
     cdef ptrdiff_t lines = 1 if t.common else t.rows
     return ceil_div((lines * t.mh + t.v.points_h) * (t.columns * t.mw + t.v.points_w) * t.cells_w * 2 * k.vl * k.size, 64) * 64
 
+cdef inline ptrdiff_t vectors_of(const nd_kernel_set *k, ptrdiff_t channels) noexcept nogil:
+    """Gathered pixels have room for whole vectors, and nobody reads what becomes of channels that are none."""
+    return ceil_div(channels, k.vl) * k.vl
+
 cdef inline void set_clip(ptrdiff_t *clip, ptrdiff_t start, ptrdiff_t extent, ptrdiff_t tile) noexcept nogil:
     """The part of a tile's axis that lies in the array."""
     clip[0] = min(max(-start, 0), tile)
@@ -132,7 +136,7 @@ cdef void transform_gathered(const nd_job *job, const Tiling *t, const Block *b,
             copy_cells(p, job.k, job.x.data + size * (view.image * job.x.n + (b.g * p.icg + c) * job.x.c), &job.x, d,
                        h + i * t.cells_h * t.phases_h, w, t.cells_w * t.phases_w, width, min(step, c1 - c),
                        edge + size * i * width * step, step, 1)
-        transform_tiles(job.k, t, &part, s, &gathered, 0, count, edge, width * step, step, min(step, c1 - c), to + size * c)
+        transform_tiles(job.k, t, &part, s, &gathered, 0, count, edge, width * step, step, vectors_of(job.k, min(step, c1 - c)), to + size * c)
         c += step
 
 cdef void transform_lines(const nd_kernel_set *k, const Tiling *t, const Block *b, const Source *s, ptrdiff_t line,
@@ -165,7 +169,7 @@ cdef void transform_lines(const nd_kernel_set *k, const Tiling *t, const Block *
             q = columns_of_cell(p, cell, cells)
             start = q.pw * cells + cell - p.pw       # the column of the array that is the cell's first
             transform_tiles(k, t, b, s, &q, line, count, edge + size * (start - h * width - w) * step, width * step, cells * step,
-                            min(step, c1 - c), to + size * (cell * next_cell + c))
+                            vectors_of(k, min(step, c1 - c)), to + size * (cell * next_cell + c))
 
 cdef void transform_tiles(const nd_kernel_set *k, const Tiling *t, const Block *b, const Source *s, const Plane *p,
                           ptrdiff_t line, ptrdiff_t count, const char *src, ptrdiff_t row, ptrdiff_t col, ptrdiff_t channels,
