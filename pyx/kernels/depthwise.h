@@ -3,13 +3,18 @@
  *   y[r][i] = bias + sum over planes p, tap rows t, tap columns j of
  *             w[p][t][j] * x_p[r*step + t*row + i + column[j]]
  *
- * lanes hold pixels    a tile is up to 4 output rows x 3 vectors of a row. Input rows stream through it: a
+ * lanes hold pixels    a tile is up to 4 output rows x 2 vectors of a row. Input rows stream through it: a
  *                      vector of a row is loaded once and multiplied for every output row that it belongs
- *                      to, weights are broadcast from memory. 12 sums, 3 of x and 1 weight fill the 16
- *                      registers of AVX2. For 3x3: 6 rows x 3 columns x 3 vectors of x and 36 weights are
- *                      loaded for 108 multiply-adds, 90 loads (117 with those that cross a line) for 54
- *                      cycles of two loads and two multiply-adds each. A stride along x is taken apart into
- *                      phases by the caller, so that a column of taps is only another place to read from.
+ *                      to. 8 sums, 2 of x and the weights of a column of taps, up to 7, fill the 16
+ *                      registers of AVX2. For 3x3: 6 rows x 3 columns x 2 vectors of x and 9 weights are
+ *                      loaded for 72 multiply-adds, 45 loads (63 with those that cross a line) for 36
+ *                      cycles of two loads and two multiply-adds each. Tiles at the borders of x load with
+ *                      masks. A stride of 2 along x is every other lane of two loads, and only 2 rows, so
+ *                      bound by loads; others are taken apart into phases by the caller, so that a column
+ *                      of taps is only another place to read from. Measured on Zen 4, one core, channels
+ *                      in L2: 53 to 64 % of the peak for 7x7 on planes of 14 to 56 columns, 44 to 67 % for
+ *                      5x5, less where more tiles are at borders; 3x3 waits for masks there, or memory.
+ *                      Asking ahead for the rows of the next tiles gains nothing.
  * lanes hold channels  a tile is up to 2 rows x 6 pixels of one vector of channels: a weight vector is
  *                      loaded once for 12 multiply-adds that take x from memory, where whole vectors of
  *                      channels cross no line.
@@ -48,7 +53,7 @@ struct NAME(strip_place) {
     const struct nd_depthwise *s;
     ptrdiff_t low, high; /* rows of x that count, from the strip's first on */
     ptrdiff_t least, most; /* columns of the taps */
-    int finite;            /* whether all weights are: others make NaN of the zeros around x */
+    T rest[STRIP_ROWS];    /* what the rows that do not count add to a result: nothing, or NaN */
 };
 
 /* Whether n numbers are finite. */
@@ -136,7 +141,7 @@ static inline __attribute__((always_inline)) void NAME(strip)(
     for (int r = 0; r < rc; r++)
 #pragma GCC unroll 2
         for (int v = 0; v < vc; v++)
-            sum[r][v] = start;
+            sum[r][v] = careful ? start + NAME(broadcast)(at->rest[r]) : start;
     for (ptrdiff_t p = 0; p < s->planes; p++)
         for (ptrdiff_t j = 0; j < kw; j++, w += kh) {
             const ptrdiff_t column = s->first + i * stride + s->column[j];
@@ -149,16 +154,6 @@ static inline __attribute__((always_inline)) void NAME(strip)(
                     for (int half = 0; half < stride; half++)
                         mask[v][half] = NAME(lanes_inside)(
                             column + (v < vc - 1 ? v * VL : last) * stride + half * (VL - 1), s->width);
-            if (careful && !at->finite) /* the rows that are left out are zeros times weights */
-#pragma GCC unroll 4
-                for (int r = 0; r < rc; r++) {
-                    T zero = 0;
-                    for (ptrdiff_t t = 0; t < kh; t++)
-                        zero += t + r * s->sh < at->low || t + r * s->sh >= at->high ? w[t] * 0 : 0;
-#pragma GCC unroll 2
-                    for (int v = 0; v < vc; v++)
-                        sum[r][v] += NAME(broadcast)(zero);
-                }
             if (size)
                 NAME(strip_few)(rc, vc, size, stride, careful, at, from, last * stride, w, mask, sum);
             else
@@ -178,6 +173,20 @@ static inline __attribute__((always_inline)) void NAME(strip)(
 #pragma GCC unroll 2
             for (int v = 0; v < vc; v++)
                 NAME(store)(y + (v < vc - 1 ? v * VL : last), sum[r][v]);
+        }
+    }
+}
+
+/* Rows that do not count are zeros, which weights that are not finite make NaN. */
+static __attribute__((noinline)) void NAME(strip_rest)(struct NAME(strip_place) *at, const T *w)
+{
+    const struct nd_depthwise *s = at->s;
+    for (ptrdiff_t r = 0; r < STRIP_ROWS; r++) {
+        at->rest[r] = -(T)0; /* which added to anything changes nothing */
+        for (ptrdiff_t i = 0; i < s->planes * s->kh * s->kw; i++) {
+            const ptrdiff_t q = i % s->kh + r * s->sh;
+            if (q < at->low || q >= at->high)
+                at->rest[r] += w[i] * 0;
         }
     }
 }
@@ -218,7 +227,8 @@ static inline __attribute__((always_inline)) void NAME(strips_of)(
     const T *bias, T *y)
 {
     struct NAME(strip_place) at = {s, s->low, s->high, s->column[0], s->column[0],
-                                  NAME(all_finite)(w, s->planes * s->kh * s->kw)};
+                                  {-(T)0, -(T)0, -(T)0, -(T)0}};
+    const int finite = NAME(all_finite)(w, s->planes * s->kh * s->kw);
     for (ptrdiff_t j = 1; j < s->kw; j++) {
         at.least = s->column[j] < at.least ? s->column[j] : at.least;
         at.most = s->column[j] > at.most ? s->column[j] : at.most;
@@ -227,6 +237,8 @@ static inline __attribute__((always_inline)) void NAME(strips_of)(
     ptrdiff_t taller = s->rows - height * parts;
     for (ptrdiff_t r = 0; r < s->rows; taller--) {
         const ptrdiff_t count = height + (taller > 0);
+        if (!finite)
+            NAME(strip_rest)(&at, w);
         if (count == 1)
             NAME(strips)(1, size, stride, &at, x, w, bias, y);
         else if (count == 2)

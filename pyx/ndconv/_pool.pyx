@@ -33,7 +33,7 @@ cdef object _empty = np.empty
 cdef double SMALL = 3e5
 
 # An operation of blocks, which go through L2 at every step, over one of rows.
-cdef double BLOCKS = 1.5
+cdef double BLOCKS = 1.1
 
 cdef enum:
     CHANNELS = 256        # of a task of `channels`
@@ -331,7 +331,8 @@ cdef class Pooling:
         return y, indices
 
     def average_backward(self, dy, str dtype, threads=None):
-        """The gradient of the average by its input: windows, mirrored, of dy's shares with zeros between them."""
+        """The gradient of the average by its input: windows, mirrored, of dy's shares with zeros between them, or where they
+        move one by one of dy itself."""
         cdef Py_buffer yb, xb
         cdef Pool f = self.geometry(dtype)
         cdef nd_problem *p = &f.p
@@ -351,13 +352,22 @@ cdef class Pooling:
             p.sd = p.sh = p.sw = 1
             f.gap_d, f.gap_h, f.gap_w = q.sd, q.sh, q.sw
             if dy.size and p.od * p.oh * p.ow:
-                if not plan_blocks(&f, &way):
+                if self.is_mean_of_dy():
+                    f.backward, f.divisor, f.q = False, self.share, f.p
+                    way = choose(&f)
+                elif not plan_blocks(&f, &way):
                     raise MemoryError("no memory for the gradient of windows that reach that far")
                 run(&f, &way, threads)
         finally:
             PyBuffer_Release(&yb)
             PyBuffer_Release(&xb)
         return dx
+
+    cdef bint is_mean_of_dy(self) noexcept:
+        """Whether windows move one by one and divide by the same number, so that their gradient is a mean of windows of dy."""
+        cdef const nd_problem *q = &self.q
+        return ((self.divisor != 0 or not self.real) and (q.od == 1 or q.sd == 1) and (q.oh == 1 or q.sh == 1)
+                and (q.ow == 1 or q.sw == 1))
 
     @property
     def tiles(self):
