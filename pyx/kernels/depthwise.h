@@ -11,9 +11,9 @@
  *                      cycles of two loads and two multiply-adds each. Tiles at the borders of x load with
  *                      masks. A stride of 2 along x is every other lane of two loads, and only 2 rows, so
  *                      bound by loads; others are taken apart into phases by the caller, so that a column
- *                      of taps is only another place to read from. Measured on Zen 4, one core, channels
- *                      in L2: 53 to 64 % of the peak for 7x7 on planes of 14 to 56 columns, 44 to 67 % for
- *                      5x5, less where more tiles are at borders; 3x3 waits for masks there, or memory.
+ *                      of taps is only another place to read from. Measured on Zen 4, on one core: 53 to
+ *                      64 % of the peak for 7x7 on planes of 14 to 56 columns, for 5x5 32 to 45 % on 14 and
+ *                      28, 66 on 56. The rest goes to tiles at borders; 3x3 waits for those, or for memory.
  *                      Asking ahead for the rows of the next tiles gains nothing.
  * lanes hold channels  a tile is up to 2 rows x 6 pixels of one vector of channels: a weight vector is
  *                      loaded once for 12 multiply-adds that take x from memory, where whole vectors of
