@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 from cases import Conv, pairs, to_layout
 from checks import EXACT_METHODS, assert_elementwise, assert_near_integers, compute, data
+from hypothesis import given
+from hypothesis import strategies as st
+from test_properties import convs, drawn
 
 import ndconv as nd
 from ndconv import _runtime, reference
@@ -127,6 +130,18 @@ def test_a_mode_for_each_axis(modes, of):
     for case in CASES[:4]:
         arrays = data(case, "float64", True)
         assert_near_integers(compute(case, arrays, of, **options(modes)), define(of, case, modes, arrays), None, case.name)
+
+
+@drawn
+@given(case=convs(), modes=st.tuples(*3 * (st.sampled_from(MODES),)), of=st.sampled_from(("y", "x", "w")), last=st.booleans(),
+       method=st.sampled_from(EXACT_METHODS), threads=st.integers(1, 3))
+def test_any_shape_and_mode(case, modes, of, last, method, threads):
+    modes, arrays = modes[:case.rank], case.arrays("float64", integers=True)
+    try:
+        got = compute(case, arrays, of, case.layouts[last], method=method, threads=threads, **options(modes))
+    except nd.MethodNotApplicable:
+        return
+    np.testing.assert_array_equal(got, define(of, case, modes, arrays))
 
 
 @pytest.mark.parametrize("method", EXACT_METHODS)

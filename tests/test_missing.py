@@ -3,7 +3,10 @@ import numpy as np
 import pytest
 from cases import Conv, Pool, draw, to_layout
 from checks import EXACT_METHODS
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from test_border import padded
+from test_properties import convs, drawn
 
 import ndconv as nd
 from ndconv import reference
@@ -47,6 +50,17 @@ def test_every_method_is_the_definition(case, alike, method, dtype):
         assert nd.conv(filled, w, b, mask=np.isnan(given), method=method, activation="relu", residual=residual, out=out,
                        **options) is out
         np.testing.assert_array_equal(out, got)
+
+
+@settings(drawn, max_examples=60)
+@given(case=convs(), alike=st.booleans(), share=st.floats(0, 1), last=st.booleans())
+def test_any_shape(case, alike, share, last):
+    assume(case.n and case.ic and case.oc and min(min(pair) for pair in case.padding) >= 0)
+    x, w, b, _ = with_gaps(case, "float64", alike, share)
+    layout = case.layouts[last]
+    want = reference.conv_omitting(x, w, b, **case.normalised)
+    got = nd.conv(to_layout(x, layout), w, b, nan_policy="omit", **case.options | dict(layout=layout))
+    np.testing.assert_allclose(np.moveaxis(got, -1, 1) if last else got, want, 1e-9, 1e-9)
 
 
 @pytest.mark.parametrize("mode", ("edge", "reflect", "wrap", "constant", ("zeros", "wrap"), ("constant", "symmetric")))

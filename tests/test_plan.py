@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 import pytest
-from cases import GEOMETRY, GROUPED, PARALLEL, SMALL, SPECTRAL, TILED, Conv
+from cases import GEOMETRY, GROUPED, PARALLEL, SMALL, SPECTRAL, TILED, Conv, to_layout
 from checks import EXACT_METHODS, bits, case_for, compute, data
 
 import ndconv as nd
@@ -196,3 +196,37 @@ def test_changing_the_number_of_threads_keeps_plans_right(method):
     for threads in (4, 2, 1, 3):
         nd.set_num_threads(threads)
         assert bits(plan(x)) == want == bits(nd.conv(x, w, b, method=method, **case.options))
+
+
+@pytest.mark.parametrize(("dtype", "accumulate"), [("float16", None), ("complex64", None), ("complex128", None),
+                                                   ("uint8", "int32"), ("int16", "int64"), ("int32", "float64")])
+def test_plans_of_dtypes_that_are_converted(dtype, accumulate):
+    case = GEOMETRY[0]
+    x, w = (np.abs(a).astype(dtype) for a in data(case, "float32", True)[:2])
+    if dtype.startswith("complex"):
+        x, w = x + 1j * x[::-1], w - 2j * w
+    b = np.arange(case.oc).astype(accumulate or dtype)
+    for layout in case.layouts:
+        given = to_layout(x, layout)
+        options = case.options | dict(layout=layout, accumulate=accumulate)
+        want, own = nd.conv(given, w, b, **options), w.copy()
+        plan = nd.plan_conv(given.shape, own, b, **options)
+        own[...] = 0
+        out = np.zeros_like(want)
+        assert plan(given, out=out) is out and dtype in repr(plan)
+        for y in (out, plan(given)):
+            assert y.dtype == want.dtype
+            np.testing.assert_array_equal(y, want)
+        with pytest.raises(ValueError, match="x must have shape"):
+            plan(given[..., 1:])
+        with pytest.raises(TypeError, match=f"x must be {dtype}"):
+            plan(given.real.astype("int8"))
+
+
+def test_accumulators_of_plans():
+    x_shape, w = (1, 1, 9), np.full((1, 1, 3), 100)
+    for dtype, accumulate in (("int8", None), ("float32", "int32"), ("float16", "int32")):
+        with pytest.raises(TypeError, match="accumulate"):
+            nd.plan_conv(x_shape, w.astype(dtype), accumulate=accumulate)
+    with pytest.raises(OverflowError, match="accumulate=int32 is too narrow"):
+        nd.plan_conv(x_shape, w.astype("int16"), dtype="int32", accumulate="int32")

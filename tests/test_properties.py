@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from cases import Conv, Pool, draw, to_layout
 from checks import EXACT_METHODS, assert_elementwise, attempt, case_for, compute, data, expected
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 import ndconv as nd
@@ -14,6 +14,7 @@ from ndconv import reference
 from ndconv.problem import DTYPES
 from ndconv.select import METHODS
 
+NEAR = dict(rtol=0, atol=1e-8)
 drawn = settings(derandomize=True, deadline=None, max_examples=150, print_blob=True, suppress_health_check=list(HealthCheck))
 
 
@@ -76,6 +77,29 @@ def test_any_conv(isa, case, dtype, last, method, of, threads):
     assert (np.abs(got - want) <= (0 if method in EXACT_METHODS else 0.25)).all()
 
 
+@settings(drawn, max_examples=15)
+@given(case=convs(), method=st.sampled_from(tuple(METHODS)))
+def test_any_conv_is_pytorchs(case, method):
+    """conv and its gradients, and the transposed convolution of dy, where PyTorch has them."""
+    torch = pytest.importorskip("torch", reason="PyTorch, a second opinion, is not installed")
+    assume(case.n and case.ic and case.oc and not case.flip and all(a == b >= 0 for a, b in case.padding))
+    x, w, b, dy = arrays = case.arrays("float64")
+    geometry = dict(stride=case.stride, padding=tuple(a for a, _ in case.padding), dilation=case.dilation, groups=case.groups)
+    torch.set_num_threads(1)
+    tensors = [torch.from_numpy(a.copy()).requires_grad_() for a in (x, w, b)]
+    theirs = getattr(torch.nn.functional, f"conv{case.rank}d")(*tensors, **geometry)
+    theirs.backward(torch.from_numpy(dy.copy()))
+    for of, want in zip("yxwb", (theirs.detach(), *(t.grad for t in tensors))):
+        got = attempt(case, arrays, of, method=method)
+        if got is not None:
+            np.testing.assert_allclose(got, want.numpy(), **NEAR)
+    longer = tuple(size - small for size, small in zip(case.size, nd.conv_transpose(dy, w, **geometry).shape[2:]))
+    if all(0 <= extra < max(s, d) for extra, s, d in zip(longer, case.stride, case.dilation)):
+        theirs = getattr(torch.nn.functional, f"conv_transpose{case.rank}d")(*map(torch.from_numpy, (dy.copy(), w.copy())),
+                                                                            output_padding=longer, **geometry)
+        np.testing.assert_allclose(nd.conv_transpose(dy, w, output_padding=longer, **geometry), theirs.numpy(), **NEAR)
+
+
 @pytest.mark.parametrize("isa", nd.isas())
 @drawn
 @given(case=pools(), dtype=st.sampled_from(DTYPES), last=st.booleans(), counting=st.sampled_from(
@@ -108,7 +132,6 @@ def test_any_pool(isa, case, dtype, last, counting):
 
 LAWS = (Conv("laws", 2, 6, 8, (17, 19), (5, 4), 1, 2), Conv("laws-3x3", 2, 6, 8, (17, 19), (3, 3), 1, 2),
         Conv("laws-depthwise", 2, 8, 8, (17, 19), (3, 3), 1, 2, groups=8))
-NEAR = dict(rtol=0, atol=1e-8)
 
 
 def test_linear_in_x_and_in_w(method):

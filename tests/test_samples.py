@@ -3,6 +3,9 @@ import numpy as np
 import pytest
 from cases import ANY_RANK, GEOMETRY, GROUPED, TILED, Conv, draw, to_layout
 from checks import assert_l2, bits
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_properties import convs, drawn
 
 import ndconv as nd
 from ndconv import reference
@@ -39,6 +42,24 @@ def test_images_with_their_own_kernels(case, method, isa):
             assert_l2(back(g.x), dx, method, f"dx {dtype} {layout}")
             assert_l2(g.w, dw, method, f"dw {dtype} {layout}")
             np.testing.assert_allclose(g.b, dy.reshape(case.n, case.oc, -1).sum(2, dtype=float), atol=1e-5, rtol=1e-6)
+
+
+@settings(drawn, max_examples=40)
+@given(case=convs(), last=st.booleans())
+def test_any_shape(case, last):
+    x, w, b, dy = arrays(case, "float64")
+    layout, axis = case.layouts[last], -1 if last else 1
+    options = case.options | dict(layout=layout)
+    y = nd.conv(to_layout(x, layout), w, b, **options)
+    dx, dw, db = nd.conv_backward(to_layout(dy, layout), to_layout(x, layout), w, **options)
+    y, dx, known = np.moveaxis(y, axis, 1), np.moveaxis(dx, axis, 1), case.normalised
+    for i in range(case.n):
+        one = slice(i, i + 1)
+        for got, want in ((y[one], reference.conv(x[one], w[i], b[i], **known)),
+                          (dx[one], reference.conv_input_grad(dy[one], w[i], x[one].shape, **known)),
+                          (dw[i], reference.conv_weight_grad(dy[one], x[one], w[i].shape, **known)),
+                          (db[i], reference.conv_bias_grad(dy[one]))):
+            np.testing.assert_allclose(got, want, 1e-9, 1e-9)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)

@@ -4,6 +4,9 @@ import itertools
 import numpy as np
 import pytest
 from checks import EXACT_METHODS, assert_near_integers
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from test_properties import drawn
 
 import ndconv as nd
 from ndconv.signal import BOUNDARIES, OUTPUTS
@@ -55,6 +58,15 @@ def test_definition(function, mode, shapes, method, dtype):
     assert_near_integers(got, want, method, mode)
     assert function(a, b, mode, method, out=out) is out
     assert (out == got).all()
+
+
+@drawn
+@given(function=st.sampled_from(FUNCTIONS), mode=st.sampled_from(OUTPUTS), axes=st.integers(1, 3), data=st.data())
+def test_any_shapes(function, mode, axes, data):
+    shapes = [tuple(data.draw(st.lists(st.integers(1, {1: 60, 2: 14, 3: 7}[axes]), min_size=axes, max_size=axes))) for _ in "ab"]
+    assume(mode != "valid" or comparable(*shapes))
+    a, b = draw(shapes, 2)
+    np.testing.assert_array_equal(function(a, b, mode, accuracy="strict"), define(function, a, b, mode))
 
 
 @pytest.mark.parametrize("name", ["convolve", "correlate"])

@@ -10,13 +10,14 @@ from ndconv.problem import OPS
 
 
 def plan_conv(x_shape, w, bias=None, *, dtype=None, stride=1, padding=0, padding_mode="zeros", padding_value=0.0, dilation=1,
-              groups=1, flip=False, layout=None, weight_layout=None, activation=None, method="auto", accuracy="fast",
-              workspace_limit=None, threads=None):
+              groups=1, flip=False, layout=None, weight_layout=None, activation=None, accumulate=None, method="auto",
+              accuracy="fast", workspace_limit=None, threads=None):
     """A convolution made ready once: the method chosen, the weights prepared. Call the Plan with arrays of `x_shape`, and with
     ``out=`` and ``residual=`` where wanted.
 
     dtype : of x; default that of w. The other arguments are those of `conv`. The plan keeps its own copy of the weights;
-    changing w or bias later does not change it.
+    changing w or bias later does not change it. Of integers (with accumulate=), half precision and complex numbers a plan keeps
+    the weights as its slabs take them (ndconv/slabs.py); it is called likewise, and has no explain() or workspace_bytes.
 
     >>> plan = plan_conv((1, 1, 3, 3), np.arange(4.0).reshape(1, 1, 2, 2))
     >>> plan(np.arange(9.0).reshape(1, 1, 3, 3))[0, 0]
@@ -26,10 +27,19 @@ def plan_conv(x_shape, w, bias=None, *, dtype=None, stride=1, padding=0, padding
     w = np.asarray(w)
     if weight_layout is not None:
         w = kernel_first(w, weight_layout)
-    kind = check_dtype(w.dtype if dtype is None else dtype, "x")
+    options, dtype = check_options(method, accuracy, workspace_limit, threads), w.dtype if dtype is None else dtype
+    other = module_of(dtype, w.dtype)
+    if other is not None:
+        geometry = stride, padding, dilation, groups, flip, layout, padding_mode, padding_value
+        plan = other.make_plan("forward", check_shape(x_shape, "x_shape"), w.shape, np.dtype(dtype), w.dtype, geometry, None,
+                               tuple(options.values()), activation, accumulate)
+        plan.prepare(w, None if bias is None else check_bias(bias, w.shape[0], plan.dtype))
+        return plan
+    kind = check_dtype(dtype, "x")
     if check_dtype(w.dtype, "w") != kind:
         raise TypeError(f"w must be {kind} as dtype says; got {w.dtype}")
-    options = check_options(method, accuracy, workspace_limit, threads)
+    if accumulate is not None:
+        raise TypeError(f"accumulate is for integers; x and w are {kind}")
     problem, batched, last = make_problem("forward", check_shape(x_shape, "x_shape"), w.shape, kind, stride, padding, dilation,
                                           groups, flip, layout, None, padding_mode, padding_value)
     plan = build_plan(problem, batched, last, options, True, activation).for_weights(w, True)

@@ -20,6 +20,7 @@ import numpy as np
 from ndconv._convert import Workspace
 from ndconv.arguments import check_out, check_residual, deliver, result_array, result_shape
 from ndconv.border import index_map
+from ndconv.dtypes import name_of
 from ndconv.plan import cached_plan, make_problem
 from ndconv.problem import as_three
 
@@ -131,6 +132,8 @@ class SlabPlan:
 
     separable = None
     input_parts = result_parts = 1
+    _own = None, None     # weights and bias of a plan that has its own, and what slabs take of them
+    _made = None
 
     def __init__(self, op, x_shape, w_shape, geometry, lanes, options, activation, dtype, source_dtype):
         stride, padding, dilation, groups, flip, layout, mode, value = geometry
@@ -160,6 +163,21 @@ class SlabPlan:
         return cached_plan(self.problem.op, shape, w_shape, x_dtype, w_dtype, stride, slab.padding, dilation, groups, flip,
                            layout, lanes, *options, activation)
 
+    def prepare(self, w, bias):
+        """Takes copies of weights and bias for calls of the plan itself, converted once."""
+        self._own = np.array(w, w.dtype.newbyteorder("="), order="C"), None if bias is None else bias.copy()
+        self._made = self.weights(*self._own)
+
+    def __call__(self, x, out=None, residual=None):
+        """The result for `x`; into `out` if given. A residual of its shape is added before the activation."""
+        x = np.asarray(x)
+        if name_of(x.dtype) != self.source_dtype:
+            raise TypeError(f"x must be {self.source_dtype}, as the problem is; got {x.dtype}")
+        return self.run_with(x, *self._own, residual, out)
+
+    def __repr__(self):
+        return f"<ndconv plan: {self.source_dtype} in slabs, {self.problem}>"
+
     def run_with(self, x, w, bias, residual, out):
         """The result for `x` and weights `w`; into `out` if given."""
         x = np.asarray(x)
@@ -172,7 +190,7 @@ class SlabPlan:
         check_out(out, self.out_shape, self.dtype)
         if 0 not in y.shape:
             plans = [(slab, self.plan_for(slab)) for slab in self.slabs()]
-            weights = self.weights(native(w), bias)
+            weights = self._made if w is self._own[0] else self.weights(native(w), bias)
             space = workspace_for(self.problem, self.part, self.input_parts, self.result_parts, residual is not None)
             for slab, plan in plans:
                 rest = None if residual is None else native(slab.result(residual, self.batched, self.last))
