@@ -133,6 +133,7 @@ INLINE void NAME(winograd_load)(const int ph, const int pw, const int spread, co
 {
     const int rows = spread && ph > 1 ? 4 : ph, cols = spread && pw > 1 ? 4 : pw;
     const int next = pw == 8 ? 6 : pw > 1 ? 4 : 1;
+    const ivec inside = NAME(lanes_inside)(0, lanes);
     vec t[NAME(MOST_POINTS)][NAME(MOST_POINTS)], z[NAME(MOST_POINTS)];
 #pragma GCC unroll 1
     for (int r = 0; r < rows; r++) {
@@ -146,7 +147,7 @@ INLINE void NAME(winograd_load)(const int ph, const int pw, const int spread, co
                 z[s] = (vec){0};
             } else {
                 const T *at = from + r * row + s * col;
-                z[s] = lanes < VL ? NAME(load_part)(at, lanes) : NAME(load)(at);
+                z[s] = lanes < VL ? NAME(load_masked)(at, inside) : NAME(load)(at);
             }
         }
         if (spread)

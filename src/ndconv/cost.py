@@ -52,6 +52,7 @@ LONG = 31                  # taps of an axis beyond which nobody asks how many l
 # The rules of set_block, take_fresh_weights and layout in pyx/ndconv/_winograd_plan.pyx and _winograd_grad.pyx.
 FEW_BLOCKS = 168           # tiles that are not cut into blocks
 FEW_PANELS = 4             # panels of weights that do not keep threads busy
+HANDFUL, LARGE_WEIGHTS = 4, 25165824   # tiles, and bytes of points of weights, for which tiles of 2x2 are taken
 FEW_TILES = 64             # tiles whose sums of a weight gradient are taken in chunks
 
 
@@ -292,7 +293,8 @@ def _winograd_tiles(y, k, stride, problem, grad):
     large = y[0] * h[0] * w[0] * _up(h[1], 6) * _up(w[1], 6)
     if grad or k[1:] != (3, 3):
         return points, points, count
-    if 16 * small <= points * count:
+    large_weights = 36 * (4 if problem.dtype == "float32" else 8) * problem.ic * problem.oc // problem.g * k[0] > LARGE_WEIGHTS
+    if 16 * small <= points * count or problem.n * count <= HANDFUL and large_weights:
         return 16, 16, small
     return (64, 64, large) if problem.dtype == "float64" and k[0] == 1 and 640 * large <= 324 * count else (points, points, count)
 
