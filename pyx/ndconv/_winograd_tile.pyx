@@ -112,8 +112,8 @@ cdef void transform_bordered(const nd_job *job, const Tiling *t, const Block *b,
             part.first, part.columns = b.first, left
             transform_gathered(job, t, &part, s, view, d, cell, j, line + i, 1, c0, c1, at, edge)
             part.first, part.columns = b.first + left, right - left
-            transform_tiles(job.k, t, &part, s, &p, line + i, 1, job.x.data + size * (p.at + d * job.x.d + c0), p.row, p.col, c1 - c0,
-                            at + size * (left * s.tile + c0))
+            transform_tiles(job.k, t, &part, s, &p, line + i, 1, job.x.data + size * (p.at + d * job.x.d + c0), p.row, p.col,
+                            c1 - c0, at + size * (left * s.tile + c0))
             part.first, part.columns = b.first + right, b.columns - right
             transform_gathered(job, t, &part, s, view, d, cell, j, line + i, 1, c0, c1, at + size * right * s.tile, edge)
             at += size * b.columns * s.tile
@@ -136,7 +136,8 @@ cdef void transform_gathered(const nd_job *job, const Tiling *t, const Block *b,
             copy_cells(p, job.k, job.x.data + size * (view.image * job.x.n + (b.g * p.icg + c) * job.x.c), &job.x, d,
                        h + i * t.cells_h * t.phases_h, w, t.cells_w * t.phases_w, width, min(step, c1 - c),
                        edge + size * i * width * step, step, 1)
-        transform_tiles(job.k, t, &part, s, &gathered, 0, count, edge, width * step, step, vectors_of(job.k, min(step, c1 - c)), to + size * c)
+        transform_tiles(job.k, t, &part, s, &gathered, 0, count, edge, width * step, step, vectors_of(job.k, min(step, c1 - c)),
+                        to + size * c)
         c += step
 
 cdef void transform_lines(const nd_kernel_set *k, const Tiling *t, const Block *b, const Source *s, ptrdiff_t line,
