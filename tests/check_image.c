@@ -41,8 +41,30 @@ static void check_pixels(const struct nd_kernel_set *k, int dtype, int pixel, pt
     release();
 }
 
+static void check_fold(const struct nd_kernel_set *k, ptrdiff_t folds, ptrdiff_t n, int shift)
+{
+    const ptrdiff_t wide = whole_vectors(n, k->vl);
+    const void *rows[12];
+    void *weights = numbers(folds, ND_I16), *to = room(2 * wide);
+    for (ptrdiff_t r = 0; r < 2 * folds; r++)
+        rows[r] = numbers(wide, ND_I16);
+    for (ptrdiff_t f = 0; f < folds; f++)
+        put(weights, f, ND_I16, 400 * value());
+    k->image_fold(to, rows, weights, folds, n, shift, 100 - (int)n);
+    for (ptrdiff_t i = 0; i < n; i++) {
+        double sum = 0;
+        for (ptrdiff_t r = 0; r < 2 * folds; r++)
+            sum += get(weights, r / 2, ND_I16) * get(rows[r], i, ND_I16);
+        expect(get(to, i, ND_I16) == rint(ldexp(sum, -shift)) + 100 - n, "image_fold", ND_I16, folds, n, shift);
+    }
+    release();
+}
+
 void check_image(const struct nd_kernel_set *k, int dtype)
 {
+    for (ptrdiff_t n = 1; dtype == ND_I16 && n <= 9 * k->vl + 1; n += n < k->vl ? 1 : k->vl / 2)
+        for (ptrdiff_t folds = 2; folds <= 6; folds += 2)
+            check_fold(k, folds, n, (int)(n % 11) + 5);
     for (ptrdiff_t n = 1; n <= 5 * k->vl + 1; n++)
         for (ptrdiff_t step = 1; step <= 4; step++) {
             check_pixels(k, dtype, ND_U8, n, step);

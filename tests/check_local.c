@@ -5,7 +5,7 @@
 static void check_dots(const struct nd_kernel_set *k, int dtype, ptrdiff_t m, ptrdiff_t n, ptrdiff_t length, int bias)
 {
     const ptrdiff_t size = size_of(dtype), gap = (m + n) % 3;
-    const struct nd_dots s = {m, n, length, length + gap, length, n + 1, 1, bias == 2, n};
+    const struct nd_dots s = {m, n, length, length + gap, length, n + 1, bias == 2};
     const void *a = numbers(m * length + (m - 1) * gap, dtype), *b = numbers(n * length, dtype);
     const void *start = bias ? numbers(bias == 2 ? n : 1, dtype) : NULL;
     void *y = room((m - 1) * (n + 1) * size + n * size);
@@ -27,7 +27,7 @@ static void check_order(const struct nd_kernel_set *k, int dtype, ptrdiff_t leng
 {
     enum { ROWS = 7, COLUMNS = 11 };
     const ptrdiff_t size = size_of(dtype);
-    struct nd_dots s = {ROWS, COLUMNS, length, length, length, COLUMNS, 1, 0, 0}, one = s;
+    struct nd_dots s = {ROWS, COLUMNS, length, length, length, COLUMNS, 0}, one = s;
     void *a = numbers(ROWS * length, dtype), *b = numbers(COLUMNS * length, dtype), *y = room(ROWS * COLUMNS * size);
     one.m = one.n = 1;
     for (ptrdiff_t i = 0; i < ROWS * length; i++)

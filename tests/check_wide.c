@@ -14,6 +14,9 @@
 #undef VECTOR_MIN_I16
 #undef VECTOR_MIN_I32
 #undef VECTOR_PAIRS
+#undef PAIRS_LOW
+#undef PAIRS_HIGH
+#undef NARROW_I16
 #undef VECTOR_WIDE
 #undef WIDEN_F16
 #undef NARROW_F16

@@ -87,10 +87,9 @@ struct nd_depthwise {
     ptrdiff_t channels, pixel, y_pixel, w_tap;
 };
 
-/* Dot products of m rows with n rows of k elements, kernels/local.h. What is `ahead` of a row of b may be prefetched if that is
- * not 0. Strides count elements. */
+/* Dot products of m rows with n rows of k elements, kernels/local.h. Strides count elements. */
 struct nd_dots {
-    ptrdiff_t m, n, k, a_row, b_row, y_row, y_col, bias_col, ahead;
+    ptrdiff_t m, n, k, a_row, b_row, y_row, bias_col;
 };
 
 struct nd_kernel_set {
@@ -188,6 +187,10 @@ struct nd_kernel_set {
      * image_load asks for what lies `ahead` bytes further */
     void (*image_load)(void *to, const void *from, ptrdiff_t n, ptrdiff_t step, int dtype, ptrdiff_t ahead);
     void (*image_store)(void *to, ptrdiff_t step, const void *from, ptrdiff_t n, int dtype);
+    /* int16: to[i] = offset + round(sum over f < folds of weights[f] * (rows[2*f][i] + rows[2*f + 1][i]) / 2**shift), ties to
+     * even, for i < n and up to whole vectors; folds is even, both sums of rows and results are numbers of the dtype */
+    void (*image_fold)(void *to, const void *const *rows, const void *weights, ptrdiff_t folds, ptrdiff_t n, int shift,
+                       int offset);
     /* y[r*y_row + i] = *bias + sum over p, t, j of x[plane[p] + r*step + t*row + first + i*stride + column[j]]
      * * w[(p*kw + j)*kh + t], r < rows, i < n; bias may be NULL, stride is 1 or 2 */
     void (*depthwise_rows)(const struct nd_depthwise *s, const void *x, const void *w, const void *bias, void *y);
@@ -200,8 +203,8 @@ struct nd_kernel_set {
     /* sums[((p*kh + t)*kw + j)*w_tap + c] += the sum over r < rows, i < n of dy[r*y_row + i*y_pixel + c]
      * * x[plane[p] + r*step + t*row + column[j] + i*pixel + c], c < channels; channels >= vl */
     void (*depthwise_grad_pixels)(const struct nd_depthwise *s, const void *x, const void *dy, void *sums);
-    /* y[i*y_row + j*y_col] = bias[j*bias_col] + sum over t < k of a[i*a_row + t] * b[j*b_row + t], i < m, j < n;
-     * bias may be NULL */
+    /* y[i*y_row + j] = bias[j*bias_col] + sum over t < k of a[i*a_row + t] * b[j*b_row + t], i < m, j < n, its terms added in
+     * their order; bias may be NULL */
     void (*dots)(const struct nd_dots *s, const void *a, const void *b, void *y, const void *bias);
     /* to[i*to_row + (c*rows + r)*taps + t] = from[c*channel + r*row + i*step + t], i < n, c < channels, r < rows, t < taps;
      * vectors are read whole, and written whole: in the end beyond the last tap */

@@ -7,6 +7,7 @@
 #if TSIZE == 2
 #include "separable.h"
 #include "image.h"
+#include "image_fold.h"
 #endif
 
 static const struct nd_kernel_set NAME(set) = {
@@ -19,6 +20,7 @@ static const struct nd_kernel_set NAME(set) = {
     .sum_rows = NAME(sum_rows),
     .image_load = NAME(image_load),
     .image_store = NAME(image_store),
+    .image_fold = NAME(image_fold),
 #endif
     .pool_combine = NAME(pool_combine),
     .pool_rows = NAME(pool_rows),

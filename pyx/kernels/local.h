@@ -1,145 +1,120 @@
 /* local: what kernels need that are not shared. Windows gathered and put back; dot products of rows with rows,
  *
- *   y[i*y_row + j*y_col] = bias[j*bias_col] + sum over t < k of a[i*a_row + t] * b[j*b_row + t],  i < m, j < n
+ *   y[i*y_row + j] = bias[j*bias_col] + sum over t < k of a[i*a_row + t] * b[j*b_row + t],  i < m, j < n
  *
- *   for j in tiles of rows of b (weights: from memory, once)
- *     for i in tiles of rows of a (windows: L1 or L2)
- *       for t in vectors of k: mc + nc loads, mc*nc multiply-adds; then the lanes of the sums
+ *   for a vector of rows of b, two if m is 1 (weights: from memory, once)
+ *     for rows of a, up to 6 (windows: L1 or L2)
+ *       for t in vectors of k: LANES vectors, of a row each, transposed; for lanes of t: rows of a, one multiply-add each
  *
- * Lanes hold neighbouring elements of the sum, since both operands have them next to each other: nothing is transposed.
- * Budget: a 3 x 4 tile keeps 12 sums, 3 vectors of a and 1 of b in 16 registers, 7 loads for 6 FMA cycles at two a cycle
- * each; one row alone takes 8 rows of b, so that 8 sums hide the latency and 8 streams come from memory. The lanes of 8
- * sums are added in 7 steps of two shuffles and an addition. With one image every weight is used once: 2 operations for
- * 4 (float32) or 8 bytes, the speed of memory. With more images the second tile asks for the rows of b that come after its
- * own, since only the first one waits for memory. Every sum has the same order whatever tile it is in. */
-enum { NAME(DOTS) = 12 };
+ * Lanes hold neighbouring rows of b, so the terms of every sum are added in their order, in any tile, and as the register tile
+ * adds them (kernels/gemm.h).
+ * Budget: LANES vectors of b, 6 sums and one element of a in 16 registers. LANES vectors are LANES loads, 3 LANES shuffles (8
+ * lanes), and m LANES multiply-adds and broadcasts; a sum takes a multiply-add every four cycles, so that one row of a needs
+ * two vectors of rows of b side by side. With one image every weight is used once: 2 operations for 4 (float32) or 8 bytes, the
+ * speed of memory, at which a vector takes six cycles. */
+enum { NAME(DOTS_ROWS) = 6 };
 
-/* Lane i = the sum of the lanes of row i. A step adds the halves of every row and interleaves two rows, so that the rows
- * become half as many; after the last one lane and row have changed places. */
-static inline __attribute__((always_inline)) vec NAME(lane_sums)(vec row[LANES])
+/* mc rows of a with `count` vectors of rows of b, which begin at b + at[j]. */
+INLINE void NAME(dots_tile)(const int mc, const int count, const struct nd_dots *s, const T *a, const T *b,
+                            const ptrdiff_t *at, vec *sum)
 {
-#pragma GCC unroll 4
-    for (int half = LANES / 2; half > 0; half /= 2)
-#pragma GCC unroll 8
-        for (int i = 0; i < half; i++)
-            row[i] = NAME(interleave_low)(row[i], row[i + half]) + NAME(interleave_high)(row[i], row[i + half]);
-    return row[0];
-}
-
-/* The last, partial vector of a row of k elements: the one that ends with it, in the lanes to keep. */
-static inline vec NAME(load_last)(const T *p, ptrdiff_t k, ivec keep)
-{
-    return k < VL ? NAME(load_part)(p, k) : (vec)((ivec)NAME(load)(p + k - VL) & keep);
-}
-
-/* v, rounded: where a loop runs once the compiler could fuse its product with the next one instead, in some tiles. */
-static inline vec NAME(rounded)(vec v)
-{
-    __asm__("" : "+m"(v));
-    return v;
-}
-
-static inline __attribute__((always_inline)) void NAME(dots_tile)(const int mc, const int nc, const struct nd_dots *s,
-                                                                  ivec keep, const T *a, const T *b, T *y, const T *bias,
-                                                                  const int ahead)
-{
-    vec sum[NAME(DOTS)], va[3];
-    T result[NAME(DOTS) + LANES];
     ptrdiff_t t = 0;
-#pragma GCC unroll 12
-    for (int i = 0; i < mc * nc; i++)
-        sum[i] = (vec){0};
-    for (; t + VL <= s->k; t += VL) {
-        if (ahead)
-#pragma GCC unroll 8
-            for (int j = 0; j < nc; j++) /* to L2 */
-                __builtin_prefetch(b + j * s->b_row + t + s->ahead, 0, 2);
-#pragma GCC unroll 3
-        for (int i = 0; i < mc; i++)
-            va[i] = NAME(load)(a + i * s->a_row + t);
-#pragma GCC unroll 8
-        for (int j = 0; j < nc; j++) {
-            const vec vb = NAME(load)(b + j * s->b_row + t);
-#pragma GCC unroll 3
-            for (int i = 0; i < mc; i++)
-                sum[i * nc + j] += va[i] * vb;
+    for (; t + VL <= s->k; t += VL)
+#pragma GCC unroll 2
+        for (int v = 0; v < count; v++) {
+            vec row[LANES];
+#pragma GCC unroll 16
+            for (int l = 0; l < LANES; l++)
+                row[l] = NAME(load)(b + at[v * LANES + l] + t);
+            NAME(transpose)(row);
+#pragma GCC unroll 16
+            for (int l = 0; l < LANES; l++)
+#pragma GCC unroll 6
+                for (int i = 0; i < mc; i++)
+                    sum[i * count + v] += row[l] * a[i * s->a_row + t + l];
         }
+    if (t == s->k)
+        return;
+    /* the last terms: of the vector that ends with them, or of a part of one */
+    const ptrdiff_t from = s->k < VL ? 0 : s->k - VL;
+    for (int v = 0; v < count; v++) {
+        vec row[LANES];
+#pragma GCC unroll 16
+        for (int l = 0; l < LANES; l++) {
+            const T *p = b + at[v * LANES + l] + from;
+            row[l] = s->k < VL ? NAME(load_part)(p, s->k) : NAME(load)(p);
+        }
+        NAME(transpose)(row);
+        for (ptrdiff_t l = t - from; l < s->k - from; l++)
+#pragma GCC unroll 6
+            for (int i = 0; i < mc; i++)
+                sum[i * count + v] += row[l] * a[i * s->a_row + from + l];
     }
-    if (t < s->k) {
-#pragma GCC unroll 12
-        for (int i = 0; i < mc * nc; i++)
-            sum[i] = NAME(rounded)(sum[i]);
-#pragma GCC unroll 3
-        for (int i = 0; i < mc; i++)
-            va[i] = NAME(load_last)(a + i * s->a_row, s->k, keep);
-#pragma GCC unroll 8
-        for (int j = 0; j < nc; j++) {
-            const vec vb = NAME(load_last)(b + j * s->b_row, s->k, keep);
-#pragma GCC unroll 3
-            for (int i = 0; i < mc; i++)
-                sum[i * nc + j] += va[i] * vb;
-        }
+}
+
+/* All rows of a with `columns` rows of b, in `count` vectors of them. */
+INLINE void NAME(dots_column)(const int mc, const int count, const struct nd_dots *s, const T *a, const T *b, T *y,
+                              const T *bias, ptrdiff_t columns)
+{
+    ptrdiff_t at[2 * LANES];
+    vec sum[NAME(DOTS_ROWS)], start[2] = {{0}};
+    for (ptrdiff_t j = 0; j < count * VL; j++) {
+        const ptrdiff_t row = j < columns ? j : columns - 1;
+        at[j] = row * s->b_row;
+        if (bias)
+            start[j / VL][j % VL] = bias[row * s->bias_col];
     }
 #pragma GCC unroll 6
-    for (int g = 0; g < mc * nc; g += LANES) {
-        vec rows[LANES];
-#pragma GCC unroll 16
-        for (int l = 0; l < LANES; l++)
-            rows[l] = g + l < mc * nc ? sum[g + l] : (vec){0};
-        NAME(store)(result + g, NAME(lane_sums)(rows));
-    }
-#pragma GCC unroll 3
     for (int i = 0; i < mc; i++)
-#pragma GCC unroll 8
-        for (int j = 0; j < nc; j++)
-            y[i * s->y_row + j * s->y_col] = result[i * nc + j] + (bias ? bias[j * s->bias_col] : 0);
-}
-
-/* All rows of a with nc rows of b: tiles of three rows, 4 as 2 + 2. */
-static inline __attribute__((always_inline)) void NAME(dots_column)(const int nc, const struct nd_dots *s, ivec keep,
-                                                                    const T *a, const T *b, T *y, const T *bias)
-{
-    for (ptrdiff_t left = s->m, rows; left > 0; left -= rows, a += rows * s->a_row, y += rows * s->y_row) {
-        /* the first tile waits for its rows of b, the second asks for what comes after them */
-        const int second = s->ahead && left == s->m - (s->m == 4 ? 2 : 3);
-        rows = left == 4 ? 2 : left < 3 ? left : 3;
-        if (rows == 1)
-            NAME(dots_tile)(1, nc, s, keep, a, b, y, bias, second);
-        else if (rows == 2)
-            NAME(dots_tile)(2, nc, s, keep, a, b, y, bias, second);
-        else
-            NAME(dots_tile)(3, nc, s, keep, a, b, y, bias, second);
-    }
-}
-
-static void NAME(dots)(const struct nd_dots *s, const void *a, const void *b_, void *y_, const void *bias_)
-{
-    const T *b = b_, *bias = bias_;
-    T *y = y_;
-    IT lanes[LANES];
-    for (ptrdiff_t l = 0; l < VL; l++)
-        lanes[l] = -(l >= VL - s->k % VL);
-    const ivec keep = NAME(load_index)(lanes);
-    for (ptrdiff_t left = s->n, columns; left > 0; left -= columns) {
-        columns = s->m == 1 && left >= 8 ? 8 : left < 4 ? left : 4;
-        switch (columns) {
-        case 1:
-            NAME(dots_column)(1, s, keep, a, b, y, bias);
-            break;
-        case 2:
-            NAME(dots_column)(2, s, keep, a, b, y, bias);
-            break;
-        case 3:
-            NAME(dots_column)(3, s, keep, a, b, y, bias);
-            break;
-        case 4:
-            NAME(dots_column)(4, s, keep, a, b, y, bias);
-            break;
-        default:
-            NAME(dots_tile)(1, 8, s, keep, a, b, y, bias, 0);
+#pragma GCC unroll 2
+        for (int v = 0; v < count; v++)
+            sum[i * count + v] = start[v];
+    NAME(dots_tile)(mc, count, s, a, b, at, sum);
+#pragma GCC unroll 6
+    for (int i = 0; i < mc; i++)
+#pragma GCC unroll 2
+        for (int v = 0; v < count; v++) {
+            const ptrdiff_t left = columns - v * VL;
+            if (left >= VL)
+                NAME(store)(y + i * s->y_row + v * VL, sum[i * count + v]);
+            else if (left > 0)
+                NAME(store_part)(y + i * s->y_row + v * VL, sum[i * count + v], left);
         }
-        b += columns * s->b_row, y += columns * s->y_col;
-        bias = bias ? bias + columns * s->bias_col : bias;
+}
+
+static void NAME(dots)(const struct nd_dots *s, const void *a_, const void *b_, void *y_, const void *bias_)
+{
+    const ptrdiff_t wide = s->m == 1 ? 2 * VL : VL;
+    for (ptrdiff_t j = 0; j < s->n; j += wide) {
+        const ptrdiff_t columns = s->n - j < wide ? s->n - j : wide;
+        const T *a = a_, *b = (const T *)b_ + j * s->b_row, *bias = bias_ ? (const T *)bias_ + j * s->bias_col : NULL;
+        T *y = (T *)y_ + j;
+        for (ptrdiff_t left = s->m, rows; left > 0; left -= rows, a += rows * s->a_row, y += rows * s->y_row) {
+            /* 8 rows are 4 + 4 */
+            rows = left > NAME(DOTS_ROWS) ? (left + 1) / 2 < NAME(DOTS_ROWS) ? (left + 1) / 2 : NAME(DOTS_ROWS) : left;
+            switch (rows) {
+            case 1:
+                if (columns > VL)
+                    NAME(dots_column)(1, 2, s, a, b, y, bias, columns);
+                else
+                    NAME(dots_column)(1, 1, s, a, b, y, bias, columns);
+                break;
+            case 2:
+                NAME(dots_column)(2, 1, s, a, b, y, bias, columns);
+                break;
+            case 3:
+                NAME(dots_column)(3, 1, s, a, b, y, bias, columns);
+                break;
+            case 4:
+                NAME(dots_column)(4, 1, s, a, b, y, bias, columns);
+                break;
+            case 5:
+                NAME(dots_column)(5, 1, s, a, b, y, bias, columns);
+                break;
+            default:
+                NAME(dots_column)(6, 1, s, a, b, y, bias, columns);
+            }
+        }
     }
 }
 

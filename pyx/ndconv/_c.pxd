@@ -85,7 +85,7 @@ cdef extern from "kernels.h" nogil:
         const ptrdiff_t *column
         ptrdiff_t row, step, sh, y_row, rows, n, first, stride, width, low, high, channels, pixel, y_pixel, w_tap
     struct nd_dots:
-        ptrdiff_t m, n, k, a_row, b_row, y_row, y_col, bias_col, ahead
+        ptrdiff_t m, n, k, a_row, b_row, y_row, bias_col
     struct nd_kernel_set:
         ptrdiff_t size, vl, mr, nr
         ptrdiff_t (*tile_columns)(ptrdiff_t m) noexcept nogil
@@ -146,6 +146,8 @@ cdef extern from "kernels.h" nogil:
         void (*image_load)(void *to, const void *src, ptrdiff_t n, ptrdiff_t step, int dtype,
                            ptrdiff_t ahead) noexcept nogil
         void (*image_store)(void *to, ptrdiff_t step, const void *src, ptrdiff_t n, int dtype) noexcept nogil
+        void (*image_fold)(void *to, const void *const *rows, const void *weights, ptrdiff_t folds, ptrdiff_t n, int shift,
+                           int offset) noexcept nogil
         void (*depthwise_rows)(const nd_depthwise *s, const void *x, const void *w, const void *bias,
                                void *y) noexcept nogil
         void (*depthwise_pixels)(const nd_depthwise *s, const void *x, const void *w, const void *bias,

@@ -15,15 +15,18 @@ apart as pixels.
             four lines = sum over q, t of u[q, t] * ring[q][row + t]        (or * line, shifted)
             rounded and clipped to y
 
-The sums are those of kernels/separable.h: a row of the ring is loaded once for four results. They are float32 for integer pixels
+A separable kernel of one term on bytes whose weights are the same from both ends and add up to 1 (a Gaussian, a box) is summed
+in 16-bit integers of 15 bits and weights of 15 (kernels/image_fold.h), which takes a quarter of the products.
+
+The other sums are those of kernels/separable.h: a row of the ring is loaded once for four results. They are float32 for integer pixels
 and float32 images, float64 for float64 images, and 16-bit integers where pixels have 8 bits and the kernel's integers are so
 small that no sum can leave them: twice as many lanes. Conversions are kernels/image.h.
 
 Bytes moved: x and y once; the ring and the lines stay in L2. (kh - 1) rows a band and (kw - 1) columns a
 strip are read twice. Expected: memory speed for 3 x 3 integers, then the multiply-adds of kernels/separable.h.
 Measured on 4000 x 3000 RGB bytes, two threads of AVX2: Sobel 7 ms (a third each for loads, sums and stores, which wait for
-memory), 3 x 3 integers 8 ms, Gaussian of 19 taps 36 ms: 15 of them the passes along rows, at a cycle a vector and tap since half
-of their loads span cache lines, 9 the sums across rows, the rest conversions and memory.
+memory), 3 x 3 integers 8 ms, Gaussian of 19 taps 28 ms, 36 in floats: some 19 and 22 cycles a vector of 16 for the two passes, the
+rest conversions and memory.
 """
 from cpython.buffer cimport PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.string cimport memset
@@ -34,11 +37,14 @@ from ndconv._runtime cimport current_kernels, default_threads, parallel_for, scr
 cdef enum:
     HEIGHT = 4              # rows of y that are summed at once
     RING_BYTES = 1 << 17    # of the rows that passes made,
+    FOLD_BYTES = 96 << 10   # of rows that are folded: strips for L1 would be too narrow for memory,
     LINES_BYTES = 1 << 18   # or of rows of x: these are read where the last one ended, so strips should be wide
     LEAST_PIXELS = 128      # of a strip, if the ring allows it or not
     LEAST_ROWS = 32         # of a band, and four times the kernel's
     TASKS = 24              # that an image is cut into when it is large enough
     SMALL = 40000           # multiply-adds of vectors that are not worth a second thread
+    FOLD_BITS = 7           # after the point of what passes along rows make, when weights are folded
+    FOLD_MIDDLE = 128       # which is taken from those: they are numbers of 15 bits and a sign
 
 cdef dict KINDS = {"float32": ND_F32, "float64": ND_F64, "int16": ND_I16, "uint8": ND_U8, "uint16": ND_U16}
 
@@ -55,8 +61,10 @@ cdef struct Filter:
     ptrdiff_t h, w, kh, kw, terms
     bint passes             # each term has a pass along the row; else its column is
     const ptrdiff_t *column
-    const char *u           # [terms][kh]
+    const char *u           # [terms][kh], or folded
     const char *v           # [terms][kw]
+    int u_bits, v_bits      # after the point of folded weights; 0: they are not
+    ptrdiff_t u_folds, v_folds
     const ptrdiff_t *row_at # where row i - ph of the padded image comes from; -1: value, -2: zero
     const ptrdiff_t *pixel_at
     ptrdiff_t ph, pw
@@ -70,7 +78,7 @@ cdef struct Worker:
     char *ring              # [copies][rows][pitch]
     char *line
     char *out               # [HEIGHT][pitch]
-    const void **pointers   # [terms][kh + HEIGHT - 1], or kw
+    const void **pointers   # [terms][kh + HEIGHT - 1], or kw, or two a fold
 
 cdef inline ptrdiff_t whole_lines(ptrdiff_t size) noexcept nogil:
     return (size + 63) // 64 * 64
@@ -84,7 +92,7 @@ cdef ptrdiff_t worker_bytes(const Filter *f, Worker *t, char *base) noexcept nog
     t.line = t.ring + whole_lines(f.copies * f.rows * f.pitch * size)
     t.out = t.line + whole_lines(f.line * size)
     t.pointers = <const void **>(t.out + whole_lines(HEIGHT * f.pitch * size))
-    return whole_lines(<char *>(t.pointers + max(f.terms * (f.kh + HEIGHT - 1), f.kw)) - base)
+    return whole_lines(<char *>(t.pointers + max(max(f.terms * (f.kh + HEIGHT - 1), f.kw), 2 * max(f.u_folds, f.v_folds))) - base)
 
 cdef void choose_blocks(Filter *f) noexcept nogil:
     """Strips whose ring stays in cache, bands as high as leaves enough tasks; by the problem alone."""
@@ -92,13 +100,14 @@ cdef void choose_blocks(Filter *f) noexcept nogil:
     cdef Worker t
     f.rows = f.kh + HEIGHT - 1
     f.copies = f.terms if f.passes else 1
-    most = max(<ptrdiff_t>LEAST_PIXELS, (RING_BYTES if f.passes else LINES_BYTES) // (size * f.unit * f.rows * f.copies))
+    most = FOLD_BYTES if f.u_bits else RING_BYTES if f.passes else LINES_BYTES
+    most = max(<ptrdiff_t>LEAST_PIXELS, most // (size * f.unit * f.rows * f.copies))
     f.strips = up(f.w, most)
     f.block_w = up(f.w, f.strips)
     f.bands = min(up(TASKS, f.strips * f.planes), max(f.h // max(<ptrdiff_t>LEAST_ROWS, 4 * f.kh), <ptrdiff_t>1))
     f.block_h = up(up(f.h, f.bands), HEIGHT) * HEIGHT
     f.bands = up(f.h, f.block_h)
-    f.line = (f.block_w + f.kw - 1) * f.unit
+    f.line = (f.block_w + f.kw - 1) * f.unit + (f.k.vl if f.u_bits else 0)   # folds read whole vectors
     f.pitch = whole_lines((f.block_w * f.unit if f.passes else f.line) * size) // size
     f.slice = worker_bytes(f, &t, NULL)
 
@@ -126,6 +135,12 @@ cdef void filter_block(const Filter *f, Worker *t, ptrdiff_t plane, ptrdiff_t ro
         while done < row + height + f.kh - 1:
             fill_row(f, t, plane, done, column, pixels)
             done += 1
+        if f.u_bits:
+            for j in range(height):
+                fold_column(f, t, row + j, n)
+                store(f, f.y.data + f.y.size * (plane * f.y.channel + (row + j) * f.y.row + column * f.y.pixel), t.out, n)
+            row += height
+            continue
         tap = 0
         for q in range(f.terms):
             offset = q * f.rows * f.pitch if f.passes else f.column[q] * f.unit
@@ -164,11 +179,27 @@ cdef void fill_row(const Filter *f, Worker *t, ptrdiff_t plane, ptrdiff_t row, p
         pad_row(f, ring, plane, f.row_at[row], column, pixels + f.kw - 1)
         return
     pad_row(f, t.line, plane, f.row_at[row], column, pixels + f.kw - 1)
+    if f.u_bits:
+        for s in range(f.v_folds):
+            q = s if 2 * s < f.kw else 0    # the weight of a fold too many is 0
+            t.pointers[2 * s] = t.line + size * q * f.unit
+            t.pointers[2 * s + 1] = t.line + size * (f.kw - 1 - q) * f.unit
+        f.k.image_fold(ring, t.pointers, f.v, f.v_folds, pixels * f.unit, f.v_bits - FOLD_BITS, -(FOLD_MIDDLE << FOLD_BITS))
+        return
     for s in range(f.kw):
         t.pointers[s] = t.line + size * s * f.unit
     for q in range(f.terms):
         to = ring + size * q * f.rows * f.pitch
         f.k.sum_rows(&to, 1, t.pointers, f.v + size * q * f.kw, 1, f.kw, pixels * f.unit, 0)
+
+cdef void fold_column(const Filter *f, Worker *t, ptrdiff_t row, ptrdiff_t n) noexcept nogil:
+    """Row `row` of y, as integers, to the line of results."""
+    cdef ptrdiff_t r, q
+    for r in range(f.u_folds):
+        q = r if 2 * r < f.kh else 0
+        t.pointers[2 * r] = t.ring + f.k.size * ((row + q) % f.rows * f.pitch)
+        t.pointers[2 * r + 1] = t.ring + f.k.size * ((row + f.kh - 1 - q) % f.rows * f.pitch)
+    f.k.image_fold(t.out, t.pointers, f.u, f.u_folds, n, f.u_bits + FOLD_BITS, FOLD_MIDDLE)
 
 cdef void pad_row(const Filter *f, char *to, ptrdiff_t plane, ptrdiff_t source, ptrdiff_t first, ptrdiff_t count) noexcept nogil:
     """`count` pixels of a row of the padded image, from its pixel `first` on."""
@@ -198,13 +229,15 @@ cdef int open_picture(image, Py_buffer *b, Picture *p, int flags) except -1:
 
 
 def filter_image(x, y, sums, const ptrdiff_t[::1] row_at, const ptrdiff_t[::1] pixel_at, before, double value, u, v=None,
-                 const ptrdiff_t[::1] columns=None, threads=None):
+                 const ptrdiff_t[::1] columns=None, bits=None, threads=None):
     """y = x filtered, both (h, w, channels), aligned and without overlap.
 
     sums : name of the dtype of the sums, float32, float64 or int16, which u (terms, kh) and v (terms, kw) have
     row_at, pixel_at : where rows and pixels of the padded image come from, from the first that a result needs on; -1 for value, -2 for 0
     before : rows and pixels of padding before
     columns : instead of v, which column each term is
+    bits : u and v are halves of symmetric weights of bytes, the outermost first, times 2**bits[0] and 2**bits[1], an even number
+        of them, in int16; the middle one of an odd number is halved; without that power they add up to 1/2
     """
     cdef Py_buffer xb, yb, ub, vb
     cdef Filter f
@@ -225,7 +258,7 @@ def filter_image(x, y, sums, const ptrdiff_t[::1] row_at, const ptrdiff_t[::1] p
         f.h, f.w, _ = x.shape
         f.unit = channels if f.x.channel == f.y.channel == 1 and f.x.pixel == f.y.pixel == channels else 1
         f.planes = channels // f.unit
-        f.terms, f.kh = u.shape
+        f.terms, f.kh = u.shape[0], row_at.shape[0] - f.h + 1
         f.ph, f.pw = before
         f.kw = pixel_at.shape[0] - f.w + 1
         f.row_at, f.pixel_at, f.value = &row_at[0], &pixel_at[0], value
@@ -235,6 +268,8 @@ def filter_image(x, y, sums, const ptrdiff_t[::1] row_at, const ptrdiff_t[::1] p
         if f.passes:
             PyObject_GetBuffer(v, &vb, PyBUF_STRIDES)
             f.v = <const char *>vb.buf
+            if bits is not None:
+                (f.u_bits, f.v_bits), f.u_folds, f.v_folds = bits, u.shape[1], v.shape[1]
         else:
             f.column = &columns[0]
         choose_blocks(&f)

@@ -28,6 +28,17 @@ cdef struct Local:
     ptrdiff_t width             # of a row of x, or of turned columns, for that
     ptrdiff_t windows, columns, packed, results     # bytes of a worker's scratch
 
+cdef inline ptrdiff_t whole_lines(ptrdiff_t size) noexcept nogil:
+    return (size + 63) // 64 * 64
+
+cdef inline ptrdiff_t lanes_of(const nd_kernel_set *k, ptrdiff_t images) noexcept nogil:
+    """Images in whole vectors."""
+    return (images + k.vl - 1) // k.vl * k.vl
+
+cdef struct Box:             # of x: from, extents
+    ptrdiff_t d, h, w, id, ih, iw
+
+cdef void cut(const nd_problem *p, int axis, ptrdiff_t parts, ptrdiff_t part, Pixel *first, Pixel *end, Box *x) noexcept nogil
 cdef ptrdiff_t scratch_of(const Local *f) noexcept nogil
 cdef char *kernel_at(const Local *f, ptrdiff_t o, Pixel at) noexcept nogil
 cdef ptrdiff_t pack_gradient(const Local *f, ptrdiff_t channel, ptrdiff_t channels, Pixel at, ptrdiff_t run, ptrdiff_t images,
@@ -38,4 +49,4 @@ cdef class Pass:
     cdef Local f
     cdef Py_buffer buffers[4]
     cdef list arrays
-    cdef int take_scratch(self, size_t more) except -1
+    cdef int take_scratch(self, size_t size) except -1

@@ -38,7 +38,7 @@ from ndconv._runtime cimport current_kernels, default_threads, parallel_for, scr
 
 cdef enum:
     LINE = 64                # bytes of a cache line
-    STREAMS = 8              # output channels whose weights are read side by side
+    STREAMS = 16             # output channels whose weights are read side by side
     NEAR_BYTES = 262144      # of windows in L2
     WINDOWS_BYTES = 8388608  # of windows of a task
     COLUMNS_BYTES = 16384    # of columns, or rows of x, in L1
@@ -78,7 +78,7 @@ cdef void set_blocks(Local *f) noexcept nogil:
     f.channels = max(min(p.icg, COLUMNS_BYTES // (taps * f.width * size)), 1)
     f.windows = ceil_div(max(f.run, f.k.vl) * pixel, 64) * 64
     f.columns = ceil_div((f.channels * taps * f.width + f.k.vl) * size, 64) * 64
-    f.packed = ceil_div(4 * STREAMS * f.row * size, 64) * 64
+    f.packed = ceil_div(2 * STREAMS * f.row * size, 64) * 64
     f.results = ceil_div(f.run * odd_lines((f.images + f.k.mr) * (p.ocg + f.k.mr), f.k) * size, 64) * 64
 
 cdef ptrdiff_t scratch_of(const Local *f) noexcept nogil:
@@ -202,8 +202,7 @@ cdef void multiply_near(const Local *f, const Stretch *s, ptrdiff_t first, ptrdi
     cdef const char *bias = NULL
     cdef nd_dots dots
     cdef Pixel at
-    dots.m, dots.k, dots.a_row, dots.b_row, dots.y_row, dots.y_col = images, f.length, f.row, w_row, row, 1
-    dots.bias_col, dots.ahead = f.bias.c, 4 * w_row
+    dots.m, dots.k, dots.a_row, dots.b_row, dots.y_row, dots.bias_col = images, f.length, f.row, w_row, row, f.bias.c
     while o < s.last:
         dots.n = min(channels, s.last - o)
         channel = s.g * f.p.ocg + o
@@ -294,6 +293,25 @@ cdef void outer_near(const Local *f, const Stretch *s, ptrdiff_t first, ptrdiff_
                 j += columns
         o += m
 
+cdef void cut(const nd_problem *p, int axis, ptrdiff_t parts, ptrdiff_t part, Pixel *first, Pixel *end, Box *x) noexcept nogil:
+    """The outputs of a part, first <= position < end on each axis, and the box of x that they see."""
+    first.d = first.h = first.w = 0
+    end.d, end.h, end.w = p.od, p.oh, p.ow
+    x.d = x.h = x.w = 0
+    x.id, x.ih, x.iw = p.id, p.ih, p.iw
+    if axis == 0:
+        first.d, end.d = split(p.od, parts, part), split(p.od, parts, part + 1)
+        x.d = min(max(first.d * p.sd - p.pd, 0), p.id)
+        x.id = max(min((end.d - 1) * p.sd + (p.kd - 1) * p.dd - p.pd + 1, p.id) - x.d, 0)
+    elif axis == 1:
+        first.h, end.h = split(p.oh, parts, part), split(p.oh, parts, part + 1)
+        x.h = min(max(first.h * p.sh - p.ph, 0), p.ih)
+        x.ih = max(min((end.h - 1) * p.sh + (p.kh - 1) * p.dh - p.ph + 1, p.ih) - x.h, 0)
+    else:
+        first.w, end.w = split(p.ow, parts, part), split(p.ow, parts, part + 1)
+        x.w = min(max(first.w * p.sw - p.pw, 0), p.iw)
+        x.iw = max(min((end.w - 1) * p.sw + (p.kw - 1) * p.dw - p.pw + 1, p.iw) - x.w, 0)
+
 cdef Unshared kernels_of(const Py_buffer *b, const nd_problem *p, int rank) noexcept nogil:
     cdef Unshared w
     cdef int i, last = b.ndim - 1
@@ -337,11 +355,10 @@ cdef class Pass:
         for i in range(4):
             PyBuffer_Release(&self.buffers[i])
 
-    cdef int take_scratch(self, size_t more) except -1:
-        """A worker's scratch for each thread, and `more` bytes after them."""
-        self.f.workspace = <char *>scratch_take(self.f.threads * scratch_of(&self.f) + more)
+    cdef int take_scratch(self, size_t size) except -1:
+        self.f.workspace = <char *>scratch_take(size)
         if self.f.workspace == NULL:
-            raise MemoryError(f"no memory for {self.f.threads * scratch_of(&self.f) + more} bytes of workspace")
+            raise MemoryError(f"no memory for {size} bytes of workspace")
         return 0
 
 
@@ -349,7 +366,7 @@ def forward(problem, x, w, bias, y, bint batched, bint channels_last, threads):
     """Writes y."""
     cdef Pass a = Pass(problem, x, y, w, bias, batched, channels_last, threads)
     cdef Local *f = &a.f
-    a.take_scratch(0)
+    a.take_scratch(f.threads * scratch_of(f))
     with nogil:
         parallel_for(f.blocks * f.p.g * f.p.od * f.p.oh * f.strips * f.splits, 1, f.threads, forward_body, f)
         scratch_give(f.workspace)
@@ -359,7 +376,7 @@ def weight_grad(problem, x, dw, dy, bint batched, bint channels_last, threads):
     """Writes dw, whose kernels are contiguous."""
     cdef Pass a = Pass(problem, x, dy, dw, None, batched, channels_last, threads)
     cdef Local *f = &a.f
-    a.take_scratch(0)
+    a.take_scratch(f.threads * scratch_of(f))
     with nogil:
         parallel_for(f.p.g * f.p.od * f.p.oh * f.strips * f.splits, 1, f.threads, weight_grad_body, f)
         scratch_give(f.workspace)

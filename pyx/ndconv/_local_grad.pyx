@@ -25,18 +25,16 @@ from libc.string cimport memset
 
 from ndconv._c cimport ND_ADD, ND_ZERO, nd_array, nd_problem, nd_walk
 from ndconv._columns cimport add_columns
-from ndconv._local cimport Local, Pass, kernel_at, pack_gradient, pack_kernels, scratch_of
+from ndconv._local cimport Box, Local, Pass, cut, kernel_at, pack_gradient, pack_kernels, scratch_of
 from ndconv._pack cimport Pixel, ceil_div, split, taps_of
 from ndconv._runtime cimport parallel_for, scratch_give
 
 cdef enum:
-    STREAMS = 32             # output channels that are added at a time
+    STREAMS = 32             # output channels that are added at a time, at most
+    RUN = 8                  # pixels of a stretch
     PARTS = 12
     CHANNELS = 16            # of dx that a task adds slabs to: they may share cache lines
     SLABS_BYTES = 67108864   # of all slabs of a block of images, unless one image has more
-
-cdef struct Box:             # of x: from, extents
-    ptrdiff_t d, h, w, id, ih, iw
 
 cdef struct Grad:
     Local *f
@@ -44,25 +42,6 @@ cdef struct Grad:
     ptrdiff_t parts, block
     ptrdiff_t slab           # elements of the largest slab of an image and group
     char *slabs
-
-cdef void cut(const nd_problem *p, int axis, ptrdiff_t parts, ptrdiff_t part, Pixel *first, Pixel *end, Box *x) noexcept nogil:
-    """The outputs of a part, first <= position < end on each axis, and the box of x that they see."""
-    first.d = first.h = first.w = 0
-    end.d, end.h, end.w = p.od, p.oh, p.ow
-    x.d = x.h = x.w = 0
-    x.id, x.ih, x.iw = p.id, p.ih, p.iw
-    if axis == 0:
-        first.d, end.d = split(p.od, parts, part), split(p.od, parts, part + 1)
-        x.d = min(max(first.d * p.sd - p.pd, 0), p.id)
-        x.id = max(min((end.d - 1) * p.sd + (p.kd - 1) * p.dd - p.pd + 1, p.id) - x.d, 0)
-    elif axis == 1:
-        first.h, end.h = split(p.oh, parts, part), split(p.oh, parts, part + 1)
-        x.h = min(max(first.h * p.sh - p.ph, 0), p.ih)
-        x.ih = max(min((end.h - 1) * p.sh + (p.kh - 1) * p.dh - p.ph + 1, p.ih) - x.h, 0)
-    else:
-        first.w, end.w = split(p.ow, parts, part), split(p.ow, parts, part + 1)
-        x.w = min(max(first.w * p.sw - p.pw, 0), p.iw)
-        x.iw = max(min((end.w - 1) * p.sw + (p.kw - 1) * p.dw - p.pw + 1, p.iw) - x.w, 0)
 
 cdef Grad grad_of(Local *f) noexcept nogil:
     """Parts and slabs; fewer images a block where their slabs are large."""
@@ -128,18 +107,17 @@ cdef void add_stretch(const Local *f, ptrdiff_t group, Pixel at, ptrdiff_t run, 
                       char *windows) noexcept nogil:
     """What a stretch of an output row gives to the slab."""
     cdef const nd_problem *p = &f.p
-    cdef ptrdiff_t size = f.k.size, near = 0, o, i, image, c, count
+    cdef ptrdiff_t size = f.k.size, near = 0, o, i, image, c, count, chunks = ceil_div(p.ocg, STREAMS), chunk
     cdef char *columns = windows + f.windows
     cdef const char *from_window
     cdef char *gradient = columns + f.columns + f.packed
     cdef Pixel to = at
     cdef ptrdiff_t pixel = pack_gradient(f, group * p.ocg, p.ocg, at, run, images, True, gradient)
     while near < run:
-        o = 0
-        while o < p.ocg:
+        for chunk in range(chunks):
+            o = split(p.ocg, chunks, chunk)
             for i in range(near, min(near + f.near, run)):
-                add_kernels(f, group, o, at, i, images, gradient + size * i * pixel, windows)
-            o += STREAMS
+                add_kernels(f, group, o, split(p.ocg, chunks, chunk + 1) - o, at, i, images, gradient + size * i * pixel, windows)
         near += f.near
     for image in range(images):
         to.n, c = image, 0
@@ -172,11 +150,11 @@ cdef void fold_columns(const Local *f, const nd_array *slab, ptrdiff_t channel, 
                             high - low)
                 row += size * f.width
 
-cdef void add_kernels(const Local *f, ptrdiff_t group, ptrdiff_t o, Pixel at, ptrdiff_t i, ptrdiff_t images,
+cdef void add_kernels(const Local *f, ptrdiff_t group, ptrdiff_t o, ptrdiff_t channels, Pixel at, ptrdiff_t i, ptrdiff_t images,
                       const char *gradient, char *windows) noexcept nogil:
     """The windows of pixel i of a stretch at `at` += the kernels of some channels from o on times dy, for all images."""
     cdef ptrdiff_t size = f.k.size, whole = ceil_div(f.length, f.k.vl) * f.k.vl, wide = min(images, f.k.mr)
-    cdef ptrdiff_t channels = min(<ptrdiff_t>STREAMS, f.p.ocg - o), n = 0, m, j, columns, zero = 0
+    cdef ptrdiff_t n = 0, m, j, columns, zero = 0
     cdef int start = ND_ADD if o > 0 else ND_ZERO
     cdef char *packed = windows + f.windows + f.columns
     cdef char *to = windows + size * i * f.pixel
@@ -225,7 +203,9 @@ cdef void collect_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end
 def input_grad(problem, dx, w, dy, bint batched, bint channels_last, threads):
     """Adds to dx."""
     cdef Pass a = Pass(problem, dx, dy, w, None, batched, channels_last, threads)
-    a.take_scratch(slab_bytes(&a.f))
+    cdef Local *f = &a.f
+    f.run = min(f.run, <ptrdiff_t>RUN)
+    a.take_scratch(f.threads * scratch_of(f) + slab_bytes(f))
     with nogil:
-        add_blocks(&a.f)
-        scratch_give(a.f.workspace)
+        add_blocks(f)
+        scratch_give(f.workspace)

@@ -15,7 +15,7 @@ one.
         for each kh rows: rows of x from the last to the first, added -> ends
             for each of them: the next row of x added to the beginning; both -> a row; its columns; y
 
-Bytes moved: x twice, y once each way; ends of 512 KiB, in L2. About 2 (3 + log2(kw)) additions an element. Where the variance
+Bytes moved: x twice, y once each way; ends of 1 MiB. About 2 (3 + log2(kw)) additions an element. Where the variance
 of a window is less than the roundings of its sums, the window counts as constant, and its score is 0.
 """
 from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
@@ -26,7 +26,7 @@ from ndconv._c cimport ND_F64, ND_SUM, nd_kernel_set
 from ndconv._runtime cimport current_kernels, default_threads, parallel_for, scratch_give, scratch_take
 
 cdef enum:
-    ENDS_BYTES = 1 << 19
+    ENDS_BYTES = 1 << 20    # narrower strips would sum more of their neighbours' columns again
     LEAST_COLUMNS = 128     # of a strip
     TASKS = 12              # that a problem is cut into when it is large enough
     SMALL = 1 << 15         # results that are not worth a second thread
@@ -146,7 +146,7 @@ cdef inline void copy_squares(double *to, ptrdiff_t pitch, const real *x, ptrdif
 
 cdef inline void score_row(const Match *m, real *y, const double *s1, ptrdiff_t n) noexcept nogil:
     cdef const double *s2 = s1 + m.pitch
-    cdef double share = 1.0 / (m.kh * m.kw), scale = 1 / m.norm if m.norm > 0 else 0, v, least
+    cdef double share = 1.0 / (m.kh * m.kw), scale = 1 / m.norm if m.norm > 0 else 0, v, least, root
     cdef ptrdiff_t i
     if m.score == SQDIFF:
         for i in range(n):
@@ -155,12 +155,15 @@ cdef inline void score_row(const Match *m, real *y, const double *s1, ptrdiff_t 
         return
     if m.score == NCC:
         share = 0
+    # without branches, so that compilers make vectors of it
     for i in range(n):
         # 2**-45: some 250 roundings of the sum of squares
         least = s2[i] * 2.842170943040401e-14
         v = s2[i] - s1[i] * s1[i] * share
-        v = 0 if v <= least else y[i] * scale / sqrt(v)
-        y[i] = <real>(1 if v > 1 else -1 if v < -1 else v)
+        root = sqrt(1 if v <= least else v)
+        v = (0 if v <= least else y[i] * scale) / root
+        v = 1 if v > 1 else v
+        y[i] = <real>(-1 if v < -1 else v)
 
 
 def score_windows(y, x, window, before, str score, double norm, threads=None):

@@ -17,6 +17,10 @@
     _mm256_permutevar8x32_epi32(_mm256_packus_epi16(_mm256_packs_epi32((__m256i)(a), (__m256i)(b)),          \
                                                     _mm256_packs_epi32((__m256i)(c), (__m256i)(d))),         \
                                 _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7))
+/* 16-bit elements of two vectors in turn, low and high halves of each 128 bits; two vectors of such pairs' sums as one */
+#define PAIRS_LOW(a, b) _mm256_unpacklo_epi16((__m256i)(a), (__m256i)(b))
+#define PAIRS_HIGH(a, b) _mm256_unpackhi_epi16((__m256i)(a), (__m256i)(b))
+#define NARROW_I16(a, b) _mm256_packs_epi32((__m256i)(a), (__m256i)(b))
 #define WIDEN_F32(a) _mm256_cvtps_pd(a) /* compilers take three steps */
 #define VECTOR_PAIRS(a, b) _mm256_madd_epi16((__m256i)(a), (__m256i)(b))
 #define VECTOR_WIDE(a, b) _mm256_mul_epi32((__m256i)(a), (__m256i)(b))

@@ -16,6 +16,9 @@ MOST_RANK = 8
 PASS = 2
 # taps from which sums of 16-bit integers are no longer the fastest
 SHORT_TAPS = 16
+# bits after the point of folded weights at most: sums of them with numbers of 15 and 8 bits have 32
+U_BITS, V_BITS = 17, 22
+FOLD_ERROR = 2**-5
 # taps from which `conv` has a faster method, and pixels of a band that it is given
 LARGE = 400
 BAND = 1 << 21
@@ -29,7 +32,9 @@ def apply(image, kernel, *, padding_mode="reflect", padding_value=0.0, alpha="fi
     Results for uint8 and uint16 are rounded to the nearest integer, ties to the even one, and clipped to 0..255 or 0..65535.
     Sums are float32, or float64 where the result is, so what is rounded is within
     (K + 2) 6e-8 sum of abs(kernel) abs(image) of the exact sum, K the number of coefficients (of a separable kernel, of both
-    its profiles). Kernels of small integers on bytes are summed exactly. Kernels of more than 400 coefficients that are no sum
+    its profiles). Kernels of small integers on bytes are summed exactly. Where bytes are smoothed to bytes, by the product of
+    two symmetric profiles without negative weights whose sum is 1 (a Gaussian, a box), sums are integers, and what is rounded is
+    within 1/32 of the exact sum. Kernels of more than 400 coefficients that are no sum
     of few products of two profiles go through `conv`, band by band, and have the error of its method.
 
     Parameters
@@ -149,8 +154,7 @@ def _terms(kernel, x, y, value):
     """(dtype of the sums, how the kernel is given to filter_image and its shape)."""
     sums = y if y in FLOATS else "float32"
     if isinstance(kernel, tuple):
-        u, v = (part[None].astype(sums) for part in kernel)
-        return sums, dict(u=u, v=v, shape=(u.size, v.size))
+        return _profiles(*(part[None] for part in kernel), sums, x == y == "uint8", value)
     kh, kw = kernel.shape
     # a pixel times zero is nothing, unless it may be infinite
     columns = np.arange(kw) if x in FLOATS else np.flatnonzero(kernel.any(0))
@@ -163,9 +167,39 @@ def _terms(kernel, x, y, value):
         most = 1 if x in FLOATS else MOST_RANK
         factors = factors_of(kernel.astype(sums), min(most, (taps - 1) // (kh + kw + PASS)))
         if factors is not None:
-            u, v = (np.ascontiguousarray(part, sums) for part in factors)
-            return sums, dict(u=u, v=v, shape=(kh, kw))
+            return _profiles(*factors, sums, x == y == "uint8", value)
     return sums, dict(u=np.ascontiguousarray(kernel.T[columns], sums), columns=columns, shape=(kh, kw))
+
+
+def _profiles(u, v, sums, bytes_only, value):
+    """_terms of a kernel that is the sum over q of outer(u[q], v[q])."""
+    shape = u.shape[1], v.shape[1]
+    if bytes_only and len(u) == 1 and _is_byte(value):
+        gain = v.sum()
+        folded = [] if gain == 0 else [_fold(w, most) for w, most in ((u[0] * gain, U_BITS), (v[0] / gain, V_BITS))]
+        # of the roundings of weights, and of what passes along rows make
+        if folded and None not in folded and 255 * sum(error for *_, error in folded) + 2**-8 <= FOLD_ERROR:
+            (u, u_bits, _), (v, v_bits, _) = folded
+            return "int16", dict(u=u, v=v, bits=(u_bits, v_bits), shape=shape)
+    return sums, dict(u=np.ascontiguousarray(u, sums), v=np.ascontiguousarray(v, sums), shape=shape)
+
+
+def _fold(w, most):
+    """(halves of the symmetric weights w, outermost first, times 2**bits, as integers; bits; the sum of the halves' roundings),
+    or None if they are not symmetric, not negative and of the sum 1. Partial sums are rounded, so the sum is exact."""
+    if w.min() < 0 or abs(w - w[::-1]).max() > 1e-6 * w.max() or abs(w.sum() - 1) > 1e-5:
+        return None
+    half = ((w + w[::-1]) / 2)[:(w.size + 1) // 2]
+    half[-1] /= 1 + w.size % 2
+    half /= 2 * half.sum()
+    bits = min(most, math.floor(math.log2(32766 / half.max())))
+    rounded = np.diff(np.rint(half.cumsum() * 2**bits), prepend=0)
+    error = abs(rounded / 2**bits - half).sum()
+    return np.append(rounded, np.zeros(half.size % 2)).astype(np.int16)[None], bits, error
+
+
+def _is_byte(value):
+    return 0 <= value <= 255 and math.floor(value) == value
 
 
 def _filter_large(x, y, kernel, sums, maps, value, threads):
@@ -186,7 +220,7 @@ def _filter_large(x, y, kernel, sums, maps, value, threads):
 def _fits_short(kernel, value):
     """Whether sums of bytes with these coefficients are integers of 16 bits, whichever of them are taken."""
     most = max(kernel.clip(0).sum(), -kernel.clip(None, 0).sum())
-    return 255 * most <= 32767 and (kernel == np.rint(kernel)).all() and 0 <= value <= 255 and math.floor(value) == value
+    return 255 * most <= 32767 and (kernel == np.rint(kernel)).all() and _is_byte(value)
 
 
 def _sources(mode, size, first, count):
