@@ -110,8 +110,9 @@ def test_ties_go_to_the_even_integer_and_results_are_clipped():
 
 
 def test_bytes_that_are_smoothed_differ_from_the_nearest_integers_at_ties_only(isa):
-    """All of black, white and noise, profiles of any parity: within 1/32 of the exact sum, and hardly any pixel on the other side."""
-    for sigma, size, shape in ((3, None, (40, 333, 3)), ((8, 0.4), None, (60, 70)), (2, (4, 12), (31, 45, 4)), (40, 121, (30, 50))):
+    """Black, white and noise, profiles of any parity: within 1/32 of the exact sum, and hardly any pixel on the other side."""
+    for sigma, size, shape in ((3, None, (40, 333, 3)), ((8, 0.4), None, (60, 70)), (2, (4, 12), (31, 45, 4)),
+                               (40, 121, (30, 50))):
         kernel = filters.gaussian(sigma, size)
         for image in (np.zeros(shape, np.uint8), np.full(shape, 255, np.uint8)):
             assert (filters.apply(image, kernel) == image).all()

@@ -18,15 +18,15 @@ apart as pixels.
 A separable kernel of one term on bytes whose weights are the same from both ends and add up to 1 (a Gaussian, a box) is summed
 in 16-bit integers of 15 bits and weights of 15 (kernels/image_fold.h), which takes a quarter of the products.
 
-The other sums are those of kernels/separable.h: a row of the ring is loaded once for four results. They are float32 for integer pixels
-and float32 images, float64 for float64 images, and 16-bit integers where pixels have 8 bits and the kernel's integers are so
+The other sums are those of kernels/separable.h: a row of the ring is loaded once for four results. They are float32 for integer
+pixels and float32 images, float64 for float64 images, and 16-bit integers where pixels have 8 bits and the kernel's integers are so
 small that no sum can leave them: twice as many lanes. Conversions are kernels/image.h.
 
 Bytes moved: x and y once; the ring and the lines stay in L2. (kh - 1) rows a band and (kw - 1) columns a
 strip are read twice. Expected: memory speed for 3 x 3 integers, then the multiply-adds of kernels/separable.h.
 Measured on 4000 x 3000 RGB bytes, two threads of AVX2: Sobel 7 ms (a third each for loads, sums and stores, which wait for
-memory), 3 x 3 integers 8 ms, Gaussian of 19 taps 28 ms, 36 in floats: some 19 and 22 cycles a vector of 16 for the two passes, the
-rest conversions and memory.
+memory), 3 x 3 integers 8 ms, Gaussian of 19 taps 28 ms, 36 in floats: some 19 and 22 cycles a vector of 16 for the two passes,
+the rest conversions and memory.
 """
 from cpython.buffer cimport PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.string cimport memset

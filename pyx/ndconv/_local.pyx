@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
-"""Convolution with a kernel of its own for every output position, forward and weight gradient.
+"""Convolution with a kernel of its own for every output position: forward with few images, and weight gradient.
 
 Forward, y[n, o, p] = b[o, p] + sum over k of X[n, p, k] * W[o, p, k], k = (channel, tap): W has k contiguous, so X is gathered
 the same way and every result is a dot product. A task is a stretch of an output row, a block of images and a part of the
@@ -7,7 +7,7 @@ output channels:
 
     gather the windows of the stretch to [pixel][image][k]     (rows of x with their padding, L1; then vectors of a row of taps)
     for pixels whose windows fit L2
-        for 8 output channels at a time                       (8 streams of weights, contiguous from pixel to pixel)
+        for 16 output channels at a time                      (16 streams of weights, contiguous from pixel to pixel)
             for pixels: dot products of images with channels     (kernels/local.h)
 
 (with four images and more all output channels at a time, so that windows stay in L1).
@@ -21,10 +21,9 @@ A window costs 0.5 to 1 cycle an element to gather, twice that with dilation, an
 bytes for n multiply-adds, read (or written) once: with few images the bound is memory, from about 16 on the FMA peak. Blocks of
 images are the problem's, and every sum has one order, so bits depend neither on threads nor on the rest of the batch.
 
-Reached with AVX2 on two cores (30 GB/s, 184 GFLOP/s in float32): one image, 95 to 100 % of reading w; 8 images of 32 channels and
-28x28, 50 %; 32 to 128 images, 45 to 55 % of the FMA peak forward and 35 to 50 % in weight gradients. Gathering takes a fifth,
-and rows of 300 to 600 elements are short beside the sums of lanes and the wait for the first vectors of w. A new dw of over 32
-MiB is bound by the first touch of its pages, 30 % of the speed of writing.
+Reached with AVX2 on two cores (30 GB/s, 184 GFLOP/s in float32): one image, 80 to 97 % of reading w; 2 to 4 images, 60 %. Weight
+gradients: 60 to 100 % of writing dw (15 GB/s) to 8 images, 25 to 45 % of the FMA peak with 16 and 32, of which gathering takes a
+fifth. A new dw of over 32 MiB is bound by the first touch of its pages, 30 % of the speed of writing.
 """
 from cpython.buffer cimport PyBuffer_Release
 from libc.string cimport memset

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
-"""The gradient by the input of a convolution with a kernel of its own for every output position,
+"""The gradient by the input of a convolution with a kernel of its own for every output position, for few images,
 
     D[n, p, k] = sum over o of dY[n, o, p] * W[o, p, k],   dx[n, c, i] = sum of D[n, p, (c, tap)] over what sees i
 
@@ -9,7 +9,7 @@ are cut along their longest axis into parts, each with the slab of dx that it re
     for a block of images
         for a group, a part of the outputs                     (one task)
             for stretches of output rows, pixels whose windows fit L2
-                for 32 output channels at a time: for pixels: for vectors of k: tile of images, added to D
+                for up to 32 output channels at a time: for pixels: for vectors of k: tile of images, added to D
                 turn D to columns, add them to the slab    (_columns.pyx)
         add the slabs to dx
 
@@ -18,8 +18,8 @@ From two tiles of images on the kernels of 32 channels are copied beside each ot
 is often a multiple of 4096 bytes, which few ways of L1 share; a copy costs an eighth of the work on 16 images. Tasks and the
 order of each sum depend on the problem alone, not on threads nor on the rest of the batch.
 
-Reached with AVX2 on two cores: one image, 50 to 80 % of reading w; 8 to 128 images, 30 to 36 % of the bound: a tile has 32 steps
-between loading and storing its sums (40 % of the time), the copy of w waits for memory (15 to 30 %), and D is turned and added.
+Reached with AVX2 on two cores: one image, 60 % of reading w; 2 to 4 images, 35 to 45 %: a tile has 32 steps between loading and
+storing its sums, and D is turned and added.
 """
 from libc.string cimport memset
 

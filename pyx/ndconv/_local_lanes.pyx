@@ -13,13 +13,15 @@ of the output channels:
             tile: for channels, kd, kh: for kw                                  (kernels/gemm.h)
     results, [pixel][channel][image], to y                                      (transposed)
 
-An element of x is gathered kd*kh times and used for kw*oc products an image. A tile of 6 x 16 loads two vectors of x, from L2, and
-broadcasts six weights for 12 multiply-adds; with 8 images and fewer it has six sums, which wait for each other: two thirds of the
-FMA peak for 8 images, a weight in two thirds of a cycle. W is 4 or 8 bytes for n multiply-adds, read once: with few images the bound
-is memory, from about 16 on the FMA peak. Weights of the next pixel are asked for while a tile is computed.
+An element of x is gathered kd*kh times and used for kw*oc products an image. A tile of 6 x 16 loads two vectors of x, from L2,
+and broadcasts six weights for 12 multiply-adds; with 8 images it has six sums, which wait for each other: two thirds of the FMA
+peak. W is 4 or 8 bytes for n multiply-adds, read once: with 8 images the bound is memory, from about 16 on the FMA peak.
 
-Every sum goes through k in its order, whatever block or lane an image is in: bits depend neither on threads nor on the rest of the
-batch.
+Every sum goes through k in its order, whatever block or lane an image is in, as those of _local.pyx do: bits depend neither on
+threads nor on the rest of the batch.
+
+Reached with AVX2 on two cores (30 GB/s, 184 GFLOP/s in float32), of the bound: 8 images 40 %, 16 images 40 to 48 %, 32 images
+40 to 70 %. A weight takes 1.4 cycles beyond the multiply-adds of one vector of images, also where w is in L2.
 """
 from libc.string cimport memset
 
