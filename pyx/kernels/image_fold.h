@@ -9,14 +9,14 @@
  * products that float32 takes. A vector takes 4 loads, 2 additions, 2 interleavings, 2 products of pairs and 2 additions
  * of those for four taps: ten operations at four a cycle, and four loads at two. Budget: 8 sums, 4 temporaries and the
  * weights. Expected on AVX2: 2.5 cycles a vector of 16 and four taps if loads are aligned, 3 if not. */
-typedef int32_t NAME(wide) __attribute__((vector_size(VL_BYTES)));
-#define wide NAME(wide)
+typedef int32_t NAME(ints) __attribute__((vector_size(VL_BYTES)));
+#define ints NAME(ints)
 #ifndef PAIRS_LOW
 typedef T NAME(half) __attribute__((vector_size(VL_BYTES / 2), aligned(sizeof(T)), may_alias));
 #endif
 
 /* The nearest integers to v / 2**shift, ties to even */
-INLINE wide NAME(shift_round)(wide v, int shift)
+INLINE ints NAME(shift_round)(ints v, int shift)
 {
     return (v + ((1 << (shift - 1)) - 1) + ((v >> shift) & 1)) >> shift;
 }
@@ -24,21 +24,21 @@ INLINE wide NAME(shift_round)(wide v, int shift)
 INLINE void NAME(fold_tile)(const int vectors, T *to, const T *const *rows, const T *weights, ptrdiff_t folds, ptrdiff_t i,
                             int shift, int offset)
 {
-    wide low[4], high[4];
+    ints low[4], high[4];
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; v++)
-        low[v] = high[v] = (wide){0};
+        low[v] = high[v] = (ints){0};
     for (ptrdiff_t f = 0; f < folds; f += 2, rows += 4) {
 #ifdef PAIRS_LOW
         int32_t two;
         __builtin_memcpy(&two, weights + f, sizeof two);
-        const wide weight = two - (wide){0};
+        const ints weight = two - (ints){0};
 #pragma GCC unroll 4
         for (int v = 0; v < vectors; v++) {
             const vec a = NAME(load)(rows[0] + i + v * VL) + NAME(load)(rows[1] + i + v * VL);
             const vec b = NAME(load)(rows[2] + i + v * VL) + NAME(load)(rows[3] + i + v * VL);
-            low[v] += (wide)VECTOR_PAIRS(PAIRS_LOW(a, b), weight);
-            high[v] += (wide)VECTOR_PAIRS(PAIRS_HIGH(a, b), weight);
+            low[v] += (ints)VECTOR_PAIRS(PAIRS_LOW(a, b), weight);
+            high[v] += (ints)VECTOR_PAIRS(PAIRS_HIGH(a, b), weight);
         }
 #else
 #pragma GCC unroll 4
@@ -48,8 +48,8 @@ INLINE void NAME(fold_tile)(const int vectors, T *to, const T *const *rows, cons
                 const T *p = rows[2 * g] + i + v * VL, *q = rows[2 * g + 1] + i + v * VL;
                 const NAME(half) a = *(const NAME(half) *)p + *(const NAME(half) *)q;
                 const NAME(half) b = *(const NAME(half) *)(p + VL / 2) + *(const NAME(half) *)(q + VL / 2);
-                low[v] += __builtin_convertvector(a, wide) * (int32_t)weights[f + g];
-                high[v] += __builtin_convertvector(b, wide) * (int32_t)weights[f + g];
+                low[v] += __builtin_convertvector(a, ints) * (int32_t)weights[f + g];
+                high[v] += __builtin_convertvector(b, ints) * (int32_t)weights[f + g];
             }
 #endif
     }
@@ -76,4 +76,4 @@ static void NAME(image_fold)(void *to, const void *const *rows_, const void *wei
     for (; i < n; i += VL)
         NAME(fold_tile)(1, to, rows, weights, folds, i, shift, offset);
 }
-#undef wide
+#undef ints
