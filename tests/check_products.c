@@ -70,7 +70,7 @@ static void check_tile(const struct nd_kernel_set *k, int dtype, ptrdiff_t m, pt
 
 void check_products(const struct nd_kernel_set *k, int dtype)
 {
-    for (ptrdiff_t m = 1; m <= k->mr; m++)
+    for (ptrdiff_t m = 1; m <= k->tile_rows(1); m++)
         for (ptrdiff_t n = 1; n <= k->tile_columns(m); n++)
             for (int start = ND_ZERO; start <= ND_BIAS_COLUMN; start++)
                 for (int mode = 0; mode < 3; mode++)

@@ -96,9 +96,11 @@ struct nd_kernel_set {
     ptrdiff_t size;                  /* bytes of an element */
     ptrdiff_t vl;                    /* lanes of a vector */
     ptrdiff_t mr, nr;                /* the register tile: mr rows x nr columns, nr a multiple of vl */
-    /* columns of the widest tile of m rows: nr, or more if m <= 3 */
+    /* columns of the widest tile of m rows: nr, or more of few rows; rows of the highest tile of n columns: mr, or more of few
+     * columns, or fewer of many */
     ptrdiff_t (*tile_columns)(ptrdiff_t m);
-    /* y[i*y_row + j*y_col] = start + sum over the walk of A[i] * B[j], i < m <= mr, j < n <= tile_columns(m).
+    ptrdiff_t (*tile_rows)(ptrdiff_t n);
+    /* y[i*y_row + j*y_col] = start + sum over the walk of A[i] * B[j], j < n <= tile_columns(m), i < m <= tile_rows(n).
      * B must be readable for whole vectors up to n rounded up to vl. */
     void (*gemm)(const struct nd_walk *walk, ptrdiff_t m, ptrdiff_t n, const void *a, const void *b, void *y,
                  ptrdiff_t y_row, ptrdiff_t y_col, int start, const void *bias);

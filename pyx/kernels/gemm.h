@@ -11,8 +11,9 @@
  * loads, MR broadcasts, MR*TILE_VECTORS fused multiply-adds. On AVX2 (6 x 2): 8 loads for 6 FMA cycles at two a
  * cycle each, so a tile can run at the FMA peak as long as B comes from L1 and A from L2.
  * Tails are tiles of their own size: m = 1..MR times 1..TILE_VECTORS vectors, so that 8 rows run as 4 + 4.
- * Few rows would leave most of the sums unused and every product waiting for the last: tiles of one to three rows are up
- * to eight vectors wide. A partial last vector is computed whole and stored in part.
+ * Few rows or few vectors would leave sums unused and every product waiting for the last: tiles of one to four rows are up
+ * to eight vectors wide, those of one vector up to ten rows high. A partial last vector is computed whole and stored in
+ * part.
  *
  * Goto & van de Geijn, Anatomy of High-Performance Matrix Multiplication, 2008; batch-reduce form: Georganas
  * et al., High-Performance Deep Learning via a Single Building Block, 2019. */
@@ -20,12 +21,26 @@
 /* Row i, vector v of an mc x vc tile is sum[i * vc + v]. */
 #define TILE_SUMS (TILE_ROWS * TILE_VECTORS)
 #define SUMS vec sum[TILE_SUMS]
-enum { NAME(WIDEST) = 8 };
+enum { NAME(WIDEST) = 8, NAME(WIDE_ROWS) = 4, NAME(HIGHEST) = TILE_ROWS > 10 ? TILE_ROWS : 10 };
 
 /* One step of k of an mc x vc-vector tile: A's rows are row apart, three of them row3. */
 static inline __attribute__((always_inline)) void NAME(tile_step)(const int mc, const int vc, const T *a,
                                                                   ptrdiff_t row, ptrdiff_t row3, const T *b, SUMS)
 {
+    if (mc < vc) { /* the fewer of the two operands stay in registers */
+        T s[NAME(WIDEST)];
+#pragma GCC unroll 16
+        for (int i = 0; i < mc; i++)
+            s[i] = a[(i / 3) * row3 + (i % 3) * row];
+#pragma GCC unroll 16
+        for (int v = 0; v < vc; v++) {
+            const vec column = NAME(load)(b + v * VL);
+#pragma GCC unroll 16
+            for (int i = 0; i < mc; i++)
+                sum[i * vc + v] = NAME(multiply_add)(sum[i * vc + v], column, s[i]);
+        }
+        return;
+    }
     vec vb[NAME(WIDEST)];
 #pragma GCC unroll 16
     for (int v = 0; v < vc; v++)
@@ -166,7 +181,7 @@ static inline __attribute__((always_inline)) void NAME(tile)(
     SUMS;
     NAME(tile_ask)(mc, vc, n, y, y_row, y_col);
     NAME(tile_start)(mc, vc, n, start, bias, sum);
-    if (walk->a_row == 1 && walk->a_k == TILE_ROWS)
+    if (mc <= TILE_ROWS && walk->a_row == 1 && walk->a_k == TILE_ROWS)
         NAME(tile_sums)(mc, vc, 1, walk, a, b, sum);
     else
         NAME(tile_sums)(mc, vc, 0, walk, a, b, sum);
@@ -186,17 +201,29 @@ static inline __attribute__((always_inline)) void NAME(tile)(
 #define TILES TILE(1) TILE(2) TILE(3) TILE(4)
 #endif
 
-/* One function per tile size: the compiler then knows every bound and keeps the sums in registers. */
+/* A tile has TILE_SUMS sums at most; those wider than TILE_VECTORS have few rows. */
 #define TILE(mc)                                                                                             \
     case mc:                                                                                                 \
-        return NAME(tile)(mc, vc, walk, n, a, b, y, y_row, y_col, start, bias);
+        if (mc * vc <= TILE_SUMS)                                                                            \
+            NAME(tile)(mc, vc, walk, n, a, b, y, y_row, y_col, start, bias);                                 \
+        return;
 
-static inline __attribute__((always_inline)) void NAME(tile_rows)(
+/* One function per tile size: the compiler then knows every bound and keeps the sums in registers. */
+static inline __attribute__((always_inline)) void NAME(tile_high)(
     const int vc, const struct nd_walk *walk, ptrdiff_t m, ptrdiff_t n, const T *a, const T *b, T *y,
     ptrdiff_t y_row, ptrdiff_t y_col, int start, const T *bias)
 {
     switch (m) {
         TILES
+#if TILE_ROWS < 5
+        TILE(5) TILE(6)
+#endif
+#if TILE_ROWS < 7
+        TILE(7) TILE(8)
+#endif
+#if TILE_ROWS < 9
+        TILE(9) TILE(10)
+#endif
     }
 }
 
@@ -205,45 +232,56 @@ static inline __attribute__((always_inline)) void NAME(tile_wide)(
     ptrdiff_t y_row, ptrdiff_t y_col, int start, const T *bias)
 {
     switch (m) {
-        TILE(1)
-    case 2:
-        if (2 * vc <= TILE_SUMS)
-            NAME(tile)(2, vc, walk, n, a, b, y, y_row, y_col, start, bias);
-        return;
-    case 3:
-        if (3 * vc <= TILE_SUMS)
-            NAME(tile)(3, vc, walk, n, a, b, y, y_row, y_col, start, bias);
+        TILE(1) TILE(2) TILE(3) TILE(4)
     }
 }
 #undef TILE
 
-/* Columns of the widest tile of m rows. */
+/* Columns of the widest tile of m rows, and rows of the highest one of n columns. */
 static ptrdiff_t NAME(tile_columns)(ptrdiff_t m)
 {
-    const ptrdiff_t vectors = m <= 3 ? TILE_SUMS / m : TILE_VECTORS;
-    return VL * (vectors < NAME(WIDEST) ? vectors : NAME(WIDEST));
+    const ptrdiff_t vectors = TILE_SUMS / m, most = m <= NAME(WIDE_ROWS) ? NAME(WIDEST) : TILE_VECTORS;
+    return VL * (vectors < most ? vectors : most);
 }
 
-#define WIDE(vc)                                                                                             \
-    case vc:                                                                                                 \
-        return NAME(tile_wide)(vc, walk, m, n, a, b, y, y_row, y_col, start, bias);
+static ptrdiff_t NAME(tile_rows)(ptrdiff_t n)
+{
+    const ptrdiff_t vectors = (n + VL - 1) / VL, rows = TILE_SUMS / vectors;
+    const ptrdiff_t most = vectors <= TILE_VECTORS ? NAME(HIGHEST) : NAME(WIDE_ROWS);
+    return rows < most ? rows : most;
+}
+
+/* A function each number of vectors: compilers allocate registers worse where a function has very many loops. */
+#define VECTORS(vc, tile)                                                                                    \
+    static __attribute__((noinline)) void NAME(tiles_##vc)(                                                  \
+        const struct nd_walk *walk, ptrdiff_t m, ptrdiff_t n, const T *a, const T *b, T *y, ptrdiff_t y_row, \
+        ptrdiff_t y_col, int start, const T *bias)                                                           \
+    {                                                                                                        \
+        NAME(tile)(vc, walk, m, n, a, b, y, y_row, y_col, start, bias);                                      \
+    }
+VECTORS(1, tile_high)
+VECTORS(2, tile_high)
+#if TILE_VECTORS > 2
+VECTORS(3, tile_high)
+#else
+VECTORS(3, tile_wide)
+#endif
+VECTORS(4, tile_wide)
+VECTORS(5, tile_wide)
+VECTORS(6, tile_wide)
+VECTORS(7, tile_wide)
+VECTORS(8, tile_wide)
+#undef VECTORS
 
 static void NAME(gemm)(const struct nd_walk *walk, ptrdiff_t m, ptrdiff_t n, const void *a, const void *b,
                        void *y, ptrdiff_t y_row, ptrdiff_t y_col, int start, const void *bias)
 {
+#define VECTORS(vc)                                                                                          \
+    case vc:                                                                                                 \
+        return NAME(tiles_##vc)(walk, m, n, a, b, y, y_row, y_col, start, bias);
     switch ((n + VL - 1) / VL) {
-    case 1:
-        return NAME(tile_rows)(1, walk, m, n, a, b, y, y_row, y_col, start, bias);
-    case 2:
-        return NAME(tile_rows)(2, walk, m, n, a, b, y, y_row, y_col, start, bias);
-#if TILE_VECTORS > 2
-    case 3:
-        return NAME(tile_rows)(3, walk, m, n, a, b, y, y_row, y_col, start, bias);
-#else
-        WIDE(3)
-#endif
-        WIDE(4) WIDE(5) WIDE(6) WIDE(7) WIDE(8)
+        VECTORS(1) VECTORS(2) VECTORS(3) VECTORS(4) VECTORS(5) VECTORS(6) VECTORS(7) VECTORS(8)
     }
+#undef VECTORS
 }
-#undef WIDE
 #undef SUMS

@@ -5,6 +5,7 @@
     .mr = TILE_ROWS,
     .nr = TILE_VECTORS * VL_BYTES / sizeof(T),
     .tile_columns = NAME(tile_columns),
+    .tile_rows = NAME(tile_rows),
     .gemm = NAME(gemm),
     .copy = NAME(copy),
     .move = NAME(move),

@@ -89,6 +89,7 @@ cdef extern from "kernels.h" nogil:
     struct nd_kernel_set:
         ptrdiff_t size, vl, mr, nr
         ptrdiff_t (*tile_columns)(ptrdiff_t m) noexcept nogil
+        ptrdiff_t (*tile_rows)(ptrdiff_t n) noexcept nogil
         void (*gemm)(const nd_walk *walk, ptrdiff_t m, ptrdiff_t n, const void *a, const void *b, void *y,
                      ptrdiff_t y_row, ptrdiff_t y_col, int start, const void *bias) noexcept nogil
         void (*copy)(void *to, const void *src, ptrdiff_t n, ptrdiff_t step) noexcept nogil

@@ -282,6 +282,8 @@ cdef void multiply_columns(Forward *f, Task *t, const nd_walk *whole, ptrdiff_t 
     cdef const char *panels = <const char *>f.job.w + t.g * b.panels * panel_bytes + size * c0 * b.taps * k.mr
     cdef char *to = y.data + size * (t.n * y.n + t.od * y.d + t.ow * y.w + t.g * p.ocg * y.c)
     cdef const char *bias = <const char *>f.job.bias + size * t.g * p.ocg
+    # rows that follow each other in the slab and in y alike are one
+    cdef bint joined = b.slab_columns == p.ow and y.h == p.ow * y.w
     for v in range(columns.tiles):
         cols = min((columns.least + (v < columns.wider)) * k.vl, columns.length - i)
         if b.by_row and b.icb >= SHORT:
@@ -289,7 +291,7 @@ cdef void multiply_columns(Forward *f, Task *t, const nd_walk *whole, ptrdiff_t 
         o = b.height * low + min(low, b.taller)
         for panel in range(low, high):
             m = b.height + (panel < b.taller)
-            if column + cols <= t.columns:
+            if joined or column + cols <= t.columns:
                 k.gemm(walk, m, cols, panels + panel * panel_bytes, t.slab + size * (first + i),
                        to + size * (o * y.c + (t.oh + row) * y.h + column * y.w), y.c, y.w, start, bias + size * o)
             else:
@@ -404,13 +406,15 @@ cdef void multiply_rows(Forward *f, Task *t, const nd_walk *whole, ptrdiff_t c0,
     cdef const nd_problem *p = f.job.p
     cdef const nd_kernel_set *k = f.job.k
     cdef Blocking *b = &f.b
-    cdef ptrdiff_t size = k.size, v, row, i, w, m, o, tiles = ceil_div(t.columns, k.mr)
+    cdef ptrdiff_t size = k.size, v, row, i, w, m, o, cols, tiles
     cdef int start = start_of(f, c0, ND_BIAS_COLUMN)
     cdef nd_walk walk = whole[0]
     cdef const nd_array *y = &f.job.y
     cdef const char *panel
     for v in range(low, high):
         o = t.g * p.ocg + v * k.nr
+        cols = min(k.nr, p.ocg - v * k.nr)
+        tiles = ceil_div(t.columns, k.tile_rows(cols))
         panel = <const char *>f.job.w + size * ((t.g * b.panels + v) * p.icg + c0) * b.taps * k.nr
         for row in range(t.rows):
             for i in range(tiles):
@@ -418,7 +422,7 @@ cdef void multiply_rows(Forward *f, Task *t, const nd_walk *whole, ptrdiff_t c0,
                 m = split(t.columns, tiles, i + 1) - w
                 if b.icb >= SHORT:
                     live_walk(f, t, whole, row, w, m, &walk)
-                k.gemm(&walk, m, min(k.nr, p.ocg - v * k.nr), a + size * (row * row_step + w * walk.a_row), panel,
+                k.gemm(&walk, m, cols, a + size * (row * row_step + w * walk.a_row), panel,
                        y.data + size * (t.n * y.n + t.od * y.d + (t.oh + row) * y.h + (t.ow + w) * y.w + o * y.c), y.w, y.c,
                        start, <const char *>f.job.bias + size * o)
 

@@ -30,8 +30,9 @@ from ndconv._c cimport (ND_ADD, ND_BIAS_COLUMN, ND_BIAS_ROW, ND_ZERO, nd_array, 
                         nd_method, nd_problem, nd_sizes, nd_walk, nd_weights)
 from ndconv._method cimport new_method
 from ndconv._outside cimport copy_cells
-from ndconv._pack cimport (Pixel, block_bytes, ceil_div, copy_clipped, evened, finish_pixels, gather_block, next_row, panel_count,
-                           panels_bytes, pixel_at, pixels_of, prepare_panels, scatter_row, split, taps_of, use_lanes_oc)
+from ndconv._pack cimport (Pixel, block_bytes, ceil_div, copy_clipped, evened, finish_pixels, flattened, gather_block, is_plain,
+                           is_run, next_row, panel_count, panels_bytes, pixel_at, pixels_of, prepare_panels, scatter_row, split,
+                           taps_of, use_lanes_oc)
 from ndconv._runtime cimport parallel_for
 from ndconv._weight_grad cimport gemm_weight_grad, gemm_weight_grad_bytes
 
@@ -122,13 +123,6 @@ cdef struct Forward:
     bint in_tiles           # lanes hold oc: neighbouring pixels of x are packed as [tile][k][mr], others as [pixel][k]
     bint whole              # y's pixels are y.w apart in one run: tiles are stored straight to it
 
-cdef bint is_run(nd_array *a, ptrdiff_t d, ptrdiff_t h, ptrdiff_t w, bint joined) noexcept nogil:
-    """Whether the pixels of an image, or of all images when they are joined, follow each other at one distance: a.w."""
-    if joined and d * h * w == 1:
-        a.w = a.n
-        return True
-    return (h == 1 or a.h == w * a.w) and (d == 1 or a.d == h * w * a.w) and (not joined or a.n == d * h * w * a.w)
-
 cdef void forward(const nd_job *job) noexcept nogil:
     cdef Forward f
     cdef nd_problem *p = &f.p
@@ -137,10 +131,9 @@ cdef void forward(const nd_job *job) noexcept nogil:
     cdef bint joined = f.b.images < p.n
     f.whole = is_run(&f.y, p.od, p.oh, p.ow, joined)
     f.in_place = f.in_tiles = False
-    if (taps_of(p) == 1 and p.sd == p.sh == p.sw == 1 and p.pd == p.ph == p.pw == 0 and p.id == p.od and p.ih == p.oh
-            and p.iw == p.ow and f.whole and is_run(&f.x, p.id, p.ih, p.iw, joined)):
+    if is_plain(p) and f.whole and is_run(&f.x, p.id, p.ih, p.iw, joined):
+        f.p = flattened(p)
         p.iw = p.ow = f.b.pixels
-        p.id = p.ih = p.od = p.oh = 1
         f.in_tiles = f.x.w == 1 and f.x.c != 1
         f.in_place = not f.in_tiles
     if f.b.common > 0 and not f.in_place:
@@ -289,8 +282,6 @@ cdef void multiply_lanes_oc(Forward *f, ptrdiff_t n, ptrdiff_t g, ptrdiff_t firs
     cdef char *y
     cdef nd_walk walk
     low, high = split(b.panels, b.splits, part), split(b.panels, b.splits, part + 1)
-    tiles = ceil_div(count, k.mr)
-    least, more = count // tiles, count % tiles      # pixels of a tile, dealt out as split() does
     walk.runs, walk.a_off, walk.b_off, walk.b_k = 1, &zero_off, &zero_off, k.nr
     if f.whole:
         y, y_row, y_col = f.y.data + size * (n * f.y.n + first * f.y.w), f.y.w, f.y.c
@@ -315,6 +306,8 @@ cdef void multiply_lanes_oc(Forward *f, ptrdiff_t n, ptrdiff_t g, ptrdiff_t firs
             o = g * f.p.ocg + v * k.nr
             w = <const char *>f.job.w + size * ((g * b.panels + v) * b.k + k0) * k.nr
             i = 0
+            tiles = ceil_div(count, k.mr if f.in_tiles else k.tile_rows(cols))
+            least, more = count // tiles, count % tiles      # pixels of a tile, dealt out as split() does
             for t in range(tiles):
                 m = least + (t < more)
                 k.gemm(&walk, m, cols, a + size * (t * kc * k.mr if f.in_tiles else i * walk.a_row), w,

@@ -47,6 +47,9 @@ cdef inline void next_row(const nd_problem *p, Pixel *at) noexcept nogil:
             at.n += 1
 
 cdef bint use_lanes_oc(const nd_problem *p, const nd_kernel_set *k) noexcept nogil
+cdef bint is_plain(const nd_problem *p) noexcept nogil
+cdef nd_problem flattened(const nd_problem *p) noexcept nogil
+cdef bint is_run(nd_array *a, ptrdiff_t d, ptrdiff_t h, ptrdiff_t w, bint joined) noexcept nogil
 cdef ptrdiff_t panel_count(const nd_problem *p, const nd_kernel_set *k) noexcept nogil
 cdef size_t panels_bytes(const nd_problem *p, const nd_kernel_set *k) noexcept nogil
 cdef void prepare_panels(const nd_problem *p, const nd_kernel_set *k, const nd_weights *w, void *to, ptrdiff_t icb,

@@ -21,13 +21,34 @@ cdef bint use_lanes_oc(const nd_problem *p, const nd_kernel_set *k) noexcept nog
     Memory decides, with two exceptions. Very few output channels leave vectors empty, so they hold pixels. And narrow
     images are better off with output channels in any memory: rows of 7 to 56 pixels waste 22 to 3 % of vectors that hold
     pixels, while the channels are whole vectors; storing them across memory costs about one cycle a result, which long
-    sums pay for: of seven products (half a cycle) a pixel of the row, and of 200 at least."""
+    sums pay for: of seven products (half a cycle) a pixel of the row, and of 200 at least. All pixels of a plain 1x1 are one
+    row."""
+    cdef ptrdiff_t row = pixels_of(p) if is_plain(p) else p.ow
     cdef bint oc
     if p.lanes_oc:
         oc = p.ocg >= 4
     else:
-        oc = p.ow <= 8 * k.vl and p.ocg >= k.vl and p.icg * taps_of(p) >= max(7 * p.ow, 200)
+        oc = row <= 8 * k.vl and p.ocg >= k.vl and p.icg * taps_of(p) >= max(7 * row, 200)
     return oc ^ (p.blocking == ND_TURNED)
+
+cdef bint is_plain(const nd_problem *p) noexcept nogil:
+    """Whether each result sees the one pixel at its own place."""
+    return (taps_of(p) == 1 and p.sd == p.sh == p.sw == 1 and p.pd == p.ph == p.pw == 0 and p.id == p.od and p.ih == p.oh
+            and p.iw == p.ow and not p.bordered)
+
+cdef nd_problem flattened(const nd_problem *p) noexcept nogil:
+    """A plain problem with the pixels of an image as one row."""
+    cdef nd_problem flat = p[0]
+    flat.iw = flat.ow = pixels_of(p)
+    flat.id = flat.ih = flat.od = flat.oh = 1
+    return flat
+
+cdef bint is_run(nd_array *a, ptrdiff_t d, ptrdiff_t h, ptrdiff_t w, bint joined) noexcept nogil:
+    """Whether the pixels of an image, or of all images when they are joined, follow each other at one distance: a.w."""
+    if joined and d * h * w == 1:
+        a.w = a.n
+        return True
+    return (h == 1 or a.h == w * a.w) and (d == 1 or a.d == h * w * a.w) and (not joined or a.n == d * h * w * a.w)
 
 cdef ptrdiff_t panel_count(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
     """Panels a group."""

@@ -334,7 +334,7 @@ cdef void compute_row(const Block *f, const nd_walk *walk, ptrdiff_t image, ptrd
                       char *to, ptrdiff_t y_row, ptrdiff_t y_col, ptrdiff_t cols, const char *panel,
                       const char *bias) noexcept nogil:
     cdef const nd_kernel_set *k = f.job.k
-    cdef ptrdiff_t size = k.size, tiles = ceil_div(positions, k.mr), i = 0, t, m
+    cdef ptrdiff_t size = k.size, tiles = ceil_div(positions, k.tile_rows(cols)), i = 0, t, m
     cdef ptrdiff_t least = positions // tiles, more = positions % tiles
     cdef const char *src = source(f, image, qd, q)
     for t in range(tiles):

@@ -23,7 +23,8 @@ parts; a large one has a single part and is dealt out itself: by rows of k, whic
 output channels.
 """
 from ndconv._c cimport ND_ADD, ND_ZERO, nd_array, nd_job, nd_kernel_set, nd_problem, nd_walk, nd_weights
-from ndconv._pack cimport Pixel, ceil_div, evened, gather_block, gather_row, pixel_at, pixels_of, split, taps_of
+from ndconv._pack cimport (Pixel, ceil_div, evened, flattened, gather_block, gather_row, is_plain, is_run, pixel_at, pixels_of,
+                           split, taps_of)
 from ndconv._runtime cimport parallel_for
 
 cdef enum:
@@ -89,12 +90,21 @@ cdef Chunks chunking(const nd_problem *p, const nd_kernel_set *k, bint gathered)
     return c
 
 cdef size_t gemm_weight_grad_bytes(const nd_problem *p, const nd_kernel_set *k, int threads) noexcept nogil:
-    cdef Chunks c = chunking(p, k, True)
-    return c.sums + c.common + threads * (c.x + c.dy)
+    return bytes_of(p, k, threads, True)
 
 cdef size_t direct_weight_grad_bytes(const nd_problem *p, const nd_kernel_set *k, int threads) noexcept nogil:
-    cdef Chunks c = chunking(p, k, p.bordered)
-    return c.sums + c.common + threads * (c.x + c.dy)
+    return bytes_of(p, k, threads, p.bordered)
+
+cdef size_t bytes_of(const nd_problem *p, const nd_kernel_set *k, int threads, bint gathered) noexcept nogil:
+    """Whatever the strides of the arrays of a plain problem, which say whether its rows are one."""
+    cdef Chunks c = chunking(p, k, gathered)
+    cdef size_t bytes = c.sums + c.common + threads * (c.x + c.dy)
+    cdef nd_problem flat
+    if is_plain(p):
+        flat = flattened(p)
+        c = chunking(&flat, k, gathered)
+        bytes = max(bytes, c.sums + c.common + threads * (c.x + c.dy))
+    return bytes
 
 cdef struct WeightGrad:
     const nd_job *job
@@ -118,7 +128,13 @@ cdef void direct_weight_grad(const nd_job *job) noexcept nogil:
 
 cdef void run(const nd_job *job, bint gathered) noexcept nogil:
     cdef WeightGrad f
-    f.job, f.c, f.gathered = job, chunking(job.p, job.k, gathered), gathered
+    cdef nd_job flat_job = job[0]
+    cdef nd_problem flat
+    if (is_plain(job.p) and is_run(&flat_job.x, job.p.id, job.p.ih, job.p.iw, False)
+            and is_run(&flat_job.y, job.p.od, job.p.oh, job.p.ow, False)):
+        flat = flattened(job.p)
+        flat_job.p = &flat
+    f.job, f.c, f.gathered = &flat_job, chunking(flat_job.p, job.k, gathered), gathered
     if f.c.common > 0:
         parallel_for(job.p.g * f.c.panels * f.c.chunks, 1, job.threads, pack_body, &f)
     parallel_for(f.c.parts * job.p.g * f.c.kparts * f.c.oparts, 1, job.threads, sum_body, &f)
@@ -198,10 +214,15 @@ cdef void pack_gradient(WeightGrad *f, Block *b, ptrdiff_t panel, char *to) noex
         to += k.size * run * b.width * k.nr
         i += run
 
+cdef inline ptrdiff_t lanes_of(const WeightGrad *f, ptrdiff_t panel) noexcept nogil:
+    """Lanes of the vectors that a panel of output channels fills."""
+    cdef ptrdiff_t vl = f.job.k.vl
+    return ceil_div(min(f.job.k.nr, f.job.p.ocg - panel * f.job.k.nr), vl) * vl
+
 cdef void add_gathered(WeightGrad *f, Block *b) noexcept nogil:
     cdef const nd_problem *p = f.job.p
     cdef const nd_kernel_set *k = f.job.k
-    cdef ptrdiff_t size = k.size, i, v, t, tiles = ceil_div(b.rows, k.mr), zero_off = 0
+    cdef ptrdiff_t size = k.size, i, v, t, tiles = ceil_div(b.rows, k.mr), lanes, zero_off = 0
     cdef bint in_tiles = f.job.x.c == 1 and p.icg >= k.mr
     cdef const char *dy
     cdef Pixel at = pixel_at(p, b.line // f.c.strips * p.ow + b.w)
@@ -218,9 +239,12 @@ cdef void add_gathered(WeightGrad *f, Block *b) noexcept nogil:
                        b.x + size * i * walk.len)
     for v in range(b.v0, b.v1):
         dy = packed_gradient(f, b, v)
+        lanes = lanes_of(f, v)
+        if not in_tiles:
+            tiles = ceil_div(b.rows, k.tile_rows(lanes))
         for t in range(tiles):
             i = split(b.rows, tiles, t)
-            k.gemm(&walk, split(b.rows, tiles, t + 1) - i, k.nr, b.x + size * walk.len * (t * k.mr if in_tiles else i), dy,
+            k.gemm(&walk, split(b.rows, tiles, t + 1) - i, lanes, b.x + size * walk.len * (t * k.mr if in_tiles else i), dy,
                    b.sums + size * (v * f.c.k + b.k0 + i) * k.nr, k.nr, 1, b.start, NULL)
 
 cdef void gather_tile(WeightGrad *f, Block *b, ptrdiff_t low, ptrdiff_t high, char *to) noexcept nogil:
@@ -242,18 +266,20 @@ cdef void gather_tile(WeightGrad *f, Block *b, ptrdiff_t low, ptrdiff_t high, ch
 cdef void add_in_place(WeightGrad *f, Block *b) noexcept nogil:
     cdef const nd_problem *p = f.job.p
     cdef const nd_kernel_set *k = f.job.k
-    cdef ptrdiff_t size = k.size, v, i, tap, tiles = ceil_div(b.rows, k.mr), t
+    cdef ptrdiff_t size = k.size, v, i, tap, tiles, lanes, t
     cdef const char *dy
     cdef nd_walk walk
     walk.a_off, walk.b_off = <ptrdiff_t *>b.x, <ptrdiff_t *>b.x + b.lines
     walk.a_row, walk.a_k, walk.b_k = f.job.x.c, p.sw * f.job.x.w, k.nr
     for v in range(b.v0, b.v1):
         dy = packed_gradient(f, b, v)
+        lanes = lanes_of(f, v)
+        tiles = ceil_div(b.rows, k.tile_rows(lanes))
         for tap in range(f.c.taps):
             set_runs(f, b, &walk, tap)
             for t in range(tiles):
                 i = b.k0 + split(b.rows, tiles, t)
-                k.gemm(&walk, b.k0 + split(b.rows, tiles, t + 1) - i, k.nr, f.job.x.data + size * (b.g * p.icg + i) * f.job.x.c,
+                k.gemm(&walk, b.k0 + split(b.rows, tiles, t + 1) - i, lanes, f.job.x.data + size * (b.g * p.icg + i) * f.job.x.c,
                        dy, b.sums + size * (v * f.c.k + tap * p.icg + i) * k.nr, k.nr, 1, b.start, NULL)
 
 cdef void set_runs(WeightGrad *f, Block *b, nd_walk *walk, ptrdiff_t tap) noexcept nogil:

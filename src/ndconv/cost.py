@@ -82,11 +82,12 @@ def _geometries(problem):
     return [(oc, ic, stage.x, stage.y, stage.k, stage.stride, times) for stage, times in alike(problem)]
 
 
-def _vectors_hold_oc(problem, tile, ic, oc, y, k):
+def _vectors_hold_oc(problem, tile, ic, oc, x, y, k):
     """The rule of use_lanes_oc in pyx/ndconv/_pack.pyx."""
     if problem.lanes_oc:
         return oc >= 4
-    return y[2] <= 8 * tile.lanes and oc >= tile.lanes and ic * math.prod(k) >= max(7 * y[2], 200)
+    row = math.prod(y) if math.prod(k) == 1 and x == y else y[2]
+    return row <= 8 * tile.lanes and oc >= tile.lanes and ic * math.prod(k) >= max(7 * row, 200)
 
 
 def _tiles(along, across, tile):
@@ -154,7 +155,7 @@ def direct_counts(problem, prepared):
         return _phases_counts(problem, tile)
     for ic, oc, x, y, k, stride, times in _geometries(problem):
         planes = problem.n * problem.g * times
-        rows, wide = y[0] * y[1], _vectors_hold_oc(problem, tile, ic, oc, y, k)
+        rows, wide = y[0] * y[1], _vectors_hold_oc(problem, tile, ic, oc, x, y, k)
         tiles, height = _tiles(y[2], oc, tile) if wide else _tiles_of_pixels(oc, x, y, stride, tile)
         if wide and ic >= SHORT and problem.op == "forward":
             height *= _live(problem, y, k)
@@ -200,9 +201,9 @@ def gemm_counts(problem, prepared):
     if problem.op == "weight_grad":
         return _gemm_grad_counts(problem)
     counts, tile = dict.fromkeys(GEMM, 0), _tile_of(problem)
-    for ic, oc, _, y, k, stride, times in _geometries(problem):
+    for ic, oc, x, y, k, stride, times in _geometries(problem):
         planes = problem.n * problem.g * times
-        pixels, length, wide = math.prod(y), ic * math.prod(k), _vectors_hold_oc(problem, tile, ic, oc, y, k)
+        pixels, length, wide = math.prod(y), ic * math.prod(k), _vectors_hold_oc(problem, tile, ic, oc, x, y, k)
         joined = max(problem.n, 1) if pixels <= FEW_PIXELS else 1
         tiles, height = _tiles(joined * pixels, oc, tile) if wide else _tiles(oc, joined * pixels, tile)
         tiles /= joined
