@@ -102,14 +102,20 @@ cdef Blocking blocking(const nd_problem *p, const nd_kernel_set *k) noexcept nog
         b.turned = columns * p.icg * k.size
     return b
 
+cdef nd_problem in_rows(const nd_problem *p) noexcept nogil:
+    """What vectors hold is decided by the rows there are: all pixels of an image are one row of a plain 1x1."""
+    return flattened(p) if is_plain(p) else p[0]
+
 cdef void sizes(const nd_problem *p, const nd_kernel_set *k, nd_sizes *to) noexcept nogil:
-    cdef Blocking b = blocking(p, k)
-    to.prepared, to.prepare_worker, to.shared, to.worker = panels_bytes(p, k), 0, b.common, scratch_of(&b)
+    cdef nd_problem rows = in_rows(p)
+    cdef Blocking b = blocking(&rows, k)
+    to.prepared, to.prepare_worker, to.shared, to.worker = panels_bytes(&rows, k), 0, b.common, scratch_of(&b)
 
 cdef void prepare(const nd_problem *p, const nd_kernel_set *k, const nd_weights *w, void *to, char *workspace,
                   int threads) noexcept nogil:
-    cdef Blocking b = blocking(p, k)
-    prepare_panels(p, k, w, to, b.icb, threads)
+    cdef nd_problem rows = in_rows(p)
+    cdef Blocking b = blocking(&rows, k)
+    prepare_panels(&rows, k, w, to, b.icb, threads)
 
 cdef inline ptrdiff_t scratch_of(const Blocking *b) noexcept nogil:
     return ceil_div(b.packed + b.y + b.turned, 64) * 64
@@ -126,13 +132,14 @@ cdef struct Forward:
 cdef void forward(const nd_job *job) noexcept nogil:
     cdef Forward f
     cdef nd_problem *p = &f.p
+    cdef nd_problem rows = in_rows(job.p)
     f.job, f.p, f.x, f.y = job, job.p[0], job.x, job.y
-    f.b = blocking(job.p, job.k)
+    f.b = blocking(&rows, job.k)
     cdef bint joined = f.b.images < p.n
     f.whole = is_run(&f.y, p.od, p.oh, p.ow, joined)
     f.in_place = f.in_tiles = False
     if is_plain(p) and f.whole and is_run(&f.x, p.id, p.ih, p.iw, joined):
-        f.p = flattened(p)
+        f.p = rows
         p.iw = p.ow = f.b.pixels
         f.in_tiles = f.x.w == 1 and f.x.c != 1
         f.in_place = not f.in_tiles

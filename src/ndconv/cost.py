@@ -45,6 +45,7 @@ MOVED = frozenset(("stored", "packed", "gathered", "across", "prepared", "elemen
                    "strided", "lines", "chunks", "sums", "results"))
 
 LEAST_ROWS = 4             # fewer rows than this wait for the multiply-adds before them
+HIGHEST = 10               # rows of tiles of one vector
 FEW_PIXELS = 32            # of an image that gemm joins to the next
 SHORT = 16                 # channels below which direct walks over all taps
 LONG = 31                  # taps of an axis beyond which nobody asks how many lie in padding
@@ -82,16 +83,19 @@ def _geometries(problem):
     return [(oc, ic, stage.x, stage.y, stage.k, stage.stride, times) for stage, times in alike(problem)]
 
 
-def _vectors_hold_oc(problem, tile, ic, oc, x, y, k):
+def _vectors_hold_oc(problem, tile, ic, oc, y, k, joined=False):
     """The rule of use_lanes_oc in pyx/ndconv/_pack.pyx."""
     if problem.lanes_oc:
         return oc >= 4
-    row = math.prod(y) if math.prod(k) == 1 and x == y else y[2]
+    row = math.prod(y) if joined else y[2]
     return row <= 8 * tile.lanes and oc >= tile.lanes and ic * math.prod(k) >= max(7 * row, 200)
 
 
 def _tiles(along, across, tile):
-    """(tiles, rows a step costs) of `along` rows by `across` vectors' lanes."""
+    """(tiles, rows a step costs) of `along` rows by `across` vectors' lanes; tiles of one vector are higher."""
+    if across <= tile.lanes:
+        count = _up(along, max(tile.rows, HIGHEST))
+        return count, max(along / max(count, 1) * tile.lanes / tile.panel, LEAST_ROWS)
     count = _up(along, tile.rows)
     return count * _up(across, tile.panel), max(along / max(count, 1), LEAST_ROWS)
 
@@ -155,7 +159,7 @@ def direct_counts(problem, prepared):
         return _phases_counts(problem, tile)
     for ic, oc, x, y, k, stride, times in _geometries(problem):
         planes = problem.n * problem.g * times
-        rows, wide = y[0] * y[1], _vectors_hold_oc(problem, tile, ic, oc, x, y, k)
+        rows, wide = y[0] * y[1], _vectors_hold_oc(problem, tile, ic, oc, y, k)
         tiles, height = _tiles(y[2], oc, tile) if wide else _tiles_of_pixels(oc, x, y, stride, tile)
         if wide and ic >= SHORT and problem.op == "forward":
             height *= _live(problem, y, k)
@@ -203,7 +207,8 @@ def gemm_counts(problem, prepared):
     counts, tile = dict.fromkeys(GEMM, 0), _tile_of(problem)
     for ic, oc, x, y, k, stride, times in _geometries(problem):
         planes = problem.n * problem.g * times
-        pixels, length, wide = math.prod(y), ic * math.prod(k), _vectors_hold_oc(problem, tile, ic, oc, x, y, k)
+        pixels, length, plain = math.prod(y), ic * math.prod(k), math.prod(k) == 1 and x == y
+        wide = _vectors_hold_oc(problem, tile, ic, oc, y, k, plain)
         joined = max(problem.n, 1) if pixels <= FEW_PIXELS else 1
         tiles, height = _tiles(joined * pixels, oc, tile) if wide else _tiles(oc, joined * pixels, tile)
         tiles /= joined
