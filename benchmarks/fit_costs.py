@@ -21,7 +21,7 @@ from ndconv import cost, select
 from ndconv.timing import runs_of, time_runs
 
 SECONDS, FAR = 0.04, 10            # of a method in each half, estimates over the least that are not measured
-NOISE = 0.3, 0.15, 0.08            # of an estimate, relative: steps of the fit
+NOISE = 0.3, 0.15            # of an estimate, relative: steps of the fit
 SMALL = 0.03                       # of a constant that the least squares put at zero
 RIGHT, NEAR = 0.1, 0.002           # weights beside that of the regret
 

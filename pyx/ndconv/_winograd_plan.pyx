@@ -30,7 +30,7 @@ cdef void set_block(Tiling *t, const nd_problem *p, const nd_kernel_set *k) noex
     t.planes = t.depth + (p.kd - 1) * p.dd
     tiles = CACHE_BYTES // (t.points * k.size * (t.icp * t.planes * t.cells + t.slice * k.nr * t.depth))
     tiles = block_bytes(p, min(max(tiles, <ptrdiff_t>LEAST), <ptrdiff_t>MOST))
-    t.common = t.depth == 1 and t.lines * t.tw * p.od < FEW
+    t.common = t.depth == 1 and t.lines * t.tw * p.od * p.g < FEW
     if t.common:
         t.rows, t.parts, t.depth, t.slice = t.lines, 1, p.od, t.panels
         return

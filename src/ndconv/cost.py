@@ -2,9 +2,9 @@
 
 A cost is a count of what a method does, times what one of each takes: steps of the register tile, calls of it, elements
 packed, stored across memory, and so on. The counts follow from the loops in pyx/ndconv; the cycles were fitted by
-benchmarks/fit_costs.py to measured times of 1460 random layers and gradients of ranks 1 to 3, for the right order of methods
+benchmarks/fit_costs.py to measured times of 3219 random layers and gradients of ranks 1 to 3, for the right order of methods
 rather than for right times (two threads of a 3 GHz x86-64 with AVX2). auto's regret there: geometric mean 1.04, 95th percentile
-1.28; docs/selection.md has that of layers that were left out. Only ratios between methods matter to the choice, and they carry
+1.30; docs/selection.md has that of layers that were left out. Only ratios between methods matter to the choice, and they carry
 over to CPUs with wider vectors; where memory or threads differ, ndconv/machine.py says by how much. `prepared` says that weights
 are prepared once for many calls, as a plan does; a function call prepares them itself.
 """
@@ -19,30 +19,32 @@ from ndconv.stages import alike
 SECONDS = 1 / 3e9          # a cycle
 
 # Cycles of one of each, two threads sharing them.
-DIRECT = dict(runs=1.22, stored=0.243, steps=0.641, calls=0.0741, packed=1.94, gathered=1.81, across=0.934, rows=195,
-              prepared=1.15, stages=2590)
-DIRECT_BACK = dict(runs=2.42, stored=0.525, steps=1.59, calls=19.9, packed=0.274, gathered=2.44, across=3.89, rows=468,
-                   prepared=3.23, stages=3530)
-PHASES = dict(stored=1.43, steps=1.56, calls=0.19, stages=7440)
-GEMM = dict(turned=0.000495, strided=0.148, runs=8.26, apart=18.8, stored=0.00011, steps=0.652, calls=29.8, packed=0.862,
-            gathered=0.0126, lines=5.3, across=0.0355, prepared=1.2, stages=1700)
-GEMM_BACK = dict(turned=0.000449, strided=0.00135, runs=10.1, apart=3.68, stored=0.87, steps=1.22, calls=75.2, packed=0.998,
-                 gathered=2.26, lines=20, across=0.00825, prepared=4.88, stages=4580)
-DIRECT_GRAD = dict(steps=0.833, calls=17.9, packed=0.441, strided=0.0818, weights=3.17, stages=6160)
-GEMM_GRAD = dict(steps=0.958, packed=0.424, lines=35.2, strided=0.497, weights=3.69, stages=41700)
-WINOGRAD = dict(steps=0.284, vectors=10.1, partial=25.5, turned=0.0475, weights=0.626, prepared=1.51, fresh=0.631, sums=2.59,
-                chunks=1.64, apart=1.05, stages=20200)
-DEPTHWISE = dict(rows=2.87, steps=0.586, elements=0.428, gathered=13.3, planes=71.7, sums=0.0627, stages=2600)
-DEPTHWISE_BACK = dict(rows=1.09, steps=1.39, elements=0.821, gathered=2.67, planes=241, sums=0.0627, stages=1290)
-DEPTHWISE_GRAD = dict(rows=3.9, steps=1.08, elements=0.439, gathered=1.58, planes=73.4, sums=26.1, stages=11900)
-FFT = dict(forward=0.473, input_grad=1.56, weight_grad=1.01, elements=3.13, stages=41900)
+DIRECT = dict(strided=1.02, runs=0.896, stored=0.254, steps=0.514, calls=2.58e-07, packed=1.02, gathered=1.72, across=1.48,
+              rows=106, prepared=0.672, stages=1736)
+DIRECT_BACK = dict(runs=1.57, stored=0.192, steps=0.779, calls=2.36, packed=0.386, gathered=1.39, across=0.267, rows=159,
+                   prepared=0.57, stages=590)
+PHASES = dict(stored=0.606, steps=0.723, calls=6.62e-07, stages=2148)
+GEMM = dict(turned=1.73e-09, strided=0.0753, runs=8.81, apart=12.4, stored=3.82e-10, steps=0.363, calls=23.9, packed=1.38,
+            gathered=0.129, lines=3.03, across=1.23e-07, prepared=0.743, stages=987)
+GEMM_BACK = dict(turned=1.56e-09, strided=4.69e-09, runs=4.67, apart=5.45, stored=0.047, steps=0.529, calls=17.1, packed=0.575,
+                 gathered=0.967, lines=11.4, across=2.87e-08, prepared=1.09, stages=1028)
+DIRECT_GRAD = dict(steps=0.464, calls=5, packed=0.28, strided=0.139, weights=0.167, stages=2179)
+GEMM_GRAD = dict(steps=0.753, packed=0.743, lines=12.6, strided=0.442, weights=0.723, stages=4520)
+WINOGRAD = dict(calls=6.06, cells=11, steps=0.342, vectors=4.27, partial=10.8, turned=0.2, weights=0.0957, prepared=0.297,
+                fresh=0.192, sums=1.37, chunks=0.365, apart=1.43, stages=7533)
+DEPTHWISE = dict(halved=0.0957, strided=0.502, rows=0.252, steps=0.708, elements=0.377, gathered=7.63, planes=47.9,
+                 sums=2.18e-07, stages=1064)
+DEPTHWISE_BACK = dict(rows=1.25, steps=0.86, elements=0.297, gathered=1.54, planes=20, sums=2.18e-07, stages=514)
+DEPTHWISE_GRAD = dict(halved=0.279, strided=0.998, rows=3.92, steps=0.471, elements=0.298, gathered=0.901, planes=35.3,
+                      sums=10.1, stages=1970)
+FFT = dict(forward=0.359, input_grad=0.59, phases=0.646, weight_grad=0.406, elements=2.42, stages=9315)
 
 # Not of the fit, since it takes the weights to tell; brought to the scale of DEPTHWISE on Gaussians of 3 to 31 taps.
 SEPARABLE = dict(taps=1.04, results=1.92, rows=96, stages=13000)
 
 # What memory bounds; all else but "stages", which are regions of work for all threads, is bound by multiply-adds.
 MOVED = frozenset(("stored", "packed", "gathered", "across", "prepared", "elements", "turned", "apart", "weights", "fresh",
-                   "strided", "lines", "chunks", "sums", "results"))
+                   "strided", "halved", "lines", "chunks", "sums", "results"))
 
 LEAST_ROWS = 4             # fewer rows than this wait for the multiply-adds before them
 HIGHEST = 10               # rows of tiles of one vector
@@ -108,20 +110,15 @@ def _tiles_of_pixels(oc, x, y, stride, tile):
 
 
 def _live(problem, y, k):
-    """The share of a kernel's taps that see the array and not its padding."""
+    """The share of a kernel's taps that see the array and not its padding; of a gradient, that see a result."""
     share = 1.0
     for o, i, t, s, d, p in zip(y, problem.x, k, problem.stride, problem.dilation, problem.before, strict=True):
         if 1 < t <= LONG and o:
             seen = 0
             for first in range(-p, t * d - p, d):   # where a tap's first product lies
                 seen += max(min(-((first - i) // s), o) - max(-(first // s), 0), 0)
-            share *= seen / (o * t)
+            share *= seen / ((i if problem.reversed else o) * t)
     return share
-
-
-def _seen(x, y, k):
-    """Input pixels that some tap sees, at most."""
-    return math.prod(min(i, o * t) for i, o, t in zip(x, y, k, strict=True))
 
 
 def _zeroed(problem):
@@ -154,18 +151,21 @@ def direct_counts(problem, prepared):
     """Seconds of `direct`: register tiles on rows of pixels; what memory does not offer as it is needed is copied."""
     if problem.op == "weight_grad":
         return _direct_grad_counts(problem)
-    counts, tile = dict.fromkeys(DIRECT, 0), _tile_of(problem)
+    tile, table = _tile_of(problem), DIRECT_BACK if problem.reversed else DIRECT
     if _phases_together(problem, tile):
         return _phases_counts(problem, tile)
+    counts = dict.fromkeys(table, 0)
     for ic, oc, x, y, k, stride, times in _geometries(problem):
         planes = problem.n * problem.g * times
         rows, wide = y[0] * y[1], _vectors_hold_oc(problem, tile, ic, oc, y, k)
         tiles, height = _tiles(y[2], oc, tile) if wide else _tiles_of_pixels(oc, x, y, stride, tile)
-        if wide and ic >= SHORT and problem.op == "forward":
-            height *= _live(problem, y, k)
+        live = _live(problem, problem.y, k) if wide and (problem.op == "forward" or max(problem.stride) == 1) else 0
+        if live and ic >= SHORT:
+            height *= live
         elif not wide and oc < LEAST_ROWS:
             height = oc  # tiles of few rows are wider
-        inputs, outputs = planes * ic * _seen(x, y, k), planes * oc * math.prod(y)
+        # whole rows of those that are seen
+        inputs, outputs = planes * ic * x[2] * math.prod(map(min, x[:2], (y[0] * k[0], y[1] * k[1]))), planes * oc * math.prod(y)
         counts["calls"] += planes * rows * tiles
         counts["steps"] += planes * rows * tiles * height * ic * math.prod(k)
         counts["runs"] += planes * rows * tiles * math.prod(k)
@@ -176,10 +176,12 @@ def direct_counts(problem, prepared):
         if problem.lanes_oc and not wide and max(problem.ic, problem.oc) > 1:
             counts["gathered"] += inputs + outputs
         else:
-            counts["packed"] += inputs
+            counts["packed"] += 0 if live == 1 and problem.lanes_oc else inputs    # read where it is
             counts["across"] += outputs if wide and not problem.lanes_oc else 0
+        if stride[2] > 2 and not wide:
+            counts["strided"] += inputs    # taken apart one at a time
     counts["stored"] += _zeroed(problem)
-    return DIRECT_BACK if problem.reversed else DIRECT, counts
+    return table, counts
 
 
 def _phases_together(problem, tile):
@@ -258,23 +260,25 @@ def _gemm_grad_counts(problem):
 def fft_counts(problem, prepared):
     """Seconds of `fft`: the estimate that its tiles are chosen by, and every element loaded and stored once."""
     elements = problem.n * (problem.ic * math.prod(problem.x) + problem.oc * math.prod(problem.y))
-    op = "input_grad" if problem.reversed else problem.op
+    op = "phases" if problem.reversed and max(problem.stride) > 1 else "input_grad" if problem.reversed else problem.op
     return FFT, {op: _fft.estimate(problem, prepared), "elements": elements, "stages": 1}
 
 
 def winograd_counts(problem, prepared):
     """Seconds of `winograd`: tiles transformed both ways, a product at each of their points, weights read once a block."""
     counts, grad = dict.fromkeys(WINOGRAD, 0), problem.op == "weight_grad"
-    lanes, _, panel = _tile_of(problem)
+    lanes, rows, panel = _tile_of(problem)
     own = (problem.ic // problem.g, problem.oc // problem.g, problem.x, problem.y, problem.k, problem.stride, 1)
     for ic, oc, _, y, k, stride, times in (own,) if grad else _geometries(problem):
         points, products, tiles = _winograd_tiles(y, k, stride, problem, grad)
         tiles *= problem.n * times
-        few, fresh = tiles <= FEW_TILES, k[0] == 1 and tiles < FEW_BLOCKS and _up(oc, panel) >= FEW_PANELS and not prepared
+        few, fresh = tiles <= FEW_TILES, k[0] == 1 and tiles * problem.g < FEW_BLOCKS and _up(oc, panel) >= FEW_PANELS and not prepared
         tiles *= problem.g
         columns, weights = _up(oc, panel), products * times * problem.g * _up(oc, panel) * panel * k[0] * ic
         counts["steps"] += tiles * products * columns * k[0] * ic
+        counts["calls"] += tiles / rows * products * columns
         counts["vectors"] += tiles * points * (stride[1] * stride[2] * _up(ic, lanes) + _up(oc, lanes))
+        counts["cells"] += tiles * points * 4 * _up(ic, lanes) if stride[1] == 2 else 0     # every second row and column
         counts["partial"] += tiles * points * stride[1] * stride[2] * (ic % lanes > 0)   # channels one at a time
         turned = 0 if problem.lanes_oc else problem.n * (problem.ic + problem.oc) * math.prod(y)
         counts["turned"] += turned
@@ -317,15 +321,19 @@ def separable_seconds(problem, rank):
 
 def depthwise_counts(problem, prepared):
     """Seconds of `depthwise`: a multiply-add a tap for each vector of results, every element loaded and stored once."""
-    counts, lanes = dict.fromkeys(DEPTHWISE, 0), _tile_of(problem).lanes
-    grad = problem.op == "weight_grad"
+    grad, lanes = problem.op == "weight_grad", _tile_of(problem).lanes
+    table = DEPTHWISE_GRAD if grad else DEPTHWISE_BACK if problem.reversed else DEPTHWISE
+    counts = dict.fromkeys(table, 0)
     forward = [(problem.ic // problem.g, problem.oc // problem.g, problem.x, problem.y, problem.k, problem.stride, 1)]
-    for ic, oc, x, y, k, _, times in forward if grad else _geometries(problem):
+    for ic, oc, x, y, k, stride, times in forward if grad else _geometries(problem):
         images, wide = problem.n * problem.g * y[0] * times, problem.lanes_oc and ic == 1 and problem.g * oc >= lanes
         rows = images * oc * y[1]
         # the rows of many channels do not stay in L1
-        counts["steps"] += rows * (y[2] / lanes if wide else _up(y[2], lanes)) * ic * math.prod(k) * (1 if ic <= 8 else 2)
-        seen = _seen(x, y, k) if wide else math.prod(x)
+        steps = rows * (y[2] / lanes if wide else _up(y[2], lanes)) * ic * math.prod(k) * (1 if ic <= 8 else 2)
+        counts["steps"] += steps
+        if stride[2] > 1:
+            counts["halved" if stride[2] == 2 and problem.dilation[2] == 1 else "strided"] += steps
+        seen = math.prod(min(i, o * t) for i, o, t in zip(x, y, k, strict=True)) if wide else math.prod(x)
         counts["elements"] += rows * y[2] + times * problem.n * problem.g * ic * seen
         counts["rows"] += 0 if wide else rows * ic * math.prod(k[:2])
         apart = problem.lanes_oc and max(problem.ic, problem.oc) > 1   # the pixels of a channel
@@ -334,7 +342,7 @@ def depthwise_counts(problem, prepared):
         counts["sums"] += images * oc * ic * math.prod(k) if grad and not wide else 0
         counts["stages"] += times
     counts["elements"] += _zeroed(problem)
-    return DEPTHWISE_GRAD if grad else DEPTHWISE_BACK if problem.reversed else DEPTHWISE, counts
+    return table, counts
 
 
 COUNTS = {"direct": direct_counts, "gemm": gemm_counts, "depthwise": depthwise_counts, "winograd": winograd_counts,
