@@ -272,7 +272,8 @@ def winograd_counts(problem, prepared):
     for ic, oc, _, y, k, stride, times in (own,) if grad else _geometries(problem):
         points, products, tiles = _winograd_tiles(y, k, stride, problem, grad)
         tiles *= problem.n * times
-        few, fresh = tiles <= FEW_TILES, k[0] == 1 and tiles * problem.g < FEW_BLOCKS and _up(oc, panel) >= FEW_PANELS and not prepared
+        few, own_block = tiles <= FEW_TILES, k[0] == 1 and tiles * problem.g < FEW_BLOCKS
+        fresh = own_block and _up(oc, panel) >= FEW_PANELS and not prepared
         tiles *= problem.g
         columns, weights = _up(oc, panel), products * times * problem.g * _up(oc, panel) * panel * k[0] * ic
         counts["steps"] += tiles * products * columns * k[0] * ic
