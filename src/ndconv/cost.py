@@ -19,25 +19,25 @@ from ndconv.stages import alike
 SECONDS = 1 / 3e9          # a cycle
 
 # Cycles of one of each, two threads sharing them.
-DIRECT = dict(strided=1.02, runs=0.896, stored=0.254, steps=0.514, calls=2.58e-07, packed=1.02, gathered=1.72, across=1.48,
-              rows=106, prepared=0.672, stages=1736)
-DIRECT_BACK = dict(runs=1.57, stored=0.192, steps=0.779, calls=2.36, packed=0.386, gathered=1.39, across=0.267, rows=159,
-                   prepared=0.57, stages=590)
-PHASES = dict(stored=0.606, steps=0.723, calls=6.62e-07, stages=2148)
-GEMM = dict(turned=1.73e-09, strided=0.0753, runs=8.81, apart=12.4, stored=3.82e-10, steps=0.363, calls=23.9, packed=1.38,
-            gathered=0.129, lines=3.03, across=1.23e-07, prepared=0.743, stages=987)
-GEMM_BACK = dict(turned=1.56e-09, strided=4.69e-09, runs=4.67, apart=5.45, stored=0.047, steps=0.529, calls=17.1, packed=0.575,
-                 gathered=0.967, lines=11.4, across=2.87e-08, prepared=1.09, stages=1028)
-DIRECT_GRAD = dict(steps=0.464, calls=5, packed=0.28, strided=0.139, weights=0.167, stages=2179)
-GEMM_GRAD = dict(steps=0.753, packed=0.743, lines=12.6, strided=0.442, weights=0.723, stages=4520)
-WINOGRAD = dict(calls=6.06, cells=11, steps=0.342, vectors=4.27, partial=10.8, turned=0.2, weights=0.0957, prepared=0.297,
-                fresh=0.192, sums=1.37, chunks=0.365, apart=1.43, stages=7533)
-DEPTHWISE = dict(halved=0.0957, strided=0.502, rows=0.252, steps=0.708, elements=0.377, gathered=7.63, planes=47.9,
-                 sums=2.18e-07, stages=1064)
-DEPTHWISE_BACK = dict(rows=1.25, steps=0.86, elements=0.297, gathered=1.54, planes=20, sums=2.18e-07, stages=514)
-DEPTHWISE_GRAD = dict(halved=0.279, strided=0.998, rows=3.92, steps=0.471, elements=0.298, gathered=0.901, planes=35.3,
-                      sums=10.1, stages=1970)
-FFT = dict(forward=0.359, input_grad=0.59, phases=0.646, weight_grad=0.406, elements=2.42, stages=9315)
+DIRECT = dict(strided=1, runs=0.85, stored=0.254, steps=0.529, calls=3.94e-09, packed=1.01, gathered=1.73, across=1.68,
+              rows=108, prepared=0.713, stages=1776)
+DIRECT_BACK = dict(runs=1.67, stored=0.19, steps=0.794, calls=2.22, packed=0.392, gathered=1.42, across=0.27, rows=158,
+                   prepared=0.575, stages=596)
+PHASES = dict(stored=0.606, steps=0.733, calls=1.01e-08, stages=2173)
+GEMM = dict(turned=2.64e-11, strided=0.0728, runs=8.65, apart=12.5, stored=5.85e-12, steps=0.373, calls=24, packed=1.38,
+            gathered=0.13, lines=3.12, across=1.88e-09, prepared=0.779, stages=972)
+GEMM_BACK = dict(turned=2.38e-11, strided=7.18e-11, runs=4.59, apart=5.5, stored=0.0462, steps=0.54, calls=17.2, packed=0.59,
+                 gathered=0.998, lines=11.4, across=4.38e-10, prepared=1.1, stages=1023)
+DIRECT_GRAD = dict(steps=0.469, calls=4.99, packed=0.272, strided=0.14, weights=0.166, stages=2112)
+GEMM_GRAD = dict(steps=0.764, packed=0.738, lines=12.6, strided=0.448, weights=0.723, stages=4418)
+WINOGRAD = dict(calls=4.29, cells=11.2, steps=0.354, vectors=4.37, partial=10.8, turned=0.21, weights=0.0972, prepared=0.299,
+                fresh=0.199, sums=1.32, chunks=0.361, apart=1.48, stages=7380)
+DEPTHWISE = dict(halved=0.0972, strided=0.496, rows=0.257, steps=0.708, elements=0.377, gathered=7.63, planes=48.8,
+                 sums=3.33e-09, stages=1069)
+DEPTHWISE_BACK = dict(rows=1.23, steps=0.875, elements=0.298, gathered=1.55, planes=19.9, sums=3.33e-09, stages=524)
+DEPTHWISE_GRAD = dict(halved=0.279, strided=1.01, rows=3.92, steps=0.475, elements=0.29, gathered=0.916, planes=34.4, sums=10.1,
+                      stages=1924)
+FFT = dict(forward=0.362, input_grad=0.606, phases=0.662, weight_grad=0.411, elements=2.41, stages=8348)
 
 # Not of the fit, since it takes the weights to tell; brought to the scale of DEPTHWISE on Gaussians of 3 to 31 taps.
 SEPARABLE = dict(taps=1.04, results=1.92, rows=96, stages=13000)
@@ -168,7 +168,8 @@ def direct_counts(problem, prepared):
         inputs, outputs = planes * ic * x[2] * math.prod(map(min, x[:2], (y[0] * k[0], y[1] * k[1]))), planes * oc * math.prod(y)
         counts["calls"] += planes * rows * tiles
         counts["steps"] += planes * rows * tiles * height * ic * math.prod(k)
-        counts["runs"] += planes * rows * tiles * math.prod(k)
+        # the channels of neighbouring taps follow each other: one run
+        counts["runs"] += planes * rows * tiles * math.prod(k[:2] if wide and problem.dilation[2] == 1 else k)
         counts["rows"] += planes * rows
         counts["stored"] += outputs
         counts["prepared"] += 0 if prepared else times * problem.g * oc * ic * math.prod(k)
