@@ -8,7 +8,6 @@ The axes are walked in the order of one array's memory, and those that follow ea
 read and written once: the speed of the cache level that holds the arrays.
 """
 from cpython.buffer cimport PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
-from libc.string cimport memset
 
 from ndconv._c cimport ND_F32, ND_F64, ND_I8, ND_I16, ND_U8, nd_kernel_set
 from ndconv._runtime cimport current_kernels, default_threads, parallel_for, scratch_give, scratch_take

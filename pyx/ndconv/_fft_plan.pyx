@@ -17,7 +17,7 @@ dilation 4: 2.9 times as fast; 15x15 on 1024x1024, dilation 8: 2.5; 11x11 with s
 from libc.math cimport cos, log2, sin
 from libc.string cimport memset
 
-from ndconv._pack cimport ceil_div, taps_of
+from ndconv._pack cimport ceil_div
 from ndconv._runtime cimport parallel_for
 
 cdef enum:

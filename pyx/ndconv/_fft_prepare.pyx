@@ -2,7 +2,7 @@
 """Prepared weights of the fft method: the tiling, its tables, the kernels' spectra as its products read them, and the weights as
 they are, for the tiles that are computed again."""
 from ndconv._c cimport nd_kernel_set, nd_problem, nd_weights
-from ndconv._fft_plan cimport (CHANNELS, FILTER_GROUPS, FILTER_PARTS, FILTER_TILES, FORWARD, TILES, Tables, Tiling, build_tables,
+from ndconv._fft_plan cimport (CHANNELS, FILTER_GROUPS, FILTER_PARTS, FILTER_TILES, FORWARD, Tiling, build_tables,
                                choose_tiling, open_tables, scale_of, spectra_bytes, tables_bytes, whole_lines)
 from ndconv._fft_tile cimport Window, aim_parts, aim_taps, holds_tiles, load_tile, transform
 from ndconv._pack cimport ceil_div, taps_of

@@ -10,7 +10,7 @@ from libc.string cimport memset
 from ndconv._c cimport nd_array, nd_kernel_set, nd_problem, nd_weights
 from ndconv._fft_plan cimport FILTER_GROUPS, FILTER_TILES, TILES, Side, Tables, Tiling
 from ndconv._outside cimport copy_cells
-from ndconv._pack cimport Pixel, ceil_div
+from ndconv._pack cimport ceil_div
 
 cdef bint holds_tiles(const Tiling *t) noexcept nogil:
     return t.lanes == TILES or t.lanes >= FILTER_TILES

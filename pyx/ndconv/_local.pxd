@@ -38,7 +38,21 @@ cdef inline ptrdiff_t lanes_of(const nd_kernel_set *k, ptrdiff_t images) noexcep
 cdef struct Box:             # of x: from, extents
     ptrdiff_t d, h, w, id, ih, iw
 
-cdef void cut(const nd_problem *p, int axis, ptrdiff_t parts, ptrdiff_t part, Pixel *first, Pixel *end, Box *x) noexcept nogil
+# The outputs in parts along an axis (0, 1, 2 for d, h, w), and the elements of x that a group of the largest part sees.
+cdef struct Cut:
+    int axis
+    ptrdiff_t parts, slab
+
+# A task: a stretch of an output row, and some output channels, dealt out by the `unit`.
+cdef struct Stretch:
+    ptrdiff_t g, block, first, last    # group, block of images, output channels of the group
+    ptrdiff_t run
+    Pixel at                           # its first pixel
+
+cdef Stretch stretch_of(const nd_problem *p, ptrdiff_t unit, ptrdiff_t splits, ptrdiff_t strips, ptrdiff_t blocks,
+                        ptrdiff_t task) noexcept nogil
+cdef Cut cut_of(const nd_problem *p) noexcept nogil
+cdef void cut(const nd_problem *p, const Cut *c, ptrdiff_t part, Pixel *first, Pixel *end, Box *x) noexcept nogil
 cdef ptrdiff_t scratch_of(const Local *f) noexcept nogil
 cdef char *kernel_at(const Local *f, ptrdiff_t o, Pixel at) noexcept nogil
 cdef ptrdiff_t pack_gradient(const Local *f, ptrdiff_t channel, ptrdiff_t channels, Pixel at, ptrdiff_t run, ptrdiff_t images,

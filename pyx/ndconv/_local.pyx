@@ -38,6 +38,7 @@ from ndconv._runtime cimport current_kernels, default_threads, parallel_for, scr
 cdef enum:
     LINE = 64                # bytes of a cache line
     STREAMS = 16             # output channels whose weights are read side by side
+    PARTS = 12               # that the outputs are cut into for a gradient by the input
     NEAR_BYTES = 262144      # of windows in L2
     WINDOWS_BYTES = 8388608  # of windows of a task
     COLUMNS_BYTES = 16384    # of columns, or rows of x, in L1
@@ -148,29 +149,23 @@ cdef void pad_rows(const Local *f, ptrdiff_t channel, ptrdiff_t channels, Pixel 
                     memset(to + size * (c * f.width + high), 0, size * (columns - high))
             to += size * channels * f.width
 
-# A task: a stretch of an output row.
-cdef struct Stretch:
-    ptrdiff_t g, block, first, last    # group, block of images, output channels of the group
-    ptrdiff_t run
-    Pixel at                           # its first pixel
-
-cdef Stretch stretch_of(const Local *f, ptrdiff_t task) noexcept nogil:
-    cdef const nd_problem *p = &f.p
+cdef Stretch stretch_of(const nd_problem *p, ptrdiff_t unit, ptrdiff_t splits, ptrdiff_t strips, ptrdiff_t blocks,
+                        ptrdiff_t task) noexcept nogil:
     cdef Stretch s
-    cdef ptrdiff_t eights = ceil_div(p.ocg, STREAMS), part = task % f.splits, strip
-    s.first = min(split(eights, f.splits, part) * STREAMS, p.ocg)
-    s.last = min(split(eights, f.splits, part + 1) * STREAMS, p.ocg)
-    task //= f.splits
-    strip = task % f.strips
-    s.at.w = split(p.ow, f.strips, strip)
-    s.run = split(p.ow, f.strips, strip + 1) - s.at.w
-    task //= f.strips
+    cdef ptrdiff_t units = ceil_div(p.ocg, unit), part = task % splits, strip
+    s.first = min(split(units, splits, part) * unit, p.ocg)
+    s.last = min(split(units, splits, part + 1) * unit, p.ocg)
+    task //= splits
+    strip = task % strips
+    s.at.w = split(p.ow, strips, strip)
+    s.run = split(p.ow, strips, strip + 1) - s.at.w
+    task //= strips
     s.at.h = task % p.oh
     task //= p.oh
     s.at.d = task % p.od
     task //= p.od
     s.g, s.block = task % p.g, task // p.g
-    s.at.n = split(p.n, f.blocks, s.block)
+    s.at.n = split(p.n, blocks, s.block)
     return s
 
 cdef void forward_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
@@ -179,7 +174,7 @@ cdef void forward_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end
     cdef ptrdiff_t i, near, images
     cdef Stretch s
     for i in range(begin, end):
-        s = stretch_of(f, i)
+        s = stretch_of(&f.p, STREAMS, f.splits, f.strips, f.blocks, i)
         images = split(f.p.n, f.blocks, s.block + 1) - s.at.n
         gather_windows(f, s.g, s.at, s.run, images, windows, windows + f.windows)
         near = 0
@@ -254,7 +249,7 @@ cdef void weight_grad_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t
     cdef ptrdiff_t i, block, near, images, pixel
     cdef Stretch s
     for i in range(begin, end):
-        s = stretch_of(f, i)
+        s = stretch_of(&f.p, STREAMS, f.splits, f.strips, f.blocks, i)
         for block in range(f.blocks):
             s.block, s.at.n = block, split(f.p.n, f.blocks, block)
             images = split(f.p.n, f.blocks, block + 1) - s.at.n
@@ -292,24 +287,38 @@ cdef void outer_near(const Local *f, const Stretch *s, ptrdiff_t first, ptrdiff_
                 j += columns
         o += m
 
-cdef void cut(const nd_problem *p, int axis, ptrdiff_t parts, ptrdiff_t part, Pixel *first, Pixel *end, Box *x) noexcept nogil:
+cdef void cut(const nd_problem *p, const Cut *c, ptrdiff_t part, Pixel *first, Pixel *end, Box *x) noexcept nogil:
     """The outputs of a part, first <= position < end on each axis, and the box of x that they see."""
     first.d = first.h = first.w = 0
     end.d, end.h, end.w = p.od, p.oh, p.ow
     x.d = x.h = x.w = 0
     x.id, x.ih, x.iw = p.id, p.ih, p.iw
-    if axis == 0:
-        first.d, end.d = split(p.od, parts, part), split(p.od, parts, part + 1)
+    if c.axis == 0:
+        first.d, end.d = split(p.od, c.parts, part), split(p.od, c.parts, part + 1)
         x.d = min(max(first.d * p.sd - p.pd, 0), p.id)
         x.id = max(min((end.d - 1) * p.sd + (p.kd - 1) * p.dd - p.pd + 1, p.id) - x.d, 0)
-    elif axis == 1:
-        first.h, end.h = split(p.oh, parts, part), split(p.oh, parts, part + 1)
+    elif c.axis == 1:
+        first.h, end.h = split(p.oh, c.parts, part), split(p.oh, c.parts, part + 1)
         x.h = min(max(first.h * p.sh - p.ph, 0), p.ih)
         x.ih = max(min((end.h - 1) * p.sh + (p.kh - 1) * p.dh - p.ph + 1, p.ih) - x.h, 0)
     else:
-        first.w, end.w = split(p.ow, parts, part), split(p.ow, parts, part + 1)
+        first.w, end.w = split(p.ow, c.parts, part), split(p.ow, c.parts, part + 1)
         x.w = min(max(first.w * p.sw - p.pw, 0), p.iw)
         x.iw = max(min((end.w - 1) * p.sw + (p.kw - 1) * p.dw - p.pw + 1, p.iw) - x.w, 0)
+
+cdef Cut cut_of(const nd_problem *p) noexcept nogil:
+    """Parts of the outputs along their longest axis."""
+    cdef Cut c
+    cdef Pixel first, end
+    cdef Box x
+    cdef ptrdiff_t part
+    c.slab = 0
+    c.axis = 2 if p.ow > max(p.od, p.oh) else 1 if p.oh >= p.od else 0
+    c.parts = min(<ptrdiff_t>PARTS, max(p.od, p.oh, p.ow))
+    for part in range(c.parts):
+        cut(p, &c, part, &first, &end, &x)
+        c.slab = max(c.slab, p.icg * x.id * x.ih * x.iw)
+    return c
 
 cdef Unshared kernels_of(const Py_buffer *b, const nd_problem *p, int rank) noexcept nogil:
     cdef Unshared w

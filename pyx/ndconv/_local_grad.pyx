@@ -25,52 +25,42 @@ from libc.string cimport memset
 
 from ndconv._c cimport ND_ADD, ND_ZERO, nd_array, nd_problem, nd_walk
 from ndconv._columns cimport add_columns
-from ndconv._local cimport Box, Local, Pass, cut, kernel_at, pack_gradient, pack_kernels, scratch_of
+from ndconv._local cimport Box, Cut, Local, Pass, cut, cut_of, kernel_at, pack_gradient, pack_kernels, scratch_of
 from ndconv._pack cimport Pixel, ceil_div, split, taps_of
 from ndconv._runtime cimport parallel_for, scratch_give
 
 cdef enum:
     STREAMS = 32             # output channels that are added at a time, at most
     RUN = 8                  # pixels of a stretch
-    PARTS = 12
     CHANNELS = 16            # of dx that a task adds slabs to: they may share cache lines
     SLABS_BYTES = 67108864   # of all slabs of a block of images, unless one image has more
 
 cdef struct Grad:
     Local *f
-    int axis                 # that is cut: 0, 1, 2 for d, h, w
-    ptrdiff_t parts, block
-    ptrdiff_t slab           # elements of the largest slab of an image and group
+    Cut cut
+    ptrdiff_t block
     char *slabs
 
 cdef Grad grad_of(Local *f) noexcept nogil:
     """Parts and slabs; fewer images a block where their slabs are large."""
     cdef const nd_problem *p = &f.p
     cdef Grad g
-    cdef Pixel first, end
-    cdef Box x
-    cdef ptrdiff_t part
-    g.f, g.slab = f, 0
-    g.axis = 2 if p.ow > max(p.od, p.oh) else 1 if p.oh >= p.od else 0
-    g.parts = min(<ptrdiff_t>PARTS, max(p.od, p.oh, p.ow))
-    for part in range(g.parts):
-        cut(p, g.axis, g.parts, part, &first, &end, &x)
-        g.slab = max(g.slab, p.icg * x.id * x.ih * x.iw)
-    f.images = min(f.images, max(SLABS_BYTES // max(f.k.size * p.g * g.parts * g.slab, 1), 1))
+    g.f, g.cut = f, cut_of(p)
+    f.images = min(f.images, max(SLABS_BYTES // max(f.k.size * p.g * g.cut.parts * g.cut.slab, 1), 1))
     f.blocks = ceil_div(p.n, f.images)
     g.slabs = f.workspace + f.threads * scratch_of(f)
     return g
 
 cdef size_t slab_bytes(Local *f) noexcept nogil:
     cdef Grad g = grad_of(f)
-    return f.k.size * f.images * f.p.g * g.parts * g.slab
+    return f.k.size * f.images * f.p.g * g.cut.parts * g.cut.slab
 
 cdef inline nd_array slab_of(const Grad *g, ptrdiff_t group, ptrdiff_t part, const Box *x) noexcept nogil:
     """A slab, at the places of x: [image of the block, channel of the group, d, h, w]."""
     cdef nd_array s
     s.w, s.h, s.d = 1, x.iw, x.ih * x.iw
-    s.c, s.n = x.id * s.d, g.slab
-    s.data = g.slabs + g.f.k.size * ((group * g.parts + part) * g.f.images * g.slab - x.d * s.d - x.h * s.h - x.w)
+    s.c, s.n = x.id * s.d, g.cut.slab
+    s.data = g.slabs + g.f.k.size * ((group * g.cut.parts + part) * g.f.images * g.cut.slab - x.d * s.d - x.h * s.h - x.w)
     return s
 
 cdef void add_blocks(Local *f) noexcept nogil:
@@ -79,7 +69,7 @@ cdef void add_blocks(Local *f) noexcept nogil:
     for block in range(f.blocks):
         g.block = block
         images = split(f.p.n, f.blocks, g.block + 1) - split(f.p.n, f.blocks, g.block)
-        parallel_for(f.p.g * g.parts, 1, f.threads, part_body, &g)
+        parallel_for(f.p.g * g.cut.parts, 1, f.threads, part_body, &g)
         parallel_for(images * f.p.g * ceil_div(f.p.icg, CHANNELS), 1, f.threads, collect_body, &g)
 
 cdef void part_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
@@ -93,14 +83,14 @@ cdef void part_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) n
     at.n = split(f.p.n, f.blocks, g.block)
     images = split(f.p.n, f.blocks, g.block + 1) - at.n
     for i in range(begin, end):
-        cut(&f.p, g.axis, g.parts, i % g.parts, &first, &last, &x)
-        slab = slab_of(g, i // g.parts, i % g.parts, &x)
-        memset(g.slabs + f.k.size * i * f.images * g.slab, 0, f.k.size * images * g.slab)
+        cut(&f.p, &g.cut, i % g.cut.parts, &first, &last, &x)
+        slab = slab_of(g, i // g.cut.parts, i % g.cut.parts, &x)
+        memset(g.slabs + f.k.size * i * f.images * g.cut.slab, 0, f.k.size * images * g.cut.slab)
         for d in range(first.d, last.d):
             for h in range(first.h, last.h):
                 at.d, at.h, at.w = d, h, first.w
                 while at.w < last.w:
-                    add_stretch(f, i // g.parts, at, min(f.run, last.w - at.w), images, &slab, windows)
+                    add_stretch(f, i // g.cut.parts, at, min(f.run, last.w - at.w), images, &slab, windows)
                     at.w += f.run
 
 cdef void add_stretch(const Local *f, ptrdiff_t group, Pixel at, ptrdiff_t run, ptrdiff_t images, const nd_array *slab,
@@ -189,8 +179,8 @@ cdef void collect_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end
     cdef Box x
     for i in range(begin, end):
         group, image = i // chunks % p.g, i // chunks // p.g
-        for part in range(g.parts):
-            cut(p, g.axis, g.parts, part, &first, &end_of, &x)
+        for part in range(g.cut.parts):
+            cut(p, &g.cut, part, &first, &end_of, &x)
             slab = slab_of(g, group, part, &x)
             for d in range(x.d, x.d + x.id):
                 for h in range(x.h, x.h + x.ih):

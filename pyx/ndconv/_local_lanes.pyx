@@ -25,8 +25,8 @@ Reached with AVX2 on two cores (30 GB/s, 184 GFLOP/s in float32), of the bound: 
 """
 from libc.string cimport memset
 
-from ndconv._c cimport ND_BIAS_ROW, ND_ZERO, nd_array, nd_kernel_set, nd_problem, nd_walk
-from ndconv._local cimport Local, Pass, kernel_at, lanes_of, whole_lines
+from ndconv._c cimport ND_BIAS_ROW, ND_ZERO, nd_array, nd_problem, nd_walk
+from ndconv._local cimport Local, Pass, Stretch, kernel_at, lanes_of, stretch_of, whole_lines
 from ndconv._pack cimport Pixel, ceil_div, split, taps_of
 from ndconv._runtime cimport parallel_for, scratch_give
 
@@ -48,11 +48,6 @@ cdef struct Lanes:
     ptrdiff_t splits            # parts that output channels are dealt to
     ptrdiff_t row               # columns between rows of a slab
     ptrdiff_t slab, results, offsets    # bytes of a worker's scratch
-
-cdef struct Stretch:
-    ptrdiff_t g, block, first, last    # group, block of images, output channels of the group
-    ptrdiff_t run
-    Pixel at                           # its first pixel
 
 cdef inline ptrdiff_t columns_of(const nd_problem *p, ptrdiff_t run) noexcept nogil:
     """Columns of x that `run` pixels see."""
@@ -83,26 +78,6 @@ cdef Lanes lanes_plan(Local *f) noexcept nogil:
 
 cdef ptrdiff_t scratch_of(const Lanes *q) noexcept nogil:
     return q.slab + q.results + q.offsets
-
-cdef Stretch part_of(const Lanes *q, ptrdiff_t task) noexcept nogil:
-    """A task: a stretch of an output row."""
-    cdef const nd_problem *p = &q.f.p
-    cdef Stretch s
-    cdef ptrdiff_t tiles = ceil_div(p.ocg, q.f.k.mr), part = task % q.splits, strip
-    s.first = min(split(tiles, q.splits, part) * q.f.k.mr, p.ocg)
-    s.last = min(split(tiles, q.splits, part + 1) * q.f.k.mr, p.ocg)
-    task //= q.splits
-    strip = task % q.strips
-    s.at.w = split(p.ow, q.strips, strip)
-    s.run = split(p.ow, q.strips, strip + 1) - s.at.w
-    task //= q.strips
-    s.at.h = task % p.oh
-    task //= p.oh
-    s.at.d = task % p.od
-    task //= p.od
-    s.g, s.block = task % p.g, task // p.g
-    s.at.n = split(p.n, q.blocks, s.block)
-    return s
 
 cdef void gather_lanes(const Lanes *q, ptrdiff_t g, Pixel at, ptrdiff_t run, ptrdiff_t images, char *to) noexcept nogil:
     """What `run` pixels from `at` on see of `images` images, as [channel][kd][kh][width][lane], zero in the padding."""
@@ -162,7 +137,7 @@ cdef void forward_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end
     cdef nd_walk walk
     cdef Stretch s
     for i in range(begin, end):
-        s = part_of(q, i)
+        s = stretch_of(&f.p, f.k.mr, q.splits, q.strips, q.blocks, i)
         images = split(f.p.n, q.blocks, s.block + 1) - s.at.n
         walk = walk_of(q, lanes_of(f.k, images), results + q.results)
         gather_lanes(q, s.g, s.at, s.run, images, slab)

@@ -23,13 +23,12 @@ Reached with AVX2 on two cores, of the bound: 8 images 20 to 26 %, 16 images 25 
 from libc.string cimport memset
 
 from ndconv._c cimport ND_ADD, ND_ZERO, nd_array, nd_problem, nd_walk
-from ndconv._local cimport Box, Local, Pass, cut, kernel_at, lanes_of, pack_kernels, whole_lines
-from ndconv._pack cimport Pixel, ceil_div, split, taps_of
+from ndconv._local cimport Box, Cut, Local, Pass, cut, cut_of, kernel_at, lanes_of, pack_kernels, whole_lines
+from ndconv._pack cimport Pixel, ceil_div, split
 from ndconv._runtime cimport parallel_for, scratch_give
 
 cdef enum:
     STREAMS = 32             # output channels that are added at a time
-    PARTS = 12
     RUN = 8                  # pixels whose dY is moved at a time
     CHANNELS = 16            # of dx that a task writes where they are neighbours
     NEAR_BYTES = 262144      # of D in L2
@@ -41,10 +40,9 @@ cdef extern from *:
 
 cdef struct Grad:
     Local *f
-    int axis                 # that is cut: 0, 1, 2 for d, h, w
-    ptrdiff_t parts, block
+    Cut cut
+    ptrdiff_t block
     ptrdiff_t lanes          # of the block
-    ptrdiff_t slab           # columns of the largest slab of a group, each with all lanes
     ptrdiff_t channels       # of dx that a task writes
     ptrdiff_t gradient, sums, kernels, scratch   # bytes of dY, D, copied kernels, and of all that a worker has
     char *slabs
@@ -53,16 +51,9 @@ cdef Grad grad_of(Local *f) noexcept nogil:
     """Parts and slabs; fewer images a block where their slabs or sums are large."""
     cdef const nd_problem *p = &f.p
     cdef Grad g
-    cdef Pixel first, end
-    cdef Box x
-    cdef ptrdiff_t part, size = f.k.size, lanes
-    g.f, g.slab = f, 0
-    g.axis = 2 if p.ow > max(p.od, p.oh) else 1 if p.oh >= p.od else 0
-    g.parts = min(<ptrdiff_t>PARTS, max(p.od, p.oh, p.ow))
-    for part in range(g.parts):
-        cut(p, g.axis, g.parts, part, &first, &end, &x)
-        g.slab = max(g.slab, p.icg * x.id * x.ih * x.iw)
-    f.images = min(NEAR_BYTES // (f.length * size * RUN), SLABS_BYTES // max(size * p.g * g.parts * g.slab, 1))
+    cdef ptrdiff_t size = f.k.size, lanes
+    g.f, g.cut = f, cut_of(p)
+    f.images = min(NEAR_BYTES // (f.length * size * RUN), SLABS_BYTES // max(size * p.g * g.cut.parts * g.cut.slab, 1))
     f.images = min(p.n, max(f.images // f.k.nr, 2) * f.k.nr)
     f.blocks = ceil_div(p.n, f.images)
     f.images = ceil_div(p.n, f.blocks)
@@ -78,14 +69,14 @@ cdef Grad grad_of(Local *f) noexcept nogil:
 
 cdef inline size_t workspace_of(const Grad *g) noexcept nogil:
     cdef const Local *f = g.f
-    return f.threads * g.scratch + f.k.size * f.p.g * g.parts * g.slab * lanes_of(f.k, f.images)
+    return f.threads * g.scratch + f.k.size * f.p.g * g.cut.parts * g.cut.slab * lanes_of(f.k, f.images)
 
 cdef inline nd_array slab_of(const Grad *g, ptrdiff_t group, ptrdiff_t part, const Box *x) noexcept nogil:
     """A slab, at the places of x: [channel of the group, d, h, w, lane]."""
     cdef nd_array s
     s.w, s.h, s.d = g.lanes, x.iw * g.lanes, x.ih * x.iw * g.lanes
     s.c, s.n = x.id * s.d, 1
-    s.data = g.slabs + g.f.k.size * ((group * g.parts + part) * g.slab * g.lanes - x.d * s.d - x.h * s.h - x.w * s.w)
+    s.data = g.slabs + g.f.k.size * ((group * g.cut.parts + part) * g.cut.slab * g.lanes - x.d * s.d - x.h * s.h - x.w * s.w)
     return s
 
 cdef void add_blocks(Grad *g) noexcept nogil:
@@ -95,7 +86,7 @@ cdef void add_blocks(Grad *g) noexcept nogil:
         g.block = block
         images = split(f.p.n, f.blocks, block + 1) - split(f.p.n, f.blocks, block)
         g.lanes = lanes_of(f.k, images)
-        parallel_for(f.p.g * g.parts, 1, f.threads, part_body, g)
+        parallel_for(f.p.g * g.cut.parts, 1, f.threads, part_body, g)
         parallel_for(f.p.g * ceil_div(f.p.icg, g.channels) * f.p.id * f.p.ih, 1, f.threads, collect_body, g)
 
 cdef void part_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
@@ -107,14 +98,14 @@ cdef void part_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) n
     cdef Box x
     at.n = split(f.p.n, f.blocks, g.block)
     for i in range(begin, end):
-        cut(&f.p, g.axis, g.parts, i % g.parts, &first, &last, &x)
-        slab = slab_of(g, i // g.parts, i % g.parts, &x)
-        memset(g.slabs + f.k.size * i * g.slab * g.lanes, 0, f.k.size * g.slab * g.lanes)
+        cut(&f.p, &g.cut, i % g.cut.parts, &first, &last, &x)
+        slab = slab_of(g, i // g.cut.parts, i % g.cut.parts, &x)
+        memset(g.slabs + f.k.size * i * g.cut.slab * g.lanes, 0, f.k.size * g.cut.slab * g.lanes)
         for d in range(first.d, last.d):
             for h in range(first.h, last.h):
                 at.d, at.h, at.w = d, h, first.w
                 while at.w < last.w:
-                    add_stretch(g, i // g.parts, at, min(f.run, last.w - at.w), &slab, f.workspace + worker * g.scratch)
+                    add_stretch(g, i // g.cut.parts, at, min(f.run, last.w - at.w), &slab, f.workspace + worker * g.scratch)
                     at.w += f.run
 
 cdef void add_stretch(const Grad *g, ptrdiff_t group, Pixel at, ptrdiff_t run, const nd_array *slab,
@@ -237,8 +228,8 @@ cdef void add_slabs(const Grad *g, ptrdiff_t group, ptrdiff_t channel, ptrdiff_t
     cdef Pixel first, end
     cdef Box x
     memset(sums, 0, size * channels * p.iw * g.lanes)
-    for part in range(g.parts):
-        cut(p, g.axis, g.parts, part, &first, &end, &x)
+    for part in range(g.cut.parts):
+        cut(p, &g.cut, part, &first, &end, &x)
         if x.d <= d < x.d + x.id and x.h <= h < x.h + x.ih:
             slab = slab_of(g, group, part, &x)
             for c in range(channels):

@@ -11,7 +11,7 @@ With icb = icg that is plain (tap, channel) order.
 """
 from libc.string cimport memset
 
-from ndconv._c cimport ND_NONE, ND_TURNED, nd_array, nd_job, nd_kernel_set, nd_problem, nd_weights
+from ndconv._c cimport ND_TURNED, nd_array, nd_job, nd_kernel_set, nd_problem, nd_weights
 from ndconv._outside cimport copy_cells
 from ndconv._runtime cimport parallel_for
 

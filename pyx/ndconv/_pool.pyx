@@ -16,8 +16,8 @@ from libc.math cimport INFINITY
 from libc.stdint cimport INT32_MAX, int32_t, int64_t
 from libc.string cimport memset
 
-from ndconv._arrays cimport Axes, array_like, array_of, axes_of, has_shape, may_overlap, open_input, open_output
-from ndconv._c cimport (ND_F32, ND_F64, ND_GREATEST, ND_I16, ND_I32, ND_LEAST, ND_SUM, ND_U8, nd_array, nd_body, nd_kernel_set,
+from ndconv._arrays cimport Axes, array_like, array_of, axes_of, may_overlap, open_input, open_output
+from ndconv._c cimport (ND_F32, ND_F64, ND_GREATEST, ND_I16, ND_I32, ND_LEAST, ND_SUM, ND_U8, nd_array, nd_kernel_set,
                         nd_problem)
 from ndconv._rows cimport no_place, plan_rows
 from ndconv._slide cimport plan_slide

@@ -21,10 +21,7 @@ METHODS = {module.METHOD.name: module.METHOD for module in (_direct, _gemm, _dep
 # Whether this one can is a matter of the weights; a problem alone does not say.
 SEPARABLE = _separable.METHOD
 NAMES = (*METHODS, SEPARABLE.name)
-
-
-def label_of(method, blocking):
-    return method if blocking == USUAL else f"{method}:{blocking}"
+USUAL = "usual"     # the blocking by a method's rule
 
 
 def split_label(label):
@@ -35,15 +32,9 @@ def split_label(label):
 
 def labels_of(method):
     """The labels of one method of the registry, its rule first."""
-    return [label_of(method.name, blocking) for blocking in (USUAL, *method.blockings)]
+    return [method.name, *(f"{method.name}:{blocking}" for blocking in method.blockings)]
 
 
-def is_exact(method):
-    """Whether the method of that name has the element-wise bound."""
-    return method in METHODS and METHODS[method].exact
-
-
-USUAL = "usual"
 ACCURACIES = ("fast", "strict")
 WORKSPACE_LIMIT = 256 * 2**20
 
