@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ndconv._frame import fold_frame
+from ndconv._frame import Frame
 from ndconv.problem import DTYPES, Problem
 
 MODES = ("zeros", "constant", "edge", "reflect", "symmetric", "wrap")
@@ -79,19 +79,23 @@ def outside_of(problem):
 class Widened(NamedTuple):
     """A gradient with respect to x and the frame around it that repeats its cells.
 
-    problem : the gradient problem, with padding of zeros; its `padding` as conv_input_grad takes it
+    problem : the gradient problem, with padding of zeros
+    padding, shape : its padding as conv_input_grad takes it, and its result's
     axes : (start, cells) of each spatial axis, where x begins and which position each one repeats
-    middle : where x lies
+    middle : where x lies in the result
+    frame : which is folded in
     """
 
     problem: Problem
     padding: tuple
+    shape: tuple
     axes: tuple
     middle: tuple
+    frame: Frame
 
 
 @lru_cache(maxsize=CACHED_TABLES)
-def widened(problem):
+def widened(problem, batched=True, last=False):
     """The Widened problem of a bordered one."""
     axes = tuple(_widened_axis(*axis) for axis in zip(problem.modes, problem.x, problem.k, problem.y, problem.stride,
                                                       problem.dilation, problem.before))
@@ -99,9 +103,13 @@ def widened(problem):
     before = tuple(before - start for before, (start, _) in zip(problem.before, axes))
     after = tuple(sum(old) - wide - lead for *old, wide, lead in zip(problem.x, problem.before, problem.after, x, before))
     wide = replace(problem, op="input_grad", x=x, before=before, after=after, modes=("zeros",) * 3, fill=0.0)
-    axes, padding = axes[3 - problem.rank:], tuple(zip(before, after))[3 - problem.rank:]
-    middle = tuple(slice(start, start + size) for (start, _), size in zip(axes, problem.x[3 - problem.rank:]))
-    return Widened(wide, padding, axes, middle)
+    skip = 3 - problem.rank
+    axes, size, first = axes[skip:], problem.x[skip:], (slice(None),) * (batched + (not last))
+    channels = (problem.ic,)
+    return Widened(wide, tuple(zip(before, after))[skip:],
+                   (problem.n,) * batched + (x[skip:] + channels if last else channels + x[skip:]), axes,
+                   first + tuple(slice(start, start + extent) for (start, _), extent in zip(axes, size)),
+                   Frame(problem.rank, batched, last, axes, size))
 
 
 def _widened_axis(mode, x, k, y, stride, dilation, before):
@@ -112,15 +120,14 @@ def _widened_axis(mode, x, k, y, stride, dilation, before):
     return start, np.ascontiguousarray(index_map(mode, x, -start, start + max(end, x)) + start, np.intp)
 
 
-def fold(padded, wide, batched, last, threads):
+def fold(padded, wide, threads):
     """Adds every place of the frame of a Widened gradient to the cell that it repeats; returns the middle."""
-    first = batched + (not last)
-    middle = (slice(None),) * first + wide.middle
     if wide.problem.dtype in DTYPES:
-        fold_frame(padded, wide.problem.dtype, wide.problem.rank, batched, last, wide.axes, wide.middle, threads)
-        return padded[middle]
+        wide.frame.fold(padded, threads)
+        return padded[wide.middle]
+    first = len(wide.middle) - len(wide.axes)
     for axis, (_, cells) in enumerate(wide.axes, first):
-        part = np.moveaxis(padded[middle[:axis]], axis, 0)     # of x's own positions of the axes before this one
+        part = np.moveaxis(padded[wide.middle[:axis]], axis, 0)     # of x's own positions of the axes before this one
         for place in np.flatnonzero(cells != np.arange(len(cells))):
             part[cells[place]] += part[place]
-    return padded[middle]
+    return padded[wide.middle]

@@ -1,5 +1,6 @@
 """Gradients of a convolution: the public functions."""
 from collections import namedtuple
+from functools import lru_cache
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from ndconv.arguments import (
 )
 from ndconv.conv import conv
 from ndconv.dtypes import as_real, module_of
-from ndconv.plan import cached_choice, cached_problem, check_dtype, check_options
+from ndconv.plan import CACHED_PLANS, cached_choice, cached_problem, check_dtype, check_options, make_problem
 from ndconv.samples import is_per_sample, samples_bias_grad, samples_input_grad, samples_weight_grad
 
 Gradients = namedtuple("Gradients", "x w b")
@@ -46,32 +47,28 @@ def conv_input_grad(dy, w, x_shape, *, stride=1, padding=0, padding_mode="zeros"
         options = dict(stride=stride, padding=padding, padding_mode=padding_mode, padding_value=padding_value, dilation=dilation,
                        flip=flip, **check_options(method, accuracy, workspace_limit, threads))
         return samples_input_grad(conv_input_grad, dy, w, check_shape(x_shape, "x_shape"), out, layout, groups, options)
+    shape, wide = check_shape(x_shape, "x_shape"), None
     if padding_mode != "zeros":
-        geometry = dict(stride=stride, dilation=dilation, groups=groups, flip=flip, layout=layout)
-        options = check_options(method, accuracy, workspace_limit, threads)
-        return _input_grad_bordered(dy, w, x_shape, padding, padding_mode, padding_value, geometry, options, out)
-    plan = plan_of("input_grad", dy, check_shape(x_shape, "x_shape"), w.shape, w.dtype, stride, padding, dilation, groups,
-                   flip, layout, method, accuracy, workspace_limit, threads, None)
+        wide = cached(_widened_by, shape, w.shape, dy.dtype, w.dtype, stride, padding, dilation, groups, flip, layout,
+                      padding_mode, padding_value)
+        check_out(out, shape, wide.problem.dtype)
+        shape, padding, wide = wide.shape, wide.padding, wide if wide.shape != shape else None
+    plan = plan_of("input_grad", dy, shape, w.shape, w.dtype, stride, padding, dilation, groups, flip, layout, method, accuracy,
+                   workspace_limit, threads, None)
     if plan.separable is not None:
         plan = plan.for_weights(w)
-    return plan.run_with(dy, w, None, None, out)
+    if wide is None:
+        return plan.run_with(dy, w, None, None, out)
+    return deliver(border.fold(plan.run_with(dy, w, None, None, None), wide, threads), out)
 
 
-def _input_grad_bordered(dy, w, x_shape, padding, mode, value, geometry, options, out):
-    """conv_input_grad with other padding than zeros: that of a wider input, whose frame is folded in."""
-    x_shape, dtype = check_shape(x_shape, "x_shape"), common_dtype(dy.dtype, w.dtype, ("dy", "w"))
-    problem, batched, last = cached(cached_problem, "forward", x_shape, w.shape, dtype, geometry["stride"], padding,
-                                    geometry["dilation"], geometry["groups"], geometry["flip"], geometry["layout"], None, mode,
-                                    value)
-    check_gradient(dy, problem, batched, last)
-    check_out(out, x_shape, dtype)
-    wide, first = border.widened(problem), batched + (not last)
-    geometry = geometry | dict(padding=wide.padding)
-    if wide.problem.x == problem.x:
-        return conv_input_grad(dy, w, x_shape, out=out, **geometry, **options)
-    shape = (*x_shape[:first], *wide.problem.x[3 - problem.rank:], *x_shape[first + problem.rank:])
-    padded = conv_input_grad(dy, w, shape, **geometry, **options)
-    return deliver(border.fold(padded, wide, batched, last, options["threads"]), out)
+@lru_cache(maxsize=CACHED_PLANS, typed=True)
+def _widened_by(x_shape, w_shape, dy_dtype, w_dtype, stride, padding, dilation, groups, flip, layout, mode, value):
+    """The Widened problem of a call of conv_input_grad."""
+    dtype = common_dtype(dy_dtype, w_dtype, ("dy", "w"))
+    problem, batched, last = make_problem("forward", x_shape, w_shape, dtype, stride, padding, dilation, groups, flip, layout,
+                                          None, mode, value)
+    return border.widened(problem, batched, last)
 
 
 def conv_weight_grad(dy, x, w_shape, *, stride=1, padding=0, padding_mode="zeros", padding_value=0.0, dilation=1, groups=1,
