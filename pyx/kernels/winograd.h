@@ -246,9 +246,10 @@ INLINE vec NAME(winograd_store)(const int ph, const int pw, const int mh, const 
 #pragma GCC unroll 8
         for (int s = 0; s < mw; s++) {
             odd += z[s] * (T)0;
-            if (whole)
+            if (whole) {
                 NAME(store)(to + r * row + s * col, z[s] + bias);
-            else if (r < rows && s < cols) {
+                __builtin_prefetch(to + r * row + (s + mw) * col, 1);
+            } else if (r < rows && s < cols) {
                 if (lanes < VL)
                     NAME(store_part)(to + r * row + s * col, z[s] + bias, lanes);
                 else

@@ -23,7 +23,7 @@ cdef ptrdiff_t odd_lines(ptrdiff_t count, const nd_kernel_set *k) noexcept nogil
 cdef void set_block(Tiling *t, const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
     """Blocks that L2 holds, as many as cost least in passes over the weights, in pixels that two blocks see and in threads that
     wait; a single one where there would be few."""
-    cdef ptrdiff_t tiles, columns, parts, rows
+    cdef ptrdiff_t tiles, columns, parts, rows, blocks
     cdef double cost, least = -1, pixel = 10.0 / (t.points * p.ocg)     # to gather one, beside the products of a tile
     t.slice = min(t.panels, max(64 // k.nr, 1))
     t.depth = 1 if p.kd == 1 else min(p.od, <ptrdiff_t>DEPTH)
@@ -37,10 +37,16 @@ cdef void set_block(Tiling *t, const nd_problem *p, const nd_kernel_set *k) noex
     for columns in range(1, min(tiles, t.tw) + 1):
         parts = ceil_div(t.tw, columns)
         for rows in range(1, min(tiles // columns, t.lines) + 1):
-            cost = ceil_div(ceil_div(t.lines, rows) * parts * ceil_div(p.od, t.depth), THREADS) \
-                * (t.depth * rows * columns + PASS + t.planes * pixel * (rows * t.mh + 2) * (columns * t.mw + LINE // k.size))
+            blocks = ceil_div(t.lines, rows) * parts * ceil_div(p.od, t.depth)
+            cost = t.lines * t.tw * p.od * steps_of(rows * columns, k.mr) / (rows * columns) \
+                + blocks * (PASS + t.planes * pixel * (rows * t.mh + 2) * (columns * t.mw + LINE // k.size))
+            cost *= <double>ceil_div(blocks, THREADS) * THREADS / blocks
             if least < 0 or cost < least:
                 least, t.parts, t.rows = cost, parts, rows
+
+cdef inline double steps_of(ptrdiff_t tiles, ptrdiff_t rows) noexcept nogil:
+    """What products of so many tiles cost, if those of a register tile of `rows` cost as many: a lower one costs more."""
+    return (2.0 * tiles + ceil_div(tiles, rows) * rows) / 3
 
 cdef Tiling choose_tiling(const nd_problem *p, const nd_kernel_set *k, bint gradient) noexcept nogil:
     cdef Tiling t
