@@ -398,6 +398,16 @@ def test_explain_shows_the_table(capsys):
     assert capsys.readouterr().out == f"{want}\n"
 
 
+def test_explain_and_tune_take_poolings(tmp_path, capsys):
+    assert run("explain", "1x8x20x21", "3x2", "--op", "max_pool_indices", "--dtype", "uint8", "--layout", "NHWC") == 0
+    want = nd.explain_pool((1, 8, 20, 21), (3, 2), kind="max", return_indices=True, dtype="uint8", layout="NHWC")
+    assert capsys.readouterr().out == f"{want}\n"
+    (tmp_path / "model.json").write_text(json.dumps([dict(x_shape=[1, 2, 9, 9], size=3, stride=1, kind="avg")]))
+    assert run("tune", tmp_path / "model.json", "-o", tmp_path / "choices.json", "--seconds", 0) == 0
+    assert "the least measured time" in capsys.readouterr().out and len(nd.choices) == 1
+    nd.choices.clear()
+
+
 def test_tune_writes_what_explain_reads(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     problem = dict(x_shape=[1, 2, 9, 9], w_shape=[3, 2, 3, 3], padding=[[1, 0], [2, 1]])

@@ -1,7 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
 """Pooling: which loops compute it, their tasks, and the arrays.
 
-Five ways to walk the windows, by memory and window:
+Five methods to walk the windows, by memory and window:
 
   rows      elements of a row neighbours in memory (NCHW): the rows of a window combined, then the columns
   channels  channels neighbours in memory (NHWC): the cells of a window combined, a vector of channels at once
@@ -32,11 +32,28 @@ cdef object _empty = np.empty
 # Work below this many element operations stays on the calling thread.
 cdef double SMALL = 3e5
 
-# An operation of blocks, which go through L2 at every step, over one of rows.
-cdef double BLOCKS = 1.1
+# What each asks for.
+NEEDS = {
+    "rows": "it takes windows of arrays whose pixels of a row are next to each other in memory (NCHW)",
+    "channels": "it takes windows of at most 65536 cells of arrays whose channels are next to each other in memory (NHWC)",
+    "slides": "it takes windows of at least 4 rows that move by one row and one column over images at least 64 positions wide, "
+              "without indices, with pixels of a row next to each other in memory (NCHW)",
+    "blocks": "it has no indices, and its smallest block must fit memory",
+    "points": "it takes maxima, minima and means",
+}
+METHODS = tuple(NEEDS)
 
 cdef enum:
+    ANY = -1
+    ROWS_METHOD = 0
+    CHANNELS_METHOD = 1
+    SLIDES_METHOD = 2
+    BLOCKS_METHOD = 3
+    POINTS_METHOD = 4
     CHANNELS = 256        # of a task of `channels`
+
+# An operation of each over one of rows: blocks go through L2 at every step; points are called one by one.
+cdef double[5] WORK = [1, 1, 1, 1.1, 8]
 
 cdef const nd_kernel_set *kernels_of(str dtype):
     return current_kernels().set[ND_F32 if dtype == "float32" else ND_F64 if dtype == "float64" else ND_U8 if dtype == "uint8"
@@ -200,22 +217,41 @@ cdef bint plan_blocks(Pool *f, Way *way) noexcept nogil:
     way.body, way.tasks, way.work = blocks_body, blocks_tasks(f), blocks_work(f)
     return True
 
-cdef Way choose(Pool *f) noexcept nogil:
-    """The way that memory suggests, or slides or blocks where they cost less; positions have to fit integers as wide as the
-    dtype."""
-    cdef Pool best = f[0], trial = f[0]
+cdef bint plan_method(int method, Pool *f, Way *way) noexcept nogil:
+    """Sets the tasks of one of METHODS; False where it cannot. Positions have to fit integers as wide as the dtype."""
+    cdef bint plain = f.power == 0 and not f.backward
+    if method <= CHANNELS_METHOD and f.at_size and f.k.size < 8 and <double>f.p.id * f.fh * f.fw >= INT32_MAX:
+        return False
+    if method == ROWS_METHOD:
+        return plain and f.x.w == 1 and plan_rows(f, way)
+    if method == CHANNELS_METHOD:
+        return plain and f.x.c == 1 and plan_channels(f, way)
+    if method == SLIDES_METHOD:
+        return plan_slide(f, way)
+    if method == BLOCKS_METHOD:
+        return f.at_size == 0 and plan_blocks(f, way)
+    if plain:
+        plan_points(f, way)
+    return plain
+
+cdef Way choose(Pool *f, int asked) noexcept nogil:
+    """The method of least work, or the one asked for; without a body where that cannot."""
+    cdef Pool best = f[0], trial
     cdef Way way, other
-    cdef bint fits = f.at_size == 0 or f.k.size == 8 or <double>f.p.id * f.fh * f.fw < INT32_MAX
-    if not (fits and ((f.x.w == 1 and plan_rows(&best, &way)) or (f.x.c == 1 and plan_channels(&best, &way)))):
-        plan_points(&best, &way)
-    if f.at_size == 0:
-        if plan_slide(&trial, &other) and other.work < way.work:
-            best, way = trial, other
+    cdef int method
+    way.body, way.work = NULL, 0
+    for method in range(POINTS_METHOD + 1):
         trial = f[0]
-        if plan_blocks(&trial, &other) and BLOCKS * other.work < way.work:
-            best, way = trial, other
+        if asked in (ANY, method) and plan_method(method, &trial, &other):
+            other.work *= WORK[method]
+            if way.body == NULL or other.work < way.work:
+                best, way = trial, other
     f[0] = best
     return way
+
+def refuse(method):
+    from ndconv.select import MethodNotApplicable   # which takes Pooling's module, by way of others
+    raise MethodNotApplicable(f"method {method!r} is not applicable: {NEEDS[method]}")
 
 cdef int run(Pool *f, const Way *way, threads) except -1:
     """All tasks of the way chosen, with scratch memory."""
@@ -223,6 +259,8 @@ cdef int run(Pool *f, const Way *way, threads) except -1:
     cdef int count = 1 if way.work < SMALL else threads or default_threads()
     cdef ptrdiff_t grain
     cdef char *block
+    if way.body == NULL:
+        raise MemoryError("no memory for windows that reach that far")
     if way.tasks == 0:
         return 0
     grain = <ptrdiff_t>(GRAIN / (way.work / way.tasks + 1)) + 1
@@ -249,13 +287,14 @@ cdef class Pooling:
     cdef ptrdiff_t fh, fw, end_d, end_h, end_w, divisor
     cdef bint real, cropped
     cdef Axes axes
-    cdef readonly tuple in_shape, out_shape
+    cdef readonly tuple in_shape, out_shape, given
     cdef readonly int rank
     cdef readonly bint batched, channels_last
 
     def __init__(self, rank, batched, channels_last, in_shape, out_shape, n, c, x, k, y, stride, dilation, before, after,
                  counting):
         cdef nd_problem *q = &self.q
+        self.given = n, c, x, k, y, stride, dilation, before, after
         self.rank, self.batched, self.channels_last = rank, batched, channels_last
         self.in_shape, self.out_shape = in_shape, out_shape
         self.axes = axes_of(rank, batched, channels_last)
@@ -286,8 +325,30 @@ cdef class Pooling:
         """A new array whose memory keeps channels together if that of x does."""
         return array_like(shape, dtype, x, self.batched, self.channels_last, make)
 
-    def forward(self, x, str dtype, str kind, out=None, index_dtype=None, threads=None, double p=2):
-        """(values, indices or None) of every window: kind "max", "min", "avg", or "lp" with its p."""
+    def costs(self, str dtype, str kind, ptrdiff_t index_size=0):
+        """[(operations of vectors, bytes of a worker)] of each of METHODS for arrays with memory in the order of the layout, None
+        where a method cannot."""
+        cdef Pool f = self.geometry(dtype), trial
+        cdef Way way
+        f.x.c = f.y.c = f.at.c = 1 if self.channels_last else <ptrdiff_t>f.p.id * f.p.ih * f.p.iw
+        f.x.w = f.y.w = f.at.w = f.p.icg if self.channels_last else 1
+        f.at_size = index_size
+        self.set_kind(&f, kind, 2)
+        found = []
+        for method in range(len(METHODS)):
+            trial = f
+            found.append((WORK[method] * way.work / f.k.vl, trial.slice) if plan_method(method, &trial, &way) else None)
+        return found
+
+    cdef int set_kind(self, Pool *f, str kind, double p) except -1:
+        f.op = ND_GREATEST if kind == "max" or p == INFINITY else ND_LEAST if kind == "min" else ND_SUM
+        f.divide, f.power = kind == "avg", 0 if kind != "lp" else 1 if p == INFINITY else p
+        return 0
+
+    def forward(self, x, str dtype, str kind, out=None, index_dtype=None, threads=None, double p=2, int method=ANY,
+                bint forced=False):
+        """(values, indices or None) of every window: kind "max", "min", "avg", or "lp" with its p. method : its place in METHODS;
+        forced : whether another one may take over where that one cannot."""
         cdef Py_buffer xb, yb, ab
         cdef Pool f = self.geometry(dtype)
         cdef bint overlap = False
@@ -308,18 +369,18 @@ cdef class Pooling:
                 y = self.like(self.out_shape, dtype, &f.x)
                 PyObject_GetBuffer(y, &yb, PyBUF_STRIDES | PyBUF_WRITABLE)
             f.y = array_of(&yb, &self.axes)
-            f.op = ND_GREATEST if kind == "max" or p == INFINITY else ND_LEAST if kind == "min" else ND_SUM
-            f.divide, f.power = kind == "avg", 0 if kind != "lp" else 1 if p == INFINITY else p
+            self.set_kind(&f, kind, p)
             if index_dtype is not None:
                 indices = self.like(self.out_shape, index_dtype, &f.x)
                 PyObject_GetBuffer(indices, &ab, PyBUF_STRIDES | PyBUF_WRITABLE)
                 f.at = array_of(&ab, &self.axes)
                 f.at_size = ab.itemsize
             if y.size:
-                if f.power == 0:
-                    way = choose(&f)
-                elif not plan_blocks(&f, &way):
-                    raise MemoryError("no memory for windows that reach that far")
+                way = choose(&f, method)
+                if way.body == NULL and not forced:
+                    way = choose(&f, ANY)
+                if way.body == NULL and forced:
+                    refuse(METHODS[method])
                 run(&f, &way, threads)
         finally:
             PyBuffer_Release(&xb)
@@ -354,9 +415,7 @@ cdef class Pooling:
             if dy.size and p.od * p.oh * p.ow:
                 if self.is_mean_of_dy():
                     f.backward, f.divisor, f.q = False, self.share, f.p
-                    way = choose(&f)
-                elif not plan_blocks(&f, &way):
-                    raise MemoryError("no memory for the gradient of windows that reach that far")
+                way = choose(&f, ANY)
                 run(&f, &way, threads)
         finally:
             PyBuffer_Release(&yb)

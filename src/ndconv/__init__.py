@@ -19,6 +19,7 @@ from ndconv.machine import calibrate
 from ndconv.match import match_template
 from ndconv.plan import Plan
 from ndconv.pool import avg_pool, avg_pool_backward, max_pool, max_pool_backward, min_pool
+from ndconv.pool_tune import explain_pool, tune_pool
 from ndconv.prepare import explain, methods, plan_conv
 from ndconv.resize import max_unpool, max_unpool_backward, upsample, upsample_backward
 from ndconv.runtime import clear_caches, get_isa, get_num_threads, isas, num_threads, set_isa, set_num_threads, show_config
@@ -35,12 +36,12 @@ __all__ = [
     "ConvStream", "Gradients", "MethodNotApplicable", "Plan", "adaptive_pool", "adaptive_pool_backward", "avg_pool",
     "avg_pool_backward", "calibrate", "choices", "clear_caches", "col2im", "conv", "conv1d", "conv2d", "conv3d",
     "conv_backward", "conv_input_grad", "conv_matrix", "conv_operator", "conv_transpose", "conv_transpose_backward",
-    "conv_weight_grad", "convolve", "correlate", "count_flops", "count_parameters", "explain", "filters", "get_isa",
-    "get_num_threads", "global_pool", "global_pool_backward", "im2col", "isas", "local_conv", "local_conv_backward",
+    "conv_weight_grad", "convolve", "correlate", "count_flops", "count_parameters", "explain", "explain_pool", "filters",
+    "get_isa", "get_num_threads", "global_pool", "global_pool_backward", "im2col", "isas", "local_conv", "local_conv_backward",
     "lp_pool", "lp_pool_backward", "match_template", "max_pool", "max_pool_backward", "max_unpool", "max_unpool_backward",
     "methods", "min_pool", "num_threads", "output_shape", "plan_conv", "plan_conv_transpose", "receptive_field", "set_isa",
     "set_num_threads", "show_config", "spatial_pyramid_pool", "spatial_pyramid_pool_backward", "tiled_conv",
-    "tiled_conv_backward", "tune", "upsample", "upsample_backward", "weighted_pool", "weighted_pool_backward",
+    "tiled_conv_backward", "tune", "tune_pool", "upsample", "upsample_backward", "weighted_pool", "weighted_pool_backward",
 ]
 
 

@@ -8,15 +8,16 @@ import threading
 import warnings
 from dataclasses import fields
 
+from ndconv import _pool
 from ndconv.border import MODES
 from ndconv.files import check_head, cpu_name, read_json, write_json
-from ndconv.problem import DTYPES, OPS, Problem
+from ndconv.problem import DTYPES, IMAGE_DTYPES, OPS, POOL_OPS, Problem
 
 FORMAT, VERSION = "ndconv choices", 1
 MOST_CHOICES = 4096
 MOST_BYTES = 8 * 2**20
 MOST_SECONDS = 1e6
-WORDS = {"op": OPS, "dtype": DTYPES, "modes": MODES}
+WORDS = {"op": (*OPS, *POOL_OPS), "dtype": (*DTYPES, *IMAGE_DTYPES), "modes": MODES}
 
 
 class Choices:
@@ -77,8 +78,10 @@ class Choices:
 
 
 def _forget_plans():
-    from ndconv.plan import clear_plans  # plans are made by selection, which asks the choices
+    from ndconv.plan import clear_plans  # plans are made by selection, which asks the choices, as poolings do
+    from ndconv.pool_choice import fastest
     clear_plans()
+    fastest.cache_clear()
 
 
 def _here():
@@ -103,18 +106,25 @@ def read_entries(path):
 
 def _checked(entry, name):
     """(key, {label: seconds}) of one entry, or ValueError."""
-    from ndconv.select import METHODS, labels_of
     if not isinstance(entry, dict) or entry.keys() != {"problem", "isa", "threads", "prepared", "seconds"}:
         raise ValueError(f"{name} must have problem, isa, threads, prepared and seconds")
     isa, threads, prepared, seconds = (entry[key] for key in ("isa", "threads", "prepared", "seconds"))
     if not (isinstance(isa, str) and type(threads) is int and 1 <= threads <= 256 and type(prepared) is bool):
         raise ValueError(f"{name} has a wrong isa, threads or prepared")
-    if not isinstance(seconds, dict) or not seconds or not seconds.keys() <= {label for method in METHODS.values()
-                                                                            for label in labels_of(method)}:
-        raise ValueError(f"{name}.seconds must name methods of {', '.join(METHODS)}, or name:blocking")
+    problem = _problem(entry["problem"], name)
+    if not isinstance(seconds, dict) or not seconds or not seconds.keys() <= _labels(problem.op):
+        raise ValueError(f"{name}.seconds must name methods of a {problem.op}, or name:blocking")
     if not all(type(s) in (int, float) and 0 < s < MOST_SECONDS for s in seconds.values()):
         raise ValueError(f"{name}.seconds must be positive numbers, below {MOST_SECONDS:g}")
-    return (_problem(entry["problem"], name), isa, threads, prepared), seconds
+    return (problem, isa, threads, prepared), seconds
+
+
+def _labels(op):
+    """All that a problem may have been measured with."""
+    if op in POOL_OPS:
+        return set(_pool.METHODS)
+    from ndconv.select import METHODS, labels_of
+    return {label for method in METHODS.values() for label in labels_of(method)}
 
 
 def _problem(value, name):

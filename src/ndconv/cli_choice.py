@@ -6,7 +6,7 @@ import ndconv as nd
 from ndconv import machine
 from ndconv.choices import read_entries
 from ndconv.files import read_json
-from ndconv.problem import DTYPES, OPS
+from ndconv.problem import DTYPES, IMAGE_DTYPES, OPS, POOL_OPS
 from ndconv.select import ACCURACIES
 from ndconv.usage import UsageError, check_output
 
@@ -15,14 +15,14 @@ MOST_BYTES = 2**20      # of a file of problems
 
 def add_explain(parser):
     parser.add_argument("x", type=_sizes, metavar="X", help="shape of the input, as 1x64x56x56")
-    parser.add_argument("w", type=_sizes, metavar="W", help="shape of the weights, as 64x64x3x3 or 64x3x3")
-    parser.add_argument("--op", choices=OPS, default="forward", help="default: %(default)s")
-    for name in ("stride", "dilation"):
-        parser.add_argument(f"--{name}", type=_per_axis, default=1, metavar="N", help="one number, or one an axis as 2x1")
+    parser.add_argument("w", type=_sizes, metavar="W", help="shape of the weights, as 64x64x3x3 or 64x3x3; or the window, as 3x3")
+    parser.add_argument("--op", choices=(*OPS, *POOL_OPS), default="forward", help="default: %(default)s")
+    parser.add_argument("--stride", type=_per_axis, metavar="N", help="as dilation; default 1, or the window")
+    parser.add_argument("--dilation", type=_per_axis, default=1, metavar="N", help="one number, or one an axis as 2x1")
     parser.add_argument("--padding", type=_padding, default=0, metavar="N", help="one number, one an axis as 1x0, or a name")
     parser.add_argument("--groups", type=int, default=1, metavar="N")
     parser.add_argument("--layout", help="NCHW (default) or NHWC, and the like of other ranks")
-    parser.add_argument("--dtype", choices=DTYPES, default="float32", help="default: %(default)s")
+    parser.add_argument("--dtype", choices=(*DTYPES, *IMAGE_DTYPES), default="float32", help="default: %(default)s")
     parser.add_argument("--method", default="auto", help="show what happens if this one is asked for")
     parser.add_argument("--accuracy", choices=ACCURACIES, default="fast", help="default: %(default)s")
     parser.add_argument("--workspace-limit", type=int, metavar="BYTES", help="default: 256 MiB")
@@ -34,8 +34,17 @@ def add_explain(parser):
 def run_explain(options):
     if options.choices:
         _load(options.choices)
-    given = {name: value for name, value in vars(options).items() if name in inspect.signature(nd.explain).parameters}
-    print(_told(nd.explain, options.x, _whole_weights(options), **given))
+    given = {name: value for name, value in vars(options).items() if value is not None}
+    if options.op in POOL_OPS:
+        kind, _, rest = options.op.partition("_pool")
+        given |= dict(kind=kind, return_indices=bool(rest), size=options.w if len(options.w) > 1 else options.w[0])
+        print(_told(nd.explain_pool, options.x, **_known(nd.explain_pool, given)))
+    else:
+        print(_told(nd.explain, options.x, _whole_weights(options), **_known(nd.explain, given)))
+
+
+def _known(function, given):
+    return {name: value for name, value in given.items() if name in inspect.signature(function).parameters}
 
 
 def _whole_weights(options):
@@ -48,7 +57,7 @@ def _whole_weights(options):
 
 
 def add_tune(parser):
-    parser.add_argument("problems", metavar="MODEL.json", help="the problems, each an object with the arguments of ndconv.tune")
+    parser.add_argument("problems", metavar="MODEL.json", help="the problems: arguments of ndconv.tune or tune_pool")
     parser.add_argument("-o", "--output", required=True, metavar="CHOICES.json", help="where to write; a file there is replaced")
     parser.add_argument("--choices", metavar="FILE", help="measured choices to keep beside the new ones")
     parser.add_argument("--seconds", type=float, metavar="S", help="about how long each method is timed; default 0.1")
@@ -62,7 +71,7 @@ def run_tune(options):
         _load(options.choices)
     more = {} if options.seconds is None else {"seconds": options.seconds}
     for place, problem in enumerate(problems):
-        print(_told(nd.tune, where=f"problem {place}: ", **problem | more), flush=True)
+        print(_told(_tuner(problem), where=f"problem {place}: ", **problem | more), flush=True)
     try:
         nd.choices.save(options.output)
     except OSError as error:
@@ -71,22 +80,27 @@ def run_tune(options):
 
 
 def read_problems(path):
-    """The dicts of a JSON file, each with names of arguments that `tune` has; UsageError."""
+    """The dicts of a JSON file, each with names of arguments that `tune` or `tune_pool` has; UsageError."""
     try:
         problems = read_json(path, MOST_BYTES)
     except FileNotFoundError:
         raise UsageError(f"there is no file {path}") from None
     except ValueError as error:
         raise UsageError(f"cannot read {path}: {error}") from None
-    known = inspect.signature(nd.tune).parameters
     if not isinstance(problems, list) or not problems:
         raise UsageError(f"{path} must hold a list of problems")
     for place, problem in enumerate(problems):
-        if not isinstance(problem, dict) or not {"x_shape", "w_shape"} <= problem.keys():
-            raise UsageError(f"problem {place} of {path} must be an object with x_shape and w_shape")
+        if not isinstance(problem, dict) or "x_shape" not in problem or ("w_shape" in problem) == ("size" in problem):
+            raise UsageError(f"problem {place} of {path} must be an object with x_shape and w_shape, or size of a pooling")
+        known = inspect.signature(_tuner(problem)).parameters
         for name in problem.keys() - known.keys():
-            raise UsageError(f"problem {place} of {path}: tune has no argument {name!r}; it has {', '.join(known)}")
+            raise UsageError(f"problem {place} of {path}: {_tuner(problem).__name__} has no argument {name!r}; "
+                             f"it has {', '.join(known)}")
     return problems
+
+
+def _tuner(problem):
+    return nd.tune if "w_shape" in problem else nd.tune_pool
 
 
 def add_calibrate(parser):

@@ -11,12 +11,11 @@ from ndconv.arguments import as_tuple, check_shape
 from ndconv.dtypes import HALVES, module_of
 from ndconv.missing import mean_backward_omitting, mean_omitting
 from ndconv.plan import check_dtype
-from ndconv.problem import LIMIT, RANKS, as_three, channels_axis, check_int, check_size, per_axis, resolve_padding
+from ndconv.pool_choice import options_of
+from ndconv.problem import IMAGE_DTYPES, LIMIT, RANKS, as_three, channels_axis, check_int, check_size, per_axis, resolve_padding
 
 CACHED_GEOMETRIES = 256
 INDEX_DTYPES = ("int64", "int32")
-# dtypes of images, and those that hold all of their values and sums of many
-IMAGE_DTYPES = {"uint8": "float32", "int16": "float32", "int32": "float64"}
 _HASHABLE = (int, str, bool, type(None))
 
 _dtype_names = {np.dtype(name): name for name in ("float32", "float64")}
@@ -24,7 +23,7 @@ _image_names = {np.dtype(name): name for name in IMAGE_DTYPES}
 
 
 def max_pool(x, size, *, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False, index_dtype=np.int64,
-             layout=None, out=None, threads=None):
+             layout=None, method="auto", out=None, threads=None):
     """The greatest value of every window.
 
     ``y[n, c, i] = max over t < size of x[n, c, i*stride + t*dilation - padding]`` for positions i and taps t with one index
@@ -45,6 +44,8 @@ def max_pool(x, size, *, stride=None, padding=0, dilation=1, ceil_mode=False, re
         row-major order, or of the first NaN; -1 for a window without any cell.
     index_dtype : np.int64 or np.int32
     layout : "NCW"/"NCHW"/"NCDHW" (default) or "NWC"/"NHWC"/"NDHWC"
+    method : "auto" or one of "rows", "channels", "slides", "blocks", "points", which `explain_pool` describes; values of maxima
+        and minima are the same from all of them, means may round differently
     out : array of the result's shape and dtype to write the values to; it may overlap x
     threads : int; default ndconv.get_num_threads(). Results do not depend on it.
 
@@ -54,7 +55,8 @@ def max_pool(x, size, *, stride=None, padding=0, dilation=1, ceil_mode=False, re
 
     Raises
     ------
-    ValueError for values, TypeError for kinds, OverflowError for sizes that no index can count, MemoryError.
+    ValueError for values, TypeError for kinds, OverflowError for sizes that no index can count, MemoryError,
+    MethodNotApplicable if `method` names one that cannot do this.
 
     Examples
     --------
@@ -66,11 +68,12 @@ def max_pool(x, size, *, stride=None, padding=0, dilation=1, ceil_mode=False, re
     array([[[[1, 2],
              [4, 7]]]])
     """
-    return _extreme_pool("max", x, size, stride, padding, dilation, ceil_mode, return_indices, index_dtype, layout, out, threads)
+    return _extreme_pool("max", x, size, stride, padding, dilation, ceil_mode, return_indices, index_dtype, layout, method, out,
+                         threads)
 
 
 def min_pool(x, size, *, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False, index_dtype=np.int64,
-             layout=None, out=None, threads=None):
+             layout=None, method="auto", out=None, threads=None):
     """The least value of every window: -max_pool(-x), without the two negations.
 
     ``y[n, c, i] = min over t < size of x[n, c, i*stride + t*dilation - padding]``. NaN wins over everything; a window without
@@ -80,10 +83,11 @@ def min_pool(x, size, *, stride=None, padding=0, dilation=1, ceil_mode=False, re
     >>> min_pool(np.array([[[1.0, 2.0, 5.0, 0.0]]]), 2, return_indices=True)
     (array([[[1., 0.]]]), array([[[0, 3]]]))
     """
-    return _extreme_pool("min", x, size, stride, padding, dilation, ceil_mode, return_indices, index_dtype, layout, out, threads)
+    return _extreme_pool("min", x, size, stride, padding, dilation, ceil_mode, return_indices, index_dtype, layout, method, out,
+                         threads)
 
 
-def _extreme_pool(kind, x, size, stride, padding, dilation, ceil_mode, return_indices, index_dtype, layout, out, threads):
+def _extreme_pool(kind, x, size, stride, padding, dilation, ceil_mode, return_indices, index_dtype, layout, method, out, threads):
     x = np.asarray(x)
     half = x.dtype.name in HALVES
     x, dtype = (x, None) if half else _image(x, "x")
@@ -93,21 +97,22 @@ def _extreme_pool(kind, x, size, stride, padding, dilation, ceil_mode, return_in
     if half:
         def pool(part):
             return _extreme_pool(kind, part, size, stride, padding, dilation, ceil_mode, return_indices, index_dtype, layout,
-                                 None, threads)
+                                 method, None, threads)
 
         return module_of(x.dtype).pooled(pool, x, geometry, out, _index_dtype(index_dtype) if return_indices else None, threads)
     if not return_indices:
-        return geometry.forward(x, dtype, kind, out, None, threads)[0]
+        return geometry.forward(x, dtype, kind, out, None, **options_of(method, geometry, kind, dtype, False, threads))[0]
     index_dtype = _index_dtype(index_dtype)
     if dtype not in IMAGE_DTYPES:
-        return geometry.forward(x, dtype, kind, out, index_dtype, threads)
+        return geometry.forward(x, dtype, kind, out, index_dtype, **options_of(method, geometry, kind, dtype, True, threads))
     wide = IMAGE_DTYPES[dtype]
-    indices = geometry.forward(x.astype(wide), wide, kind, None, index_dtype, threads)[1]
+    indices = geometry.forward(x.astype(wide), wide, kind, None, index_dtype,
+                               **options_of(method, geometry, kind, wide, True, threads))[1]
     return geometry.forward(x, dtype, kind, out, None, threads)[0], indices
 
 
 def avg_pool(x, size, *, stride=None, padding=0, dilation=1, ceil_mode=False, count_include_pad=True, divisor=None,
-             nan_policy="propagate", mask=None, layout=None, out=None, threads=None):
+             nan_policy="propagate", mask=None, layout=None, method="auto", out=None, threads=None):
     """The mean of every window.
 
     ``y[n, c, i] = (sum over t < size of x[n, c, i*stride + t*dilation - padding]) / count`` where padding counts as zero.
@@ -133,7 +138,7 @@ def avg_pool(x, size, *, stride=None, padding=0, dilation=1, ceil_mode=False, co
     if mask is not None or nan_policy != "propagate":
         return mean_omitting(avg_pool, x, size, mask, nan_policy, out, dict(
             stride=stride, padding=padding, dilation=dilation, ceil_mode=ceil_mode, count_include_pad=count_include_pad,
-            divisor=divisor, layout=layout, threads=threads))
+            divisor=divisor, layout=layout, method=method, threads=threads))
     if dtype in IMAGE_DTYPES:
         x, dtype = x.astype(IMAGE_DTYPES[dtype]), IMAGE_DTYPES[dtype]
     geometry = _geometry(x.shape, size, stride, padding, dilation, ceil_mode, layout, count_include_pad, divisor)
@@ -142,10 +147,18 @@ def avg_pool(x, size, *, stride=None, padding=0, dilation=1, ceil_mode=False, co
     if half:
         def pool(part):
             return avg_pool(part, size, stride=stride, padding=padding, dilation=dilation, ceil_mode=ceil_mode,
-                            count_include_pad=count_include_pad, divisor=divisor, layout=layout, threads=threads)
+                            count_include_pad=count_include_pad, divisor=divisor, layout=layout, method=method, threads=threads)
 
         return module_of(x.dtype).pooled(pool, x, geometry, out, None, threads)
-    return geometry.forward(x, dtype, "avg", out, None, threads)[0]
+    return geometry.forward(x, dtype, "avg", out, None, **options_of(method, geometry, "avg", dtype, False, threads))[0]
+
+
+def computed_dtype(dtype, kind, indices):
+    """The dtype that a pooling of arrays of `dtype` computes in."""
+    if np.dtype(dtype).name in HALVES:
+        return "float32"
+    name = _image(np.empty(0, dtype), "dtype")[1]
+    return IMAGE_DTYPES[name] if name in IMAGE_DTYPES and (indices or kind == "avg") else name
 
 
 def max_pool_backward(dy, indices, x_shape, size, *, stride=None, padding=0, dilation=1, ceil_mode=False, layout=None,

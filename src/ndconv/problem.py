@@ -6,6 +6,9 @@ from dataclasses import dataclass
 RANKS = {1: ("NCW", "NWC"), 2: ("NCHW", "NHWC"), 3: ("NCDHW", "NDHWC")}
 DTYPES = ("float32", "float64")
 OPS = ("forward", "input_grad", "weight_grad", "transpose")
+POOL_OPS = ("max_pool", "min_pool", "avg_pool", "max_pool_indices", "min_pool_indices")
+# dtypes of images, and those that hold all of their values and sums of many
+IMAGE_DTYPES = {"uint8": "float32", "int16": "float32", "int32": "float64"}
 PADDING_NAMES = ("valid", "same", "same_upper", "same_lower", "full", "causal")
 LIMIT = 2**62
 
@@ -18,7 +21,7 @@ class Problem:
     The geometry is that of the forward convolution, also when `op` asks for a gradient.
 
     op : "forward" (y from x and w), "input_grad" (dx from dy and w), "transpose" (the same, x called y) or "weight_grad"
-        (dw from dy and x)
+        (dw from dy and x); or a pooling, one of POOL_OPS, whose channels are groups and whose kernel is the window
     n, g, ic, oc : images, groups, input and output channels of all groups together
     x, k, y : extents of the input, the kernel and the output
     stride, dilation : in elements
@@ -72,11 +75,13 @@ class Problem:
         def cross(sizes):
             return "x".join(map(str, sizes[3 - self.rank:]))
 
-        text = f"{self.op} {self.dtype} {self.n}x{self.ic}x{cross(self.x)} kernel {self.oc}x{self.ic // self.g}x{cross(self.k)}"
+        pools = self.op in POOL_OPS
+        kernel = f"window {cross(self.k)}" if pools else f"kernel {self.oc}x{self.ic // self.g}x{cross(self.k)}"
+        text = f"{self.op} {self.dtype} {self.n}x{self.ic}x{cross(self.x)} {kernel}"
         for name, value, plain in (("stride", self.stride, 1), ("dilation", self.dilation, 1), ("padding", self.before, 0)):
             if any(v != plain for v in value[3 - self.rank:]):
                 text += f" {name} {cross(value)}"
-        return text + (f" groups {self.g}" if self.g > 1 else "") + (" channels last" if self.lanes_oc else "") + (
+        return text + (f" groups {self.g}" if self.g > 1 and not pools else "") + (" channels last" if self.lanes_oc else "") + (
             f" {'/'.join(self.modes[3 - self.rank:])}" if self.bordered else "")
 
 
