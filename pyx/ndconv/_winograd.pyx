@@ -12,9 +12,10 @@
 
 A kernel of one tap along an axis leaves that axis alone: 6 points, which is also the form of 1-D convolutions. Taps along the
 depth are summed in the product: V holds the input planes that a block's output planes see. A dilated problem is dh*dw problems
-on every dh-th row and dw-th column, each with tiles of its own. Where there are too few tiles for blocks that use a weight
-often enough (14 x 14 and 7 x 7 images), all tiles are one block, whose three steps are dealt out to the threads one after the
-other, so that each thread reads its share of the weights once.
+on every dh-th row and dw-th column, each with tiles of its own; of one dimension it is an image, if it can be
+(_winograd_rows.pyx). Where there are too few tiles for blocks that use a weight often enough (14 x 14 and 7 x 7 images), all
+tiles are one block, whose three steps are dealt out to the threads one after the other, so that each thread reads its share of
+the weights once.
 
 Lanes hold channels in V, M and U for any memory order of x and y: channels that are not next to each other are turned on the
 way (_winograd_tile.pyx), half a cycle an element. Sums are taken over 256 channels at a time: a panel of U stays in L1, and
@@ -46,6 +47,7 @@ from ndconv._pack cimport Pixel, ceil_div, finish_pixels, split, taps_of
 from ndconv._runtime cimport parallel_for
 from ndconv._winograd_grad cimport winograd_weight_grad, winograd_weight_grad_bytes
 from ndconv._winograd_plan cimport DEPTHS, FRESH, RUNS, Block, Tiling, View, block_at, choose_tiling, take_fresh_weights, view_of
+from ndconv._winograd_rows cimport job_in_rows, problem_in_rows, weights_in_rows
 from ndconv._winograd_tile cimport ask_for, gathered_bytes, transform_rows
 
 cdef extern from *:
@@ -98,8 +100,10 @@ cdef struct Prepare:
 
 cdef void prepare(const nd_problem *p, const nd_kernel_set *k, const nd_weights *w, void *to, char *workspace,
                   int threads) noexcept nogil:
+    cdef nd_problem q = problem_in_rows(p)
+    cdef nd_weights v = weights_in_rows(w, p)
     cdef Prepare f
-    f.p, f.k, f.w, f.t, f.to, f.cells = p, k, w, choose_tiling(p, k, False), <char *>to, workspace
+    f.p, f.k, f.w, f.t, f.to, f.cells = &q, k, &v, choose_tiling(&q, k, False), <char *>to, workspace
     parallel_for(p.g * f.t.panels * p.kd * ceil_div(p.icg, WEIGHTS), 1, threads, prepare_body, &f)
 
 cdef void prepare_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
@@ -174,7 +178,9 @@ cdef inline ptrdiff_t worker_bytes(const nd_problem *p, const nd_kernel_set *k, 
         return edge_bytes(p, k, t) + 2 * t.m_bytes + t.points * t.u_point * k.size
     return edge_bytes(p, k, t) + (0 if t.common else t.v_bytes + t.m_bytes)
 
-cdef void sizes(const nd_problem *p, const nd_kernel_set *k, nd_sizes *to) noexcept nogil:
+cdef void sizes(const nd_problem *given, const nd_kernel_set *k, nd_sizes *to) noexcept nogil:
+    cdef nd_problem q = problem_in_rows(given)
+    cdef const nd_problem *p = &q
     cdef Tiling t = choose_tiling(p, k, False)
     to.prepared, to.prepare_worker = k.size * plain_weights(p, k, &t, p.g, 0, 0, 0), cell_bytes(k, &t)
     to.shared = t.v_bytes + t.m_bytes if t.common else 0
@@ -183,8 +189,11 @@ cdef void sizes(const nd_problem *p, const nd_kernel_set *k, nd_sizes *to) noexc
     if t.fresh:
         to.fresh = worker_bytes(p, k, &t)
 
-cdef void forward(const nd_job *job) noexcept nogil:
-    cdef const nd_problem *p = job.p
+cdef void forward(const nd_job *given) noexcept nogil:
+    cdef nd_problem q = problem_in_rows(given.p)
+    cdef nd_job rows = job_in_rows(given, &q)
+    cdef const nd_problem *p = &q
+    cdef const nd_job *job = &rows
     cdef Forward f
     cdef ptrdiff_t i
     f.job, f.t, f.workers = job, choose_tiling(p, job.k, False), job.workspace
@@ -403,6 +412,9 @@ cdef void store_line(Forward *f, const Block *b, const View *view, ptrdiff_t lin
             compute_tile(f, b, view, line, b.first + j, plane, panel, to + size * j * t.mw * col, row, col,
                          edge + out_bytes(k, t))
     if out_place:
+        return
+    if view.y.col == 1 and view.y.row == columns == b.columns * t.mw:      # rows that follow each other are one
+        k.move(results, y.c, edge, channels, rows * columns, 1, col)
         return
     for i in range(rows):
         if view.y.col == 1:

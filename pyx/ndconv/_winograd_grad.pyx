@@ -19,6 +19,7 @@ from ndconv._c cimport ND_ADD, ND_ZERO, nd_array, nd_job, nd_kernel_set, nd_prob
 from ndconv._pack cimport ceil_div
 from ndconv._runtime cimport parallel_for
 from ndconv._winograd_plan cimport Block, Tiling, block_at, choose_tiling, odd_lines, set_sizes
+from ndconv._winograd_rows cimport job_in_rows, problem_in_rows
 from ndconv._winograd_tile cimport gathered_bytes, transform_rows
 
 cdef enum:
@@ -73,12 +74,17 @@ cdef inline ptrdiff_t worker_bytes(const nd_problem *p, const nd_kernel_set *k, 
     """Of gathered elements, of results, and of S if it is a task's own."""
     return gathered_bytes(k, &f.t) + CHANNELS * p.kh * p.kw * k.nr * k.size + (f.s_bytes if f.few else 0)
 
-cdef size_t winograd_weight_grad_bytes(const nd_problem *p, const nd_kernel_set *k, int threads) noexcept nogil:
+cdef size_t winograd_weight_grad_bytes(const nd_problem *given, const nd_kernel_set *k, int threads) noexcept nogil:
+    cdef nd_problem q = problem_in_rows(given)
+    cdef const nd_problem *p = &q
     cdef WeightGrad f = layout(p, k)
     return f.t.v_bytes + f.t.m_bytes + (0 if f.few else f.s_bytes) + threads * worker_bytes(p, k, &f)
 
-cdef void winograd_weight_grad(const nd_job *job) noexcept nogil:
-    cdef const nd_problem *p = job.p
+cdef void winograd_weight_grad(const nd_job *given) noexcept nogil:
+    cdef nd_problem q = problem_in_rows(given.p)
+    cdef nd_job rows = job_in_rows(given, &q)
+    cdef const nd_problem *p = &q
+    cdef const nd_job *job = &rows
     cdef WeightGrad f = layout(p, job.k)
     cdef ptrdiff_t g, i, step = 2 * job.k.vl
     f.job = job

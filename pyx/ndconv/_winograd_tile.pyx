@@ -144,7 +144,7 @@ cdef void transform_lines(const nd_kernel_set *k, const Tiling *t, const Block *
                           ptrdiff_t count, ptrdiff_t c0, ptrdiff_t c1, char *to, char *edge) noexcept nogil:
     """The same of neighbouring rows of a plane."""
     cdef const Plane *p = &s.plane
-    cdef ptrdiff_t size = k.size, step = 2 * k.vl, cells = t.cells_w, cell, h, w, low, high, width, part, c, i, start
+    cdef ptrdiff_t size = k.size, step = 2 * k.vl, cells = t.cells_w, cell, h, w, low, high, width, top, bottom, part, c, i, start
     cdef ptrdiff_t next_cell = b.rows * b.columns * s.tile
     cdef Plane q
     if s.channel == 1:
@@ -158,7 +158,14 @@ cdef void transform_lines(const nd_kernel_set *k, const Tiling *t, const Block *
     low, high = max(w, 0), min(w + width, p.w)
     for part in range(ceil_div(c1 - c0, step)):
         c = c0 + part * step
-        for i in range(max(h, 0), min(h + (count - 1) * t.mh + s.rows, p.h)):
+        top, bottom = max(h, 0), min(h + (count - 1) * t.mh + s.rows, p.h)
+        if p.col == 1 and p.row == width == high - low and top < bottom:      # rows that follow each other are one
+            ask_for(s.data + size * (p.at + top * p.row + (c + step) * s.channel), size * s.channel,
+                    max(min(step, c1 - c - step), 0), size * (bottom - top) * width)
+            k.move(edge + size * (top - h) * width * step, step, s.data + size * (p.at + top * p.row + c * s.channel),
+                   (bottom - top) * width, min(step, c1 - c), 1, s.channel)
+            bottom = top
+        for i in range(top, bottom):
             if low < high and p.col == 1:
                 ask_for(s.data + size * (p.at + i * p.row + low + (c + step) * s.channel), size * s.channel,
                         max(min(step, c1 - c - step), 0), size * (high - low))

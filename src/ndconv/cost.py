@@ -284,7 +284,7 @@ def winograd_counts(problem, prepared):
         counts["partial"] += tiles * points * stride[1] * stride[2] * (ic % lanes > 0)   # channels one at a time
         turned = 0 if problem.lanes_oc else problem.n * (problem.ic + problem.oc) * math.prod(y)
         counts["turned"] += turned
-        counts["apart"] += turned if k[2] > 1 and problem.dilation[2] > 1 else 0     # one element at a time
+        counts["apart"] += turned if k[2] > 1 and problem.dilation[2] > 1 and not _in_rows(problem) else 0   # one by one
         if grad:
             counts["chunks" if few else "sums"] += weights
         else:
@@ -292,6 +292,11 @@ def winograd_counts(problem, prepared):
             counts["prepared"] += 0 if prepared or fresh else weights
         counts["stages"] += times
     return WINOGRAD, counts
+
+
+def _in_rows(problem):
+    """The rule of problem_in_rows in pyx/ndconv/_winograd_rows.pyx."""
+    return problem.rank == 1 and not any(v[2] % problem.dilation[2] for v in (problem.x, problem.y, problem.before))
 
 
 def _winograd_tiles(y, k, stride, problem, grad):
