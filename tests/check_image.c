@@ -60,11 +60,56 @@ static void check_fold(const struct nd_kernel_set *k, ptrdiff_t folds, ptrdiff_t
     release();
 }
 
+static double sums[8][1024];
+
+static double fold_of(const void *weights, ptrdiff_t folds, const void *const *rows, ptrdiff_t i)
+{
+    double sum = 0;
+    for (ptrdiff_t f = 0; f < folds; f++)
+        sum += floor(ldexp(get(weights, f, ND_I16) * (((const uint8_t *)rows[2 * f])[i] + ((const uint8_t *)rows[2 * f + 1])[i]), -9)
+                     + 0.5);
+    return sum;
+}
+
+/* Rows of bytes by both passes; what is between them is in an order of its own. */
+static void check_smooth(const struct nd_kernel_set *k, ptrdiff_t folds, ptrdiff_t n)
+{
+    const ptrdiff_t wide = whole_vectors(n, 2 * k->vl);
+    const void *bytes[8];
+    void *row[8], *weights = numbers(folds, ND_I16);
+    unsigned char *to = room(n);
+    for (ptrdiff_t f = 0; f < folds; f++)
+        put(weights, f, ND_I16, 32767 / folds - 90 * f);
+    for (ptrdiff_t q = 0; q < 2 * folds; q++) {
+        for (ptrdiff_t r = 0; r < 2 * folds; r++) {
+            unsigned char *b = room(wide);
+            for (ptrdiff_t i = 0; i < wide; i++)
+                b[i] = (unsigned char)(below(256) | (i % 3 == 0 ? 255 : 0));
+            bytes[r] = b;
+        }
+        row[q] = room(2 * wide);
+        k->smooth_row(row[q], bytes, weights, folds, n);
+        for (ptrdiff_t i = 0; i < n; i++)
+            sums[q][i] = fold_of(weights, folds, bytes, i);
+    }
+    k->smooth_column(to, (const void *const *)row, weights, folds, n);
+    for (ptrdiff_t i = 0; i < n; i++) {
+        double sum = 0;
+        for (ptrdiff_t f = 0; f < folds; f++)
+            sum += floor(ldexp(get(weights, f, ND_I16) * floor((sums[2 * f][i] + sums[2 * f + 1][i] + 1) / 2), -15) + 0.5);
+        expect(to[i] == rint(ldexp(sum, -7)), "smooth_row, smooth_column", ND_I16, folds, n, 0);
+    }
+    release();
+}
+
 void check_image(const struct nd_kernel_set *k, int dtype)
 {
     for (ptrdiff_t n = 1; dtype == ND_I16 && n <= 9 * k->vl + 1; n += n < k->vl ? 1 : k->vl / 2)
         for (ptrdiff_t folds = 2; folds <= 6; folds += 2)
             check_fold(k, folds, n, (int)(n % 11) + 5);
+    for (ptrdiff_t n = 1; dtype == ND_I16 && n <= 9 * k->vl + 1; n++)
+        for (ptrdiff_t folds = 1; folds <= 4; folds++)
+            check_smooth(k, folds, n);
     for (ptrdiff_t n = 1; n <= 5 * k->vl + 1; n++)
         for (ptrdiff_t step = 1; step <= 4; step++) {
             check_pixels(k, dtype, ND_U8, n, step);

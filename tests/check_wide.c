@@ -23,4 +23,9 @@
 #undef LOAD_MASKED_F32
 #undef LOAD_MASKED_F64
 #undef NARROW_U8
+#undef VECTOR_SCALE
+#undef VECTOR_MEAN
+#undef PAIRS_U8_LOW
+#undef PAIRS_U8_HIGH
+#undef NARROW_PAIRS_U8
 #include "../pyx/kernels/all_dtypes.h"

@@ -16,16 +16,20 @@ def draw(shape, dtype, seed=0):
 
 
 def define(image, template, mode="valid", score="zncc"):
-    x, t = image.astype(np.float64), template.astype(np.float64)
+    x, t = (np.moveaxis(a, 2, 0) if a.ndim == 3 else a[None] for a in (image.astype(np.float64), template.astype(np.float64)))
     if mode == "same":
-        outside = np.median(x) if score == "zncc" else 0
-        x = np.pad(x, [(k // 2, (k - 1) // 2) for k in t.shape], constant_values=outside)
-    windows = np.lib.stride_tricks.sliding_window_view(x, t.shape)
-    axes = tuple(range(-t.ndim, 0))
+        outside = [np.median(plane) if score == "zncc" else 0 for plane in x]
+        x = np.stack([np.pad(plane, [(k // 2, (k - 1) // 2) for k in t.shape[1:]], constant_values=value)
+                      for plane, value in zip(x, outside)])
+    rank = t.ndim - 1
+    taps = tuple(range(-rank, 0))
+    windows = np.lib.stride_tricks.sliding_window_view(x, t.shape[1:], tuple(range(1, x.ndim)))
+    t = t.reshape(t.shape[:1] + (1,) * rank + t.shape[1:])
+    axes = (0, *taps)
     if score == "sqdiff":
         return ((windows - t) ** 2).sum(axes)
     if score == "zncc":
-        windows, t = windows - windows.mean(axes, keepdims=True), t - t.mean()
+        windows, t = (a - a.mean(taps, keepdims=True) for a in (windows, t))
     size = np.sqrt((windows**2).sum(axes) * (t**2).sum())
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(size > 1e-12, (windows * t).sum(axes) / size, 0)
@@ -53,8 +57,9 @@ def test_any_shape(data):
     rank, mode = data.draw(st.integers(1, 2)), data.draw(st.sampled_from(MODES))
     size = [data.draw(st.integers(1, 40)) for _ in range(rank)]
     taps = [data.draw(st.integers(1, most if mode == "valid" else 30)) for most in size]
+    channels = [data.draw(st.integers(1, 4))] if rank == 2 and data.draw(st.booleans()) else []
     dtype, score = data.draw(st.sampled_from(DTYPES)), data.draw(st.sampled_from(SCORES))
-    image, template = draw(size, dtype, 2), draw(taps, dtype, 3)
+    image, template = draw(size + channels, dtype, 2), draw(taps + channels, dtype, 3)
     got = nd.match_template(image, template, mode, score=score)
     want = define(image, template, mode, score)
     assert got.shape == want.shape
@@ -69,6 +74,21 @@ def test_a_large_image_in_strips_and_bands():
         assert close(got[90:110, 690:710], define(image[90:109 + taps[0], 690:709 + taps[1]], template), "float64")
         assert np.unravel_index(got.argmax(), got.shape) == (100, 700) and got.max() == pytest.approx(1)
         assert (got == nd.match_template(image, template, threads=1)).all()
+
+
+def test_colours():
+    """Each channel has a brightness of its own, and constant windows are constant in all of them."""
+    image = draw((40, 50, 3), "uint8", 13)
+    template = image[10:19, 20:31]
+    scores = nd.match_template(image, template, "same")
+    assert scores.shape == (40, 50) and np.unravel_index(scores.argmax(), scores.shape) == (14, 25)
+    brighter = (image * 0.25 + (0, 100, 1000)).astype("float64")
+    np.testing.assert_allclose(nd.match_template(brighter, template.astype("float64")), define(image, template), atol=1e-10)
+    for score in SCORES:
+        grey = nd.match_template(image[..., 1], template[..., 1], score=score)
+        np.testing.assert_allclose(nd.match_template(image[..., 1:2], template[..., 1:2], score=score), grey, rtol=1e-6)
+    image[:20, :20] = (3, 200, 40)
+    assert (nd.match_template(image, template)[:12, :10] == 0).all()
 
 
 def test_a_large_brightness_takes_no_digits():
@@ -125,8 +145,9 @@ def test_memory_and_out():
 @pytest.mark.parametrize(("options", "error", "message"), [
     (dict(image=np.zeros((3, 3), int)), TypeError, "image must be uint8, uint16, float32 or float64, not int64"),
     (dict(template=np.zeros((2, 2), bool)), TypeError, "template must be uint8"),
-    (dict(template=np.zeros((0, 2))), ValueError, r"template must have shape \(h, w\) or \(n,\) and not be empty; got \(0, 2\)"),
-    (dict(image=np.zeros((3, 3, 3))), ValueError, "image must have shape"),
+    (dict(template=np.zeros((0, 2))), ValueError, r"template must have shape \(h, w\), \(h, w, channels\) or \(n,\) and not be"),
+    (dict(image=np.zeros((3, 3, 3, 1))), ValueError, "image must have shape"),
+    (dict(image=np.zeros((3, 3, 3)), template=np.zeros((2, 2, 1))), ValueError, "the same number of channels"),
     (dict(template=np.zeros(3)), ValueError, "the same number of axes"),
     (dict(template=np.zeros((7, 2))), ValueError, r"template must fit into the image; got shapes \(7, 2\) and \(6, 6\)"),
     (dict(template=np.full((2, 2), np.nan)), ValueError, "template must be finite"),

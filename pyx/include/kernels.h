@@ -193,6 +193,12 @@ struct nd_kernel_set {
      * even, for i < n and up to whole vectors; folds is even, both sums of rows and results are numbers of the dtype */
     void (*image_fold)(void *to, const void *const *rows, const void *weights, ptrdiff_t folds, ptrdiff_t n, int shift,
                        int offset);
+    /* int16, from rows of bytes, for few of them: to[i] = sum over f < folds of weights[f] * (rows[2*f][i] + rows[2*f + 1][i]) / 2**9,
+     * i < n and up to two whole vectors, which are in an order of their own; and such rows to bytes:
+     * to[i] = (sum over f of weights[f] * mean of rows[2*f][i] and rows[2*f + 1][i] / 2**15) / 2**7, i < n. Each product and each
+     * mean is rounded, ties up, the result ties to even */
+    void (*smooth_row)(void *to, const void *const *rows, const void *weights, ptrdiff_t folds, ptrdiff_t n);
+    void (*smooth_column)(void *to, const void *const *rows, const void *weights, ptrdiff_t folds, ptrdiff_t n);
     /* y[r*y_row + i] = *bias + sum over p, t, j of x[plane[p] + r*step + t*row + first + i*stride + column[j]]
      * * w[(p*kw + j)*kh + t], r < rows, i < n; bias may be NULL, stride is 1 or 2 */
     void (*depthwise_rows)(const struct nd_depthwise *s, const void *x, const void *w, const void *bias, void *y);

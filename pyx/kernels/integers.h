@@ -21,6 +21,8 @@ static const struct nd_kernel_set NAME(set) = {
     .image_load = NAME(image_load),
     .image_store = NAME(image_store),
     .image_fold = NAME(image_fold),
+    .smooth_row = NAME(smooth_row),
+    .smooth_column = NAME(smooth_column),
 #endif
     .pool_combine = NAME(pool_combine),
     .pool_rows = NAME(pool_rows),

@@ -149,6 +149,8 @@ cdef extern from "kernels.h" nogil:
         void (*image_store)(void *to, ptrdiff_t step, const void *src, ptrdiff_t n, int dtype) noexcept nogil
         void (*image_fold)(void *to, const void *const *rows, const void *weights, ptrdiff_t folds, ptrdiff_t n, int shift,
                            int offset) noexcept nogil
+        void (*smooth_row)(void *to, const void *const *rows, const void *weights, ptrdiff_t folds, ptrdiff_t n) noexcept nogil
+        void (*smooth_column)(void *to, const void *const *rows, const void *weights, ptrdiff_t folds, ptrdiff_t n) noexcept nogil
         void (*depthwise_rows)(const nd_depthwise *s, const void *x, const void *w, const void *bias,
                                void *y) noexcept nogil
         void (*depthwise_pixels)(const nd_depthwise *s, const void *x, const void *w, const void *bias,

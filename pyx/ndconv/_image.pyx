@@ -16,7 +16,8 @@ apart as pixels.
             rounded and clipped to y
 
 A separable kernel of one term on bytes whose weights are the same from both ends and add up to 1 (a Gaussian, a box) is summed
-in 16-bit integers of 15 bits and weights of 15 (kernels/image_fold.h), which takes a quarter of the products.
+in 16-bit integers of 15 bits and weights of 15 (kernels/image_fold.h), which takes a quarter of the products. Of few taps, whose
+roundings are few, the products are 16-bit integers too, made of bytes and rounded to bytes in registers.
 
 The other sums are those of kernels/separable.h: a row of the ring is loaded once for four results. They are float32 for integer
 pixels and float32 images, float64 for float64 images, and 16-bit integers where pixels have 8 bits and the kernel's integers are so
@@ -25,14 +26,18 @@ small that no sum can leave them: twice as many lanes. Conversions are kernels/i
 Bytes moved: x and y once; the ring and the lines stay in L2. (kh - 1) rows a band and (kw - 1) columns a
 strip are read twice. Expected: memory speed for 3 x 3 integers, then the multiply-adds of kernels/separable.h.
 Measured on 4000 x 3000 RGB bytes, two threads of AVX2: Sobel 7 ms (a third each for loads, sums and stores, which wait for
-memory), 3 x 3 integers 8 ms, Gaussian of 19 taps 28 ms, 36 in floats: some 19 and 22 cycles a vector of 16 for the two passes,
-the rest conversions and memory.
+memory), 3 x 3 integers 8 ms, mean of 3 x 3 6.5 ms, Gaussian of 5 or 7 taps 7.5 to 9.5 ms (two thirds sums, whose rows come from L2,
+the rest memory), of 19 taps 28 ms, 36 in floats: some 19 and 22 cycles a vector of 16 for the two passes, the rest conversions
+and memory.
 """
 from cpython.buffer cimport PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.string cimport memset
 
 from ndconv._c cimport ND_F32, ND_F64, ND_I16, ND_U8, ND_U16, nd_kernel_set
 from ndconv._runtime cimport current_kernels, default_threads, parallel_for, scratch_give, scratch_take
+
+cdef extern from *:
+    void __builtin_prefetch(const void *address) nogil
 
 cdef enum:
     HEIGHT = 4              # rows of y that are summed at once
@@ -63,8 +68,9 @@ cdef struct Filter:
     const ptrdiff_t *column
     const char *u           # [terms][kh], or folded
     const char *v           # [terms][kw]
-    int u_bits, v_bits      # after the point of folded weights; 0: they are not
-    ptrdiff_t u_folds, v_folds
+    ptrdiff_t u_folds, v_folds  # pairs of rows with one weight; 0: weights are not folded
+    int u_bits, v_bits      # after the point of folded weights; 0: smooth_row and smooth_column take them
+    const nd_kernel_set *lines  # of the dtype of padded lines
     const ptrdiff_t *row_at # where row i - ph of the padded image comes from; -1: value, -2: zero
     const ptrdiff_t *pixel_at
     ptrdiff_t ph, pw
@@ -100,15 +106,15 @@ cdef void choose_blocks(Filter *f) noexcept nogil:
     cdef Worker t
     f.rows = f.kh + HEIGHT - 1
     f.copies = f.terms if f.passes else 1
-    most = FOLD_BYTES if f.u_bits else RING_BYTES if f.passes else LINES_BYTES
+    most = FOLD_BYTES if f.u_folds else RING_BYTES if f.passes else LINES_BYTES
     most = max(<ptrdiff_t>LEAST_PIXELS, most // (size * f.unit * f.rows * f.copies))
     f.strips = up(f.w, most)
     f.block_w = up(f.w, f.strips)
     f.bands = min(up(TASKS, f.strips * f.planes), max(f.h // max(<ptrdiff_t>LEAST_ROWS, 4 * f.kh), <ptrdiff_t>1))
     f.block_h = up(up(f.h, f.bands), HEIGHT) * HEIGHT
     f.bands = up(f.h, f.block_h)
-    f.line = (f.block_w + f.kw - 1) * f.unit + (f.k.vl if f.u_bits else 0)   # folds read whole vectors
-    f.pitch = whole_lines((f.block_w * f.unit if f.passes else f.line) * size) // size
+    f.line = (f.block_w + f.kw - 1) * f.unit + (2 * f.k.vl if f.u_folds else 0)   # folds read and write whole vectors, up to two
+    f.pitch = whole_lines((f.line if f.u_folds or not f.passes else f.block_w * f.unit) * size) // size
     f.slice = worker_bytes(f, &t, NULL)
 
 cdef void filter_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
@@ -135,10 +141,10 @@ cdef void filter_block(const Filter *f, Worker *t, ptrdiff_t plane, ptrdiff_t ro
         while done < row + height + f.kh - 1:
             fill_row(f, t, plane, done, column, pixels)
             done += 1
-        if f.u_bits:
+        y = f.y.data + f.y.size * (plane * f.y.channel + row * f.y.row + column * f.y.pixel)
+        if f.u_folds:
             for j in range(height):
-                fold_column(f, t, row + j, n)
-                store(f, f.y.data + f.y.size * (plane * f.y.channel + (row + j) * f.y.row + column * f.y.pixel), t.out, n)
+                fold_column(f, t, row + j, n, y + j * f.y.row)
             row += height
             continue
         tap = 0
@@ -147,7 +153,6 @@ cdef void filter_block(const Filter *f, Worker *t, ptrdiff_t plane, ptrdiff_t ro
             for j in range(f.kh + height - 1):
                 t.pointers[tap] = t.ring + size * (offset + (row + j) % f.rows * f.pitch)
                 tap += 1
-        y = f.y.data + f.y.size * (plane * f.y.channel + row * f.y.row + column * f.y.pixel)
         for j in range(height):
             out[j] = y + f.y.size * j * f.y.row if direct else t.out + size * j * f.pitch
         k.sum_rows(<void *const *>out, height, t.pointers, f.u, f.terms, f.kh, n, 0)
@@ -163,10 +168,18 @@ cdef inline void store(const Filter *f, char *y, const char *line, ptrdiff_t n) 
     else:
         f.k.image_store(y, step, line, n, f.y.dtype)
 
+cdef inline void ask_for(const char *bytes, ptrdiff_t n) noexcept nogil:
+    """Memory's own prefetch follows a row, but not the step to the next one."""
+    cdef ptrdiff_t i
+    for i in range(0, n, 64):
+        __builtin_prefetch(bytes + i)
+
 cdef inline void load(const Filter *f, char *to, const char *x, ptrdiff_t n) noexcept nogil:
     cdef ptrdiff_t step = 1 if f.unit > 1 else f.x.pixel
-    if f.x.dtype == f.dtype:
-        f.k.copy(to, x, n, step)
+    if f.x.size == f.lines.size:
+        if f.u_folds:
+            ask_for(x + HEIGHT * f.x.row, n)
+        f.lines.copy(to, x, n, step)
     else:
         f.k.image_load(to, x, n, step, f.x.dtype, HEIGHT * f.x.size * f.x.row if step == 1 else 0)
 
@@ -179,11 +192,14 @@ cdef void fill_row(const Filter *f, Worker *t, ptrdiff_t plane, ptrdiff_t row, p
         pad_row(f, ring, plane, f.row_at[row], column, pixels + f.kw - 1)
         return
     pad_row(f, t.line, plane, f.row_at[row], column, pixels + f.kw - 1)
-    if f.u_bits:
+    if f.u_folds:
         for s in range(f.v_folds):
             q = s if 2 * s < f.kw else 0    # the weight of a fold too many is 0
-            t.pointers[2 * s] = t.line + size * q * f.unit
-            t.pointers[2 * s + 1] = t.line + size * (f.kw - 1 - q) * f.unit
+            t.pointers[2 * s] = t.line + f.lines.size * q * f.unit
+            t.pointers[2 * s + 1] = t.line + f.lines.size * (f.kw - 1 - q) * f.unit
+        if f.v_bits == 0:
+            f.k.smooth_row(ring, t.pointers, f.v, f.v_folds, pixels * f.unit)
+            return
         f.k.image_fold(ring, t.pointers, f.v, f.v_folds, pixels * f.unit, f.v_bits - FOLD_BITS, -(FOLD_MIDDLE << FOLD_BITS))
         return
     for s in range(f.kw):
@@ -192,21 +208,28 @@ cdef void fill_row(const Filter *f, Worker *t, ptrdiff_t plane, ptrdiff_t row, p
         to = ring + size * q * f.rows * f.pitch
         f.k.sum_rows(&to, 1, t.pointers, f.v + size * q * f.kw, 1, f.kw, pixels * f.unit, 0)
 
-cdef void fold_column(const Filter *f, Worker *t, ptrdiff_t row, ptrdiff_t n) noexcept nogil:
-    """Row `row` of y, as integers, to the line of results."""
+cdef void fold_column(const Filter *f, Worker *t, ptrdiff_t row, ptrdiff_t n, char *y) noexcept nogil:
+    """Row `row` of y."""
     cdef ptrdiff_t r, q
     for r in range(f.u_folds):
         q = r if 2 * r < f.kh else 0
         t.pointers[2 * r] = t.ring + f.k.size * ((row + q) % f.rows * f.pitch)
         t.pointers[2 * r + 1] = t.ring + f.k.size * ((row + f.kh - 1 - q) % f.rows * f.pitch)
-    f.k.image_fold(t.out, t.pointers, f.u, f.u_folds, n, f.u_bits + FOLD_BITS, FOLD_MIDDLE)
+    if f.u_bits:
+        f.k.image_fold(t.out, t.pointers, f.u, f.u_folds, n, f.u_bits + FOLD_BITS, FOLD_MIDDLE)
+        store(f, y, t.out, n)
+    elif f.unit > 1 or f.y.pixel == 1:
+        f.k.smooth_column(y, t.pointers, f.u, f.u_folds, n)
+    else:
+        f.k.smooth_column(t.out, t.pointers, f.u, f.u_folds, n)
+        f.lines.scatter(y, f.y.pixel, t.out, 1, n)
 
 cdef void pad_row(const Filter *f, char *to, ptrdiff_t plane, ptrdiff_t source, ptrdiff_t first, ptrdiff_t count) noexcept nogil:
     """`count` pixels of a row of the padded image, from its pixel `first` on."""
-    cdef ptrdiff_t size = f.k.size * f.unit, i = 0, inside, at
+    cdef ptrdiff_t size = f.lines.size * f.unit, i = 0, inside, at
     cdef const char *x
     if source < 0:
-        f.k.pool_fill(to, count * f.unit, f.value if source == -1 else 0)
+        f.lines.pool_fill(to, count * f.unit, f.value if source == -1 else 0)
         return
     x = f.x.data + f.x.size * (plane * f.x.channel + source * f.x.row)
     while i < count:
@@ -215,7 +238,7 @@ cdef void pad_row(const Filter *f, char *to, ptrdiff_t plane, ptrdiff_t source, 
         if at < 0 or inside <= 0:
             at, inside = f.pixel_at[first + i], 1
         if at < 0:
-            f.k.pool_fill(to + size * i, f.unit, f.value if at == -1 else 0)
+            f.lines.pool_fill(to + size * i, f.unit, f.value if at == -1 else 0)
         else:
             load(f, to + size * i, x + f.x.size * at * f.x.pixel, inside * f.unit)
         i += inside
@@ -236,8 +259,8 @@ def filter_image(x, y, sums, const ptrdiff_t[::1] row_at, const ptrdiff_t[::1] p
     row_at, pixel_at : where rows and pixels of the padded image come from, from the first that a result needs on; -1 for value, -2 for 0
     before : rows and pixels of padding before
     columns : instead of v, which column each term is
-    bits : u and v are halves of symmetric weights of bytes, the outermost first, times 2**bits[0] and 2**bits[1], an even number
-        of them, in int16; the middle one of an odd number is halved; without that power they add up to 1/2
+    bits : u and v are halves of symmetric weights of bytes, the outermost first, in int16; the middle one of an odd number is
+        halved; they add up to 1/2, times 2**bits[0] and 2**bits[1], an even number of them, or, where bits are 0, times 2**16
     """
     cdef Py_buffer xb, yb, ub, vb
     cdef Filter f
@@ -254,7 +277,7 @@ def filter_image(x, y, sums, const ptrdiff_t[::1] row_at, const ptrdiff_t[::1] p
         open_picture(x, &xb, &f.x, PyBUF_STRIDES)
         open_picture(y, &yb, &f.y, PyBUF_STRIDES | PyBUF_WRITABLE)
         f.dtype = KINDS[sums]
-        f.k = current_kernels().set[f.dtype]
+        f.k = f.lines = current_kernels().set[f.dtype]
         f.h, f.w, _ = x.shape
         f.unit = channels if f.x.channel == f.y.channel == 1 and f.x.pixel == f.y.pixel == channels else 1
         f.planes = channels // f.unit
@@ -270,6 +293,8 @@ def filter_image(x, y, sums, const ptrdiff_t[::1] row_at, const ptrdiff_t[::1] p
             f.v = <const char *>vb.buf
             if bits is not None:
                 (f.u_bits, f.v_bits), f.u_folds, f.v_folds = bits, u.shape[1], v.shape[1]
+                if f.u_bits == 0:
+                    f.lines = current_kernels().set[ND_U8]
         else:
             f.column = &columns[0]
         choose_blocks(&f)

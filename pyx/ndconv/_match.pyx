@@ -1,21 +1,21 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
 """Scores of template matching from correlations: sums of every window, and what they make of it.
 
-    s1[i, j] = sum over s, t of x[i + s - ph, j + t - pw],  s2 likewise of x**2,  x zero outside
-    zncc    y = y / (norm * sqrt(s2 - s1**2 / (kh kw)))
+    s1[c, i, j] = sum over s, t of x[c, i + s - ph, j + t - pw],  s2[i, j] = sum over c, s, t of x**2 likewise,  x zero outside
+    zncc    y = y / (norm * sqrt(s2 - sum over c of s1**2 / (kh kw)))
     ncc     y = y / (norm * sqrt(s2))
     sqdiff  y = s2 - 2 y + norm**2
 
 Sums are float64, and only additions: rows by running ends, columns by doubling, as in _slide.pyx (van Herk 1992; Gil and Werman
 1993). So a sum knows nothing of what lies outside its window, neither its rounding nor a NaN, which a table of sums (Lewis 1995)
-or windows that add one row and subtract another do. A row and the row of its squares lie one after the other and are summed as
-one.
+or windows that add one row and subtract another do. The rows of all channels and that of their squares lie one after the other
+and are summed as one.
 
     for a strip of columns and a band of kh rows of y, or several               (tasks)
         for each kh rows: rows of x from the last to the first, added -> ends
             for each of them: the next row of x added to the beginning; both -> a row; its columns; y
 
-Bytes moved: x twice, y once each way; ends of 1 MiB. About 2 (3 + log2(kw)) additions an element. Where the variance
+Bytes moved: x twice, y once each way; ends of 1 MiB. About 2 (3 + log2(kw)) additions an element of one channel. Where the variance
 of a window is less than the roundings of its sums, the window counts as constant, and its score is 0.
 """
 from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
@@ -42,21 +42,21 @@ cdef struct Match:
     const char *x
     char *y
     bint single
-    ptrdiff_t ih, iw, oh, ow, kh, kw, ph, pw
+    ptrdiff_t c, ih, iw, oh, ow, kh, kw, ph, pw
     int score
     double norm
     ptrdiff_t block_h, block_w, pitch, bands, strips, slice
     char *scratch
 
 cdef struct Rows:
-    double *ends            # [kh][2 * pitch]: sums of x, of its squares
+    double *ends            # [kh][c + 1][pitch]: sums of x, of its squares
     double *begin           # two rows of beginnings, of which each is made from the other
     double *row
     double *sum
     double *spare
 
 cdef ptrdiff_t worker_bytes(const Match *m, Rows *r, char *base) noexcept nogil:
-    cdef ptrdiff_t line = 2 * m.pitch
+    cdef ptrdiff_t line = (m.c + 1) * m.pitch
     r.ends = <double *>base
     r.begin = r.ends + m.kh * line
     r.row = r.begin + 2 * line
@@ -69,7 +69,7 @@ cdef inline ptrdiff_t up(ptrdiff_t a, ptrdiff_t b) noexcept nogil:
 
 cdef void choose_blocks(Match *m) noexcept nogil:
     """Strips whose ends stay in L2, bands of whole kh rows; by the problem alone."""
-    cdef ptrdiff_t most = max(<ptrdiff_t>LEAST_COLUMNS, ENDS_BYTES // (16 * m.kh) - m.kw + 1)
+    cdef ptrdiff_t most = max(<ptrdiff_t>LEAST_COLUMNS, ENDS_BYTES // (8 * (m.c + 1) * m.kh) - m.kw + 1)
     cdef Rows r
     m.strips = up(m.ow, most)
     m.block_w = up(m.ow, m.strips)
@@ -94,7 +94,7 @@ cdef void match_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) 
 cdef void match_rows(const Match *m, Rows *r, ptrdiff_t row, ptrdiff_t rows, ptrdiff_t column, ptrdiff_t columns) noexcept nogil:
     """Rows row to row + rows <= row + kh of y, `columns` of them from column on."""
     cdef const nd_kernel_set *k = m.k
-    cdef ptrdiff_t line = 2 * m.pitch, j, top = row - m.ph
+    cdef ptrdiff_t line = (m.c + 1) * m.pitch, j, top = row - m.ph
     cdef double *before = NULL
     cdef double *after
     cdef const void *two[2]
@@ -123,31 +123,34 @@ cdef void match_rows(const Match *m, Rows *r, ptrdiff_t row, ptrdiff_t rows, ptr
 
 cdef void load_row(const Match *m, double *to, ptrdiff_t row, ptrdiff_t column) noexcept nogil:
     """A row of x and its squares, from the first that column `column` of y needs; zeros where x has none."""
-    cdef ptrdiff_t first = column - m.pw, low = max(<ptrdiff_t>0, -first), high = min(m.pitch, m.iw - first), i
-    memset(to, 0, 2 * m.pitch * sizeof(double))
+    cdef ptrdiff_t first = column - m.pw, low = max(<ptrdiff_t>0, -first), high = min(m.pitch, m.iw - first), c
+    cdef double *squares = to + m.c * m.pitch
+    memset(to, 0, (m.c + 1) * m.pitch * sizeof(double))
     if not 0 <= row < m.ih:
         return
-    if m.single:
-        copy_squares(to, m.pitch, <const float *>m.x + row * m.iw + first, low, high)
-    else:
-        copy_squares(to, m.pitch, <const double *>m.x + row * m.iw + first, low, high)
+    for c in range(m.c):
+        if m.single:
+            add_squares(to + c * m.pitch, squares, <const float *>m.x + (c * m.ih + row) * m.iw + first, low, high)
+        else:
+            add_squares(to + c * m.pitch, squares, <const double *>m.x + (c * m.ih + row) * m.iw + first, low, high)
 
 ctypedef fused real:
     float
     double
 
-cdef inline void copy_squares(double *to, ptrdiff_t pitch, const real *x, ptrdiff_t low, ptrdiff_t high) noexcept nogil:
+cdef inline void add_squares(double *to, double *squares, const real *x, ptrdiff_t low, ptrdiff_t high) noexcept nogil:
     cdef ptrdiff_t i
     cdef double v
     for i in range(low, high):
         v = x[i]
         to[i] = v
-        to[pitch + i] = v * v
+        squares[i] += v * v
 
-cdef inline void score_row(const Match *m, real *y, const double *s1, ptrdiff_t n) noexcept nogil:
-    cdef const double *s2 = s1 + m.pitch
+cdef inline void score_row(const Match *m, real *y, double *s1, ptrdiff_t n) noexcept nogil:
+    """Sums of all channels to scores; s1 is destroyed."""
+    cdef const double *s2 = s1 + m.c * m.pitch
     cdef double share = 1.0 / (m.kh * m.kw), scale = 1 / m.norm if m.norm > 0 else 0, v, least, root
-    cdef ptrdiff_t i
+    cdef ptrdiff_t i, c
     if m.score == SQDIFF:
         for i in range(n):
             v = s2[i] - 2 * y[i] + m.norm * m.norm
@@ -155,11 +158,16 @@ cdef inline void score_row(const Match *m, real *y, const double *s1, ptrdiff_t 
         return
     if m.score == NCC:
         share = 0
+    for i in range(n):
+        s1[i] *= s1[i]
+    for c in range(1, m.c):
+        for i in range(n):
+            s1[i] += s1[c * m.pitch + i] * s1[c * m.pitch + i]
     # without branches, so that compilers make vectors of it
     for i in range(n):
         # 2**-45: some 250 roundings of the sum of squares
         least = s2[i] * 2.842170943040401e-14
-        v = s2[i] - s1[i] * s1[i] * share
+        v = s2[i] - s1[i] * share
         root = sqrt(1 if v <= least else v)
         v = (0 if v <= least else y[i] * scale) / root
         v = 1 if v > 1 else v
@@ -167,10 +175,10 @@ cdef inline void score_row(const Match *m, real *y, const double *s1, ptrdiff_t 
 
 
 def score_windows(y, x, window, before, str score, double norm, threads=None):
-    """y, correlations of x with a template, as scores; both are 2-D, of one dtype and C-contiguous.
+    """y (h, w), correlations of x (channels, h, w) with a template, as scores; both are of one dtype and C-contiguous.
 
     window : the template's extents; before : rows and columns of x that are missing before the first window;
-    norm : the template's norm, of zncc without its mean
+    norm : the template's norm, of zncc without the mean of each channel
     """
     cdef Py_buffer xb, yb
     cdef Match m
@@ -184,7 +192,7 @@ def score_windows(y, x, window, before, str score, double norm, threads=None):
         PyObject_GetBuffer(y, &yb, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
         m.k = current_kernels().set[ND_F64]
         m.x, m.y, m.single = <const char *>xb.buf, <char *>yb.buf, yb.itemsize == sizeof(float)
-        m.ih, m.iw = x.shape
+        m.c, m.ih, m.iw = x.shape
         m.oh, m.ow = y.shape
         m.kh, m.kw = window
         m.ph, m.pw = before

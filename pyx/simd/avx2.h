@@ -28,3 +28,12 @@
 #define NARROW_F16(p, v) _mm_storeu_si128((__m128i *)(p), _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT))
 #define LOAD_MASKED_F32(p, mask) _mm256_maskload_ps(p, (__m256i)(mask))
 #define LOAD_MASKED_F64(p, mask) _mm256_maskload_pd(p, (__m256i)(mask))
+/* products of 16 bits over 2**15, rounded; means of unsigned 16 bits, ties up */
+#define VECTOR_SCALE(a, b) _mm256_mulhrs_epi16((__m256i)(a), (__m256i)(b))
+#define VECTOR_MEAN(a, b) _mm256_avg_epu16((__m256i)(a), (__m256i)(b))
+/* 64 times the sums of two vectors' bytes, low and high halves of each 128 bits, and such halves as bytes */
+#define PAIRS_U8_LOW(a, b)                                                                                   \
+    _mm256_maddubs_epi16(_mm256_unpacklo_epi8((__m256i)(a), (__m256i)(b)), _mm256_set1_epi8(64))
+#define PAIRS_U8_HIGH(a, b)                                                                                  \
+    _mm256_maddubs_epi16(_mm256_unpackhi_epi8((__m256i)(a), (__m256i)(b)), _mm256_set1_epi8(64))
+#define NARROW_PAIRS_U8(low, high) _mm256_packus_epi16((__m256i)(low), (__m256i)(high))

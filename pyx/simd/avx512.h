@@ -27,3 +27,12 @@
     _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15),        \
                              _mm512_packus_epi16(_mm512_packs_epi32((__m512i)(a), (__m512i)(b)),             \
                                                  _mm512_packs_epi32((__m512i)(c), (__m512i)(d))))
+/* products of 16 bits over 2**15, rounded; means of unsigned 16 bits, ties up */
+#define VECTOR_SCALE(a, b) _mm512_mulhrs_epi16((__m512i)(a), (__m512i)(b))
+#define VECTOR_MEAN(a, b) _mm512_avg_epu16((__m512i)(a), (__m512i)(b))
+/* 64 times the sums of two vectors' bytes, low and high halves of each 128 bits, and such halves as bytes */
+#define PAIRS_U8_LOW(a, b)                                                                                   \
+    _mm512_maddubs_epi16(_mm512_unpacklo_epi8((__m512i)(a), (__m512i)(b)), _mm512_set1_epi8(64))
+#define PAIRS_U8_HIGH(a, b)                                                                                  \
+    _mm512_maddubs_epi16(_mm512_unpackhi_epi8((__m512i)(a), (__m512i)(b)), _mm512_set1_epi8(64))
+#define NARROW_PAIRS_U8(low, high) _mm512_packus_epi16((__m512i)(low), (__m512i)(high))

@@ -16,9 +16,10 @@ MOST_RANK = 8
 PASS = 2
 # taps from which sums of 16-bit integers are no longer the fastest
 SHORT_TAPS = 16
-# bits after the point of folded weights at most: sums of them with numbers of 15 and 8 bits have 32
-U_BITS, V_BITS = 17, 22
-FOLD_ERROR = 2**-5
+# bits after the point of folded weights at most, so that sums of them with numbers of 15 and 8 bits have 32; and of few taps,
+# whose products have 16
+U_BITS, V_BITS, FEW_BITS = 17, 22, 16
+FOLD_ERROR = 2**-4
 # taps from which `conv` has a faster method, and pixels of a band that it is given
 LARGE = 400
 BAND = 1 << 21
@@ -34,7 +35,7 @@ def apply(image, kernel, *, padding_mode="reflect", padding_value=0.0, alpha="fi
     (K + 2) 6e-8 sum of abs(kernel) abs(image) of the exact sum, K the number of coefficients (of a separable kernel, of both
     its profiles). Kernels of small integers on bytes are summed exactly. Where bytes are smoothed to bytes, by the product of
     two symmetric profiles without negative weights whose sum is 1 (a Gaussian, a box), sums are integers, and what is rounded is
-    within 1/32 of the exact sum. Kernels of more than 400 coefficients that are no sum
+    within 1/16 of the exact sum. Kernels of more than 400 coefficients that are no sum
     of few products of two profiles go through `conv`, band by band, and have the error of its method.
 
     Parameters
@@ -175,27 +176,43 @@ def _profiles(u, v, sums, bytes_only, value):
     """_terms of a kernel that is the sum over q of outer(u[q], v[q])."""
     shape = u.shape[1], v.shape[1]
     if bytes_only and len(u) == 1 and _is_byte(value):
-        gain = v.sum()
-        folded = [] if gain == 0 else [_fold(w, most) for w, most in ((u[0] * gain, U_BITS), (v[0] / gain, V_BITS))]
-        # of the roundings of weights, and of what passes along rows make
-        if folded and None not in folded and 255 * sum(error for *_, error in folded) + 2**-8 <= FOLD_ERROR:
-            (u, u_bits, _), (v, v_bits, _) = folded
-            return "int16", dict(u=u, v=v, bits=(u_bits, v_bits), shape=shape)
+        folded = _fold(u[0], v[0])
+        if folded is not None:
+            return "int16", dict(shape=shape, **folded)
     return sums, dict(u=np.ascontiguousarray(u, sums), v=np.ascontiguousarray(v, sums), shape=shape)
 
 
-def _fold(w, most):
-    """(halves of the symmetric weights w, outermost first, times 2**bits, as integers; bits; the sum of the halves' roundings),
-    or None if they are not symmetric, not negative and of the sum 1. Partial sums are rounded, so the sum is exact."""
+def _fold(u, v):
+    """How filter_image takes the profiles in 16-bit integers, or None if it cannot."""
+    gain = v.sum()
+    halves = [_half(w) for w in (u * gain, v / gain)] if gain else [None]
+    if any(half is None for half in halves):
+        return None
+    # the error: of the roundings of weights, and of each product and mean
+    (u, u_error), (v, v_error) = (_rounded(half, FEW_BITS) for half in halves)
+    if max(u.max(), v.max()) < 2**15 and 255 * (u_error + v_error) + (u.size + v.size + 1) * 2**-8 <= FOLD_ERROR:
+        return dict(u=u.astype(np.int16), v=v.astype(np.int16), bits=(0, 0))
+    bits = tuple(min(most, math.floor(math.log2(32766 / half.max()))) for half, most in zip(halves, (U_BITS, V_BITS)))
+    (u, u_error), (v, v_error) = (_rounded(np.append(half, np.zeros(half.size % 2)), most) for half, most in zip(halves, bits))
+    if 255 * (u_error + v_error) + 2**-8 > FOLD_ERROR:     # or of what passes along rows make
+        return None
+    return dict(u=u.astype(np.int16), v=v.astype(np.int16), bits=bits)
+
+
+def _half(w):
+    """Half of the weights w, outermost first, the middle one of an odd number halved: their sum is 1/2. None if w is not
+    symmetric, not negative and of the sum 1."""
     if w.min() < 0 or abs(w - w[::-1]).max() > 1e-6 * w.max() or abs(w.sum() - 1) > 1e-5:
         return None
     half = ((w + w[::-1]) / 2)[:(w.size + 1) // 2]
     half[-1] /= 1 + w.size % 2
-    half /= 2 * half.sum()
-    bits = min(most, math.floor(math.log2(32766 / half.max())))
-    rounded = np.diff(np.rint(half.cumsum() * 2**bits), prepend=0)
-    error = abs(rounded / 2**bits - half).sum()
-    return np.append(rounded, np.zeros(half.size % 2)).astype(np.int16)[None], bits, error
+    return half / (2 * half.sum())
+
+
+def _rounded(half, bits):
+    """(half times 2**bits as integers [1, folds], the sum of their roundings). Partial sums are rounded, so the sum is exact."""
+    whole = np.diff(np.rint(half.cumsum() * 2**bits), prepend=0)
+    return whole[None], abs(whole / 2**bits - half).sum()
 
 
 def _is_byte(value):

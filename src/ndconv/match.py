@@ -1,4 +1,6 @@
 """Template matching: where in an image a small picture is found."""
+import math
+
 import numpy as np
 
 from ndconv._match import score_windows
@@ -16,7 +18,8 @@ ROUNDINGS = 1e-13  # of a template that is constant, relative to its norm
 def match_template(image, template, mode="valid", *, score="zncc", method="auto", out=None, threads=None):
     """How well the template fits at each place of the image, for all places.
 
-    With the windows x of the image, as large as the template t, and means over them:
+    With the windows x of the image, as large as the template t, and means over them, of each channel by itself (sums are over all
+    channels):
 
     "zncc"    sum of (x - mean x) (t - mean t) / sqrt(sum of (x - mean x)**2 * sum of (t - mean t)**2)
     "ncc"     sum of x t / sqrt(sum of x**2 * sum of t**2)
@@ -28,9 +31,10 @@ def match_template(image, template, mode="valid", *, score="zncc", method="auto"
 
     Parameters
     ----------
-    image, template : arrays of shape (h, w), or (n,) for signals; uint8, uint16, float32 or float64
+    image, template : arrays of shape (h, w), (h, w, channels) or, for signals, (n,); uint8, uint16, float32 or float64
     mode : "valid": windows that lie within the image, the result's extents are image - template + 1. "same": as many as the
-        image has, element template // 2 of the window on the pixel; what lies outside the image is 0, for zncc its median.
+        image has, element template // 2 of the window on the pixel; what lies outside the image is 0, for zncc its median, of
+        each channel. The result has no channels.
     method : of the correlation, as `conv`: usually "fft"
     out : array of the result's shape and dtype, float64 if one of the two is, else float32
     threads : int; default ndconv.get_num_threads(). Results do not depend on it.
@@ -62,29 +66,39 @@ def match_template(image, template, mode="valid", *, score="zncc", method="auto"
     for name, value, known in (("mode", mode, MODES), ("score", score, SCORES)):
         if value not in known:
             raise ValueError(f"{name} must be one of {', '.join(known)}; got {value!r}")
-    shape = x.shape if mode == "same" else tuple(size - k + 1 for size, k in zip(x.shape, t.shape))
+    if x.ndim == 3 and x.shape[2] != t.shape[2]:
+        raise ValueError(f"image and template must have the same number of channels; got shapes {x.shape} and {t.shape}")
+    # planes of channels; signals are rows
+    planes, t = ((np.moveaxis(a, 2, 0) if a.ndim == 3 else a[None]) for a in (x, t))
+    size, window = planes.shape[1:], t.shape[1:]
+    shape = size if mode == "same" else tuple(extent - k + 1 for extent, k in zip(size, window))
     if mode == "valid" and min(shape) < 1:
-        raise ValueError(f"template must fit into the image; got shapes {t.shape} and {x.shape}")
+        raise ValueError(f"template must fit into the image; got shapes {window} and {size}")
     if not np.isfinite(t).all():
         raise ValueError("template must be finite")
     if threads is not None:
         threads = check_threads(threads, "threads")
     dtype = np.result_type(*(np.float32 if a.dtype.kind == "u" else a.dtype for a in (x, t)))
     check_out(out, shape, dtype)
-    before = tuple(k // 2 for k in t.shape) if mode == "same" else (0,) * t.ndim
-    padding = tuple((lo, size + k - 1 - full - lo) for lo, size, k, full in zip(before, shape, t.shape, x.shape))
+    before = tuple(k // 2 for k in window) if mode == "same" else (0,) * len(window)
+    padding = tuple((lo, extent + k - 1 - full - lo) for lo, extent, k, full in zip(before, shape, window, size))
     t = t.astype(np.float64)
+    size_of_t = _norm(t)
     # differences are the same without a common brightness, unless what is outside has none
-    centre = 0.0 if score == "ncc" or (score == "sqdiff" and mode == "same") else _median(x, score == "zncc" and mode == "same")
-    t -= t.mean() if score == "zncc" else centre
-    norm = np.linalg.norm(t)
-    if score == "zncc" and norm <= ROUNDINGS * np.linalg.norm(np.asarray(template, np.float64)):
+    if score == "ncc" or (score == "sqdiff" and mode == "same"):
+        centre = np.zeros(len(planes))
+    else:
+        centre = np.array([_median(plane, score == "zncc" and mode == "same") for plane in planes])
+    axes, centre = tuple(range(1, t.ndim)), centre.reshape((-1,) + (1,) * len(window))
+    t -= t.mean(axes, keepdims=True) if score == "zncc" else centre
+    norm = _norm(t)
+    if score == "zncc" and norm <= ROUNDINGS * size_of_t:
         norm = 0.0
-    x = np.subtract(x, centre, dtype=dtype, casting="unsafe", order="C")
-    y = conv(x[None, None], t[None, None].astype(dtype), padding=padding, method=method, threads=threads)[0, 0]
-    y = np.ascontiguousarray(y)
-    planes = (y, x) if y.ndim == 2 else (y[None], x[None])
-    score_windows(*planes, *((1,) * (2 - t.ndim) + t.shape, (0,) * (2 - t.ndim) + before), score, norm, threads)
+    x = np.subtract(planes, centre, dtype=dtype, casting="unsafe", order="C")
+    y = np.ascontiguousarray(conv(x[None], t[None].astype(dtype), padding=padding, method=method, threads=threads)[0, 0])
+    rows = (1,) * (2 - len(window))
+    score_windows(y.reshape(rows + shape), x.reshape(x.shape[:1] + rows + size), rows + window, (0,) * len(rows) + before, score,
+                  norm, threads)
     if out is None:
         return y
     out[...] = y
@@ -95,9 +109,14 @@ def _check(a, name):
     a = np.asarray(a)
     if a.dtype.newbyteorder("=").name not in DTYPES:
         raise TypeError(f"{name} must be {', '.join(DTYPES[:-1])} or {DTYPES[-1]}, not {a.dtype}")
-    if a.ndim not in (1, 2) or not a.size:
-        raise ValueError(f"{name} must have shape (h, w) or (n,) and not be empty; got {a.shape}")
+    if a.ndim not in (1, 2, 3) or not a.size:
+        raise ValueError(f"{name} must have shape (h, w), (h, w, channels) or (n,) and not be empty; got {a.shape}")
     return a
+
+
+def _norm(a):
+    """np.linalg.norm without BLAS, whose threads would wait in the way of the correlation's."""
+    return math.sqrt(np.square(a).sum())
 
 
 def _median(x, whole):
