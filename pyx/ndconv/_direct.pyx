@@ -168,8 +168,9 @@ cdef void convolve_lanes_pixels(Forward *f, Task *t) noexcept nogil:
     for tap in range(b.taps):
         td, th, tw = tap // (p.kw * p.kh), tap // p.kw % p.kh, tap % p.kw
         row = th if b.rows == 1 else th * p.dh // b.fh
-        t.b_off[tap] = ((td * b.fh + (0 if b.rows == 1 else th * p.dh % b.fh)) * b.fw + tw * p.dw % b.fw) * plane \
-            + row * b.slab_columns + tw * p.dw // b.fw
+        t.b_off[tap] = ((td * b.fh + (0 if b.rows == 1 else th * p.dh % b.fh)) * b.fw
+                        + (tw if b.copied else tw * p.dw % b.fw)) * plane \
+            + row * b.slab_columns + (0 if b.copied else tw * p.dw // b.fw)
     while c0 < p.icg:
         walk.len = min(b.icb, p.icg - c0)
         fill_slab(f, t, c0, walk.len)
@@ -211,8 +212,8 @@ cdef void copy_rows(Forward *f, const Task *t, const char *x, ptrdiff_t depth, p
     cdef ptrdiff_t fw, r
     for fw in range(b.fw):
         for r in range(b.slab_rows):
-            copy_cells(p, f.job.k, x, &f.job.x, depth, top + r * step, t.ow * p.sw - p.pw + fw, b.fw, b.slab_columns, channels,
-                       to, 1, b.channel)
+            copy_cells(p, f.job.k, x, &f.job.x, depth, top + r * step, t.ow * p.sw - p.pw + (fw * p.dw if b.copied else fw), p.sw,
+                       b.slab_columns, channels, to, 1, b.channel)
             to += f.job.k.size * b.slab_columns
 
 cdef void fill_rows(Forward *f, const Task *t, const char *x, ptrdiff_t top, ptrdiff_t step, ptrdiff_t channels,
@@ -222,27 +223,29 @@ cdef void fill_rows(Forward *f, const Task *t, const char *x, ptrdiff_t top, ptr
     cdef const nd_kernel_set *k = f.job.k
     cdef const nd_array *a = &f.job.x
     cdef Blocking *b = &f.b
-    cdef ptrdiff_t size = k.size, line = b.slab_columns * size, low, high, first, last, c, fw, r
-    cdef ptrdiff_t left = t.ow * p.sw - p.pw
+    cdef ptrdiff_t size = k.size, line = b.slab_columns * size, low, high, first, last, c, fw, r, left
     # rows and columns of the slab that lie in the array
     low = min(ceil_div(-top, step), b.slab_rows) if top < 0 else 0
     high = max(min(ceil_div(p.ih - top, step), b.slab_rows), low) if top < p.ih else low
-    first = min(max(-left, 0), b.fw * b.slab_columns)
-    last = max(min(p.iw - left, b.fw * b.slab_columns), first)
     for c in range(channels):
         for fw in range(b.fw):
             memset(to + fw * b.slab_rows * line, 0, low * line)
             memset(to + (fw * b.slab_rows + high) * line, 0, (b.slab_rows - high) * line)
-            if b.fw == 2 and a.w == 1:
-                k.pad_pairs(to + low * line, b.slab_columns, b.slab_rows * b.slab_columns, b.slab_columns,
-                            x + size * ((top + low * step) * a.h + left), high - low, step * a.h, first, last)
-            elif b.fw == 1 and a.w == 1:
-                k.pad(to + low * line, b.slab_columns, x + size * ((top + low * step) * a.h + left), high - low, step * a.h,
-                      first, last)
+            left = t.ow * p.sw - p.pw + (fw * p.dw if b.copied else fw)
+            first = min(max(-left, 0), p.sw * b.slab_columns)
+            last = max(min(p.iw - left, p.sw * b.slab_columns), first)
+            if p.sw == 1 and a.w == 1:
+                k.pad(to + (fw * b.slab_rows + low) * line, b.slab_columns, x + size * ((top + low * step) * a.h + left), high - low,
+                      step * a.h, first, last)
+            elif p.sw == 2 and a.w == 1 and not b.copied:
+                if fw == 0:
+                    # both phases
+                    k.pad_pairs(to + low * line, b.slab_columns, b.slab_rows * b.slab_columns, b.slab_columns,
+                                x + size * ((top + low * step) * a.h + left), high - low, step * a.h, first, last)
             else:
                 for r in range(low, high):
-                    copy_clipped(k, to + (fw * b.slab_rows + r) * line, x + size * (top + r * step) * a.h, a.w, p.iw, fw + left,
-                                 b.fw, b.slab_columns)
+                    copy_clipped(k, to + (fw * b.slab_rows + r) * line, x + size * (top + r * step) * a.h, a.w, p.iw, left, p.sw,
+                                 b.slab_columns)
         to += size * b.channel
         x += size * a.c
 

@@ -6,13 +6,14 @@ cdef enum:
 
 cdef struct Blocking:
     bint lanes_oc, by_row              # whether tiles end with the row
+    bint copied                        # whether the slab has a copy of the rows for each column of taps
     ptrdiff_t taps, icb                # channels of a block
     ptrdiff_t rows, blocks             # output rows of the largest task, blocks of a depth
     ptrdiff_t columns, strips          # output columns of a task, strips of a row
     ptrdiff_t height, taller           # output channels of a panel; the first `taller` panels have one more
     ptrdiff_t wide                     # columns of the widest tile (lanes hold pixels)
     ptrdiff_t panels, splits, ob       # weight panels a group, parts they are dealt to, panels that meet a slab at a time
-    ptrdiff_t fh, fw                   # phases of a stride (lanes hold pixels; 1 otherwise)
+    ptrdiff_t fh, fw                   # phases of a stride, or copies of a row (lanes hold pixels; 1 otherwise)
     ptrdiff_t slab_rows, slab_columns  # rows and columns of a phase
     ptrdiff_t channel                  # elements from channel to channel of the slab
     ptrdiff_t slab, offsets            # bytes
