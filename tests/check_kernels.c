@@ -102,11 +102,13 @@ static void check_pad(const struct nd_kernel_set *k, int dtype, ptrdiff_t n)
     for (ptrdiff_t low = 0; low <= k->vl + 1; low += k->vl / 2 + 1)
         for (ptrdiff_t after = 0; after <= 2; after++) {
             const ptrdiff_t m = 3, width = low + n + after;
-            void *from = numbers((m - 1) * (n + 1) + n, dtype), *to = numbers(m * width, dtype);
-            k->pad(to, width, item(from, -low, dtype), m, n + 1, low, low + n);
+            /* rows apart, and rows that follow each other at the pitch of the result */
+            const ptrdiff_t row = n % 2 ? n + 1 : width;
+            void *from = numbers((m - 1) * row + n, dtype), *to = numbers(m * width, dtype);
+            k->pad(to, width, item(from, -low, dtype), m, row, low, low + n);
             for (ptrdiff_t i = 0; i < m * width; i++) {
                 const ptrdiff_t j = i % width - low;
-                const double want = j >= 0 && j < n ? get(from, i / width * (n + 1) + j, dtype) : 0;
+                const double want = j >= 0 && j < n ? get(from, i / width * row + j, dtype) : 0;
                 expect(get(to, i, dtype) == want, "pad", dtype, low, n, (int)after);
             }
             release();
@@ -127,6 +129,20 @@ static void check_taps(const struct nd_kernel_set *k, int dtype, ptrdiff_t n)
         }
         release();
     }
+}
+
+/* Three rows of n elements as panels. */
+static void check_pack_rows(const struct nd_kernel_set *k, int dtype, ptrdiff_t n)
+{
+    const ptrdiff_t m = 3, row = n + 2, width = k->nr;
+    void *from = numbers(2 * row + n, dtype), *to = numbers((n + width - 1) / width * width * m, dtype);
+    k->pack_rows(to, width, from, m, n, row);
+    for (ptrdiff_t i = 0; i < m * n; i++) {
+        const ptrdiff_t r = i / n, j = i % n;
+        expect(get(to, (j / width * m + r) * width + j % width, dtype) == get(from, r * row + j, dtype), "pack_rows", dtype, r, n,
+               (int)j);
+    }
+    release();
 }
 
 /* Even and odd columns of two rows, with padding of every width before and behind. */
@@ -161,6 +177,7 @@ int main(void)
             check_panels(k, dtype, n);
             check_pad(k, dtype, n);
             check_pad_pairs(k, dtype, n);
+            check_pack_rows(k, dtype, n);
             if (n <= k->nr)
                 check_taps(k, dtype, n);
         }

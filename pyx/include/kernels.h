@@ -113,6 +113,8 @@ struct nd_kernel_set {
     /* to[(t*channels + c)*width + j] = from[t*tap + c*channel + j*col] for t < taps, c < channels, j < n */
     void (*pack_taps)(void *to, ptrdiff_t width, const void *from, ptrdiff_t taps, ptrdiff_t tap, ptrdiff_t channels,
                       ptrdiff_t channel, ptrdiff_t n, ptrdiff_t col);
+    /* to[(j/width*m + i)*width + j%width] = from[i*row + j] for i < m, j < n; width is a multiple of vl */
+    void (*pack_rows)(void *to, ptrdiff_t width, const void *from, ptrdiff_t m, ptrdiff_t n, ptrdiff_t row);
     /* to[i*width + j] = low <= j < high ? from[i*row + j] : 0 for i < m, j < width */
     void (*pad)(void *to, ptrdiff_t width, const void *from, ptrdiff_t m, ptrdiff_t row, ptrdiff_t low, ptrdiff_t high);
     /* to[i*line + j%2*phase + j/2] = low <= j < high ? from[i*row + j] : 0 for i < m, j < 2*width: even and odd columns */

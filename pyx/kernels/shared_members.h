@@ -11,6 +11,7 @@
     .move = NAME(move),
     .pack = NAME(pack),
     .pack_taps = NAME(pack_taps),
+    .pack_rows = NAME(pack_rows),
     .pad = NAME(pad),
     .pad_pairs = NAME(pad_pairs),
     .scatter = NAME(scatter),

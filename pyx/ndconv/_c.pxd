@@ -99,6 +99,7 @@ cdef extern from "kernels.h" nogil:
                      ptrdiff_t col) noexcept nogil
         void (*pack_taps)(void *to, ptrdiff_t width, const void *src, ptrdiff_t taps, ptrdiff_t tap, ptrdiff_t channels,
                           ptrdiff_t channel, ptrdiff_t n, ptrdiff_t col) noexcept nogil
+        void (*pack_rows)(void *to, ptrdiff_t width, const void *src, ptrdiff_t m, ptrdiff_t n, ptrdiff_t row) noexcept nogil
         void (*pad)(void *to, ptrdiff_t width, const void *src, ptrdiff_t m, ptrdiff_t row, ptrdiff_t low,
                     ptrdiff_t high) noexcept nogil
         void (*pad_pairs)(void *to, ptrdiff_t line, ptrdiff_t phase, ptrdiff_t width, const void *src, ptrdiff_t m, ptrdiff_t row,

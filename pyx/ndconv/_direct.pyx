@@ -235,8 +235,8 @@ cdef void fill_rows(Forward *f, const Task *t, const char *x, ptrdiff_t top, ptr
             first = min(max(-left, 0), p.sw * b.slab_columns)
             last = max(min(p.iw - left, p.sw * b.slab_columns), first)
             if p.sw == 1 and a.w == 1:
-                k.pad(to + (fw * b.slab_rows + low) * line, b.slab_columns, x + size * ((top + low * step) * a.h + left), high - low,
-                      step * a.h, first, last)
+                k.pad(to + (fw * b.slab_rows + low) * line, b.slab_columns, x + size * ((top + low * step) * a.h + left),
+                      high - low, step * a.h, first, last)
             elif p.sw == 2 and a.w == 1 and not b.copied:
                 if fw == 0:
                     # both phases

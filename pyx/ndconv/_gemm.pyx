@@ -53,7 +53,7 @@ cdef struct Blocking:
     ptrdiff_t pixels, pc, pblocks      # pixels of an image, of its largest task, tasks of an image
     ptrdiff_t height, taller           # lanes of pixels: output channels of a panel; the first `taller` panels have one more
     ptrdiff_t panels, splits           # weight panels a group, parts they are dealt to
-    ptrdiff_t vb                       # lanes of pixels: panels of them that are packed together
+    ptrdiff_t vb, packs                # lanes of pixels: panels that meet the weights together, and that are packed together
     ptrdiff_t packed, y                # bytes of a worker's scratch: packed pixels, results that y cannot take as they come
     ptrdiff_t common                   # bytes of packed pixels that all tasks share, if any
     ptrdiff_t turned                   # bytes of input columns turned to [column][channel], for lanes of oc on NCHW memory
@@ -90,11 +90,12 @@ cdef Blocking blocking(const nd_problem *p, const nd_kernel_set *k) noexcept nog
     # few pixels: deal the output channels out too
     b.splits = min(ceil_div(TASKS, b.images * p.g * b.pblocks), max(b.panels * (k.nr if b.lanes_oc else k.mr) // 32, 1))
     b.vb = min(max(SHORT_BYTES // max(b.kc * k.nr * k.size, 1), 1), ceil_div(b.pc, k.nr))
-    b.packed = ceil_div((b.pc if b.lanes_oc else b.vb * k.nr) * b.kc * k.size, 64) * 64
+    b.packs = ceil_div(b.pc, k.nr) if is_plain(p) else b.vb
+    b.packed = ceil_div((b.pc if b.lanes_oc else b.packs * k.nr) * b.kc * k.size, 64) * 64
     b.y = b.pc * ceil_div(b.panels, b.splits) * (k.nr if b.lanes_oc else k.mr) * k.size
     # parts that see the same pixels do not each pack them
     b.common = 0
-    if b.lanes_oc and b.splits > 1 and b.images * p.g * b.pblocks * b.pc * b.k * <double>k.size <= COMMON_BYTES:
+    if (b.lanes_oc or is_plain(p)) and b.splits > 1 and b.images * p.g * b.pblocks * b.pc * b.k * <double>k.size <= COMMON_BYTES:
         b.common = ceil_div(b.images * p.g * b.pblocks * b.pc * b.k * k.size, 64) * 64
     b.turned = 0
     if b.lanes_oc and not p.lanes_oc and (p.kw > 1 or p.sw > 1):
@@ -125,6 +126,7 @@ cdef struct Forward:
     nd_problem p            # with the spatial axes of a plain 1x1 collapsed to one
     nd_array x, y
     Blocking b
+    bint one_row            # a plain 1x1 with the pixels of an image in one run, in x and in y
     bint in_place           # lanes hold oc: the pixels of x are read where they are
     bint in_tiles           # lanes hold oc: neighbouring pixels of x are packed as [tile][k][mr], others as [pixel][k]
     bint whole              # y's pixels are y.w apart in one run: tiles are stored straight to it
@@ -137,31 +139,37 @@ cdef void forward(const nd_job *job) noexcept nogil:
     f.b = blocking(&rows, job.k)
     cdef bint joined = f.b.images < p.n
     f.whole = is_run(&f.y, p.od, p.oh, p.ow, joined)
-    f.in_place = f.in_tiles = False
+    f.one_row = f.in_place = f.in_tiles = False
     if is_plain(p) and f.whole and is_run(&f.x, p.id, p.ih, p.iw, joined):
         f.p = rows
         p.iw = p.ow = f.b.pixels
+        f.one_row = True
         f.in_tiles = f.x.w == 1 and f.x.c != 1
         f.in_place = not f.in_tiles
-    if f.b.common > 0 and not f.in_place:
+    if f.b.common > 0 and not (f.b.lanes_oc and f.in_place):
         parallel_for(f.b.images * p.g * f.b.pblocks * f.b.kblocks, 1, job.threads, pack_body, &f)
     parallel_for(f.b.images * p.g * f.b.pblocks * f.b.splits, 1, job.threads, forward_body, &f)
 
 cdef inline char *common_block(const Forward *f, ptrdiff_t image, ptrdiff_t first, ptrdiff_t count, ptrdiff_t k0) noexcept nogil:
     """Packed pixels of a block of an image and group, from k0 on."""
-    cdef ptrdiff_t room = ceil_div(count, f.job.k.mr) * f.job.k.mr
+    cdef ptrdiff_t step = f.job.k.mr if f.b.lanes_oc else f.job.k.nr, room = ceil_div(count, step) * step
     return f.job.workspace + f.job.k.size * ((image * f.b.pblocks * f.b.pc + first) * f.b.k + room * k0)
 
 cdef void pack_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
     cdef Forward *f = <Forward *>context
     cdef char *turned = f.job.workspace + f.b.common + worker * scratch_of(&f.b) + f.b.packed + f.b.y
+    cdef char *to
     cdef ptrdiff_t i, image, first, count, k0, kc
     for i in range(begin, end):
         k0 = i % f.b.kblocks * f.b.kc
         image, count = i // f.b.kblocks // f.b.pblocks, i // f.b.kblocks % f.b.pblocks
         first, count = first_pixel(f, count), first_pixel(f, count + 1) - first_pixel(f, count)
         kc = min(f.b.kc, f.b.k - k0)
-        pack_pixels(f, image // f.p.g, image % f.p.g, first, count, k0, kc, common_block(f, image, first, count, k0), turned)
+        to = common_block(f, image, first, count, k0)
+        if f.b.lanes_oc:
+            pack_pixels(f, image // f.p.g, image % f.p.g, first, count, k0, kc, to, turned)
+        else:
+            pack_panels(f, image // f.p.g, image % f.p.g, first, count, k0, kc, to)
 
 cdef void forward_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
     cdef Forward *f = <Forward *>context
@@ -200,7 +208,7 @@ cdef void multiply_lanes_pixels(Forward *f, ptrdiff_t n, ptrdiff_t g, ptrdiff_t 
                                 char *scratch) noexcept nogil:
     cdef const nd_kernel_set *k = f.job.k
     cdef Blocking *b = &f.b
-    cdef ptrdiff_t size = k.size, kb, k0, kc, v, v0, v1, t, o, m, low, high, y_row, y_col, zero_off = 0
+    cdef ptrdiff_t size = k.size, kb, k0, kc, v, v0, v1, base, t, o, m, low, high, y_row, y_col, zero_off = 0
     cdef char *packed = scratch
     cdef char *results = scratch + b.packed
     cdef const char *a
@@ -219,15 +227,17 @@ cdef void multiply_lanes_pixels(Forward *f, ptrdiff_t n, ptrdiff_t g, ptrdiff_t 
         v0 = 0
         while v0 * k.nr < count:
             v1 = min(v0 + b.vb, ceil_div(count, k.nr))
-            for v in range(v0, v1):
-                pack_panel(f, g, pixel_at(&f.p, n * b.pixels + first + v * k.nr), min(k.nr, count - v * k.nr), k0, kc,
-                           packed + size * (v - v0) * kc * k.nr)
+            if b.common > 0:
+                packed = common_block(f, n * f.p.g + g, first, count, k0)
+            elif v0 % b.packs == 0:
+                pack_panels(f, n, g, first + v0 * k.nr, min(b.packs * k.nr, count - v0 * k.nr), k0, kc, packed)
+            base = 0 if b.packs > b.vb else v0
             o = g * f.p.ocg + b.height * low + min(low, b.taller)
             a = <const char *>f.job.w + size * ((g * b.panels + low) * b.k + k0) * k.mr
             for t in range(low, high):
                 m = b.height + (t < b.taller)
                 for v in range(v0, v1):
-                    k.gemm(&walk, m, min(k.nr, count - v * k.nr), a, packed + size * (v - v0) * kc * k.nr,
+                    k.gemm(&walk, m, min(k.nr, count - v * k.nr), a, packed + size * (v - base) * kc * k.nr,
                            y + size * (o * y_row + v * k.nr * y_col), y_row, y_col, start_of(f, kb, ND_BIAS_ROW),
                            <const char *>f.job.bias + size * o)
                 o += m
@@ -236,6 +246,18 @@ cdef void multiply_lanes_pixels(Forward *f, ptrdiff_t n, ptrdiff_t g, ptrdiff_t 
     if not f.whole:
         for o in range(g * f.p.ocg + split(f.p.ocg, b.panels, low), g * f.p.ocg + split(f.p.ocg, b.panels, high)):
             scatter_row(&f.p, k, &f.y, o, pixel_at(&f.p, n * b.pixels + first), count, y + size * o * b.pc, 1)
+
+cdef void pack_panels(Forward *f, ptrdiff_t n, ptrdiff_t g, ptrdiff_t first, ptrdiff_t count, ptrdiff_t k0, ptrdiff_t kc,
+                      char *to) noexcept nogil:
+    """Rows k0 <= k < k0 + kc of the im2col matrix as panels [v][kc][nr] of `count` pixels from `first` on."""
+    cdef const nd_kernel_set *k = f.job.k
+    cdef ptrdiff_t i = 0
+    if f.one_row and f.x.w == 1:
+        k.pack_rows(to, k.nr, f.x.data + k.size * (n * f.x.n + (g * f.p.icg + k0) * f.x.c + first), kc, count, f.x.c)
+        return
+    while i < count:
+        pack_panel(f, g, pixel_at(&f.p, n * f.b.pixels + first + i), min(k.nr, count - i), k0, kc, to + k.size * i * kc)
+        i += k.nr
 
 cdef void pack_panel(Forward *f, ptrdiff_t g, Pixel at, ptrdiff_t count, ptrdiff_t k0, ptrdiff_t kc, char *to) noexcept nogil:
     """Rows k0 <= k < k0 + kc of the im2col matrix as a panel [kc][nr] of `count` pixels from `at` on, a stretch of an output
