@@ -92,6 +92,13 @@ struct nd_dots {
     ptrdiff_t m, n, k, a_row, b_row, y_row, bias_col;
 };
 
+/* Asks for the lines of `bytes` bytes: they are on their way while something else is done. Any address will do. */
+static inline void nd_ask(const void *from, ptrdiff_t bytes)
+{
+    for (ptrdiff_t i = 0; i < bytes; i += 64)
+        __builtin_prefetch((const char *)from + i);
+}
+
 struct nd_kernel_set {
     ptrdiff_t size;                  /* bytes of an element */
     ptrdiff_t vl;                    /* lanes of a vector */

@@ -33,7 +33,7 @@ from ndconv._c cimport (ND_ADD, ND_BIAS_COLUMN, ND_BIAS_ROW, ND_LIST, ND_ZERO, n
 from ndconv._direct_plan cimport SHORT, Blocking, blocking
 from ndconv._method cimport new_method
 from ndconv._outside cimport copy_cells
-from ndconv._pack cimport Pixel, ceil_div, copy_clipped, finish_pixels, panels_bytes, prepare_panels, split
+from ndconv._pack cimport Pixel, ceil_div, copy_clipped, finish_pixels, pad_rows, panels_bytes, prepare_panels, split
 from ndconv._phases cimport transpose_forward, transpose_prepare, transpose_sizes
 from ndconv._runtime cimport parallel_for
 from ndconv._weight_grad cimport direct_weight_grad, direct_weight_grad_bytes
@@ -229,17 +229,17 @@ cdef void fill_rows(Forward *f, const Task *t, const char *x, ptrdiff_t top, ptr
     high = max(min(ceil_div(p.ih - top, step), b.slab_rows), low) if top < p.ih else low
     for c in range(channels):
         for fw in range(b.fw):
+            left = t.ow * p.sw - p.pw + (fw * p.dw if b.copied else fw)
+            if p.sw == 1 and a.w == 1:
+                pad_rows(p, k, x, a.h, top, step, left, b.slab_rows, b.slab_columns, to + fw * b.slab_rows * line)
+                continue
             memset(to + fw * b.slab_rows * line, 0, low * line)
             memset(to + (fw * b.slab_rows + high) * line, 0, (b.slab_rows - high) * line)
-            left = t.ow * p.sw - p.pw + (fw * p.dw if b.copied else fw)
-            first = min(max(-left, 0), p.sw * b.slab_columns)
-            last = max(min(p.iw - left, p.sw * b.slab_columns), first)
-            if p.sw == 1 and a.w == 1:
-                k.pad(to + (fw * b.slab_rows + low) * line, b.slab_columns, x + size * ((top + low * step) * a.h + left),
-                      high - low, step * a.h, first, last)
-            elif p.sw == 2 and a.w == 1 and not b.copied:
+            if p.sw == 2 and a.w == 1 and not b.copied:
                 if fw == 0:
                     # both phases
+                    first = min(max(-left, 0), 2 * b.slab_columns)
+                    last = max(min(p.iw - left, 2 * b.slab_columns), first)
                     k.pad_pairs(to + low * line, b.slab_columns, b.slab_rows * b.slab_columns, b.slab_columns,
                                 x + size * ((top + low * step) * a.h + left), high - low, step * a.h, first, last)
             else:

@@ -57,6 +57,8 @@ cdef void prepare_panels(const nd_problem *p, const nd_kernel_set *k, const nd_w
 cdef Pixel pixel_at(const nd_problem *p, ptrdiff_t index) noexcept nogil
 cdef void copy_clipped(const nd_kernel_set *k, char *to, const char *row, ptrdiff_t x_w, ptrdiff_t extent, ptrdiff_t column,
                        ptrdiff_t step, ptrdiff_t count) noexcept nogil
+cdef void pad_rows(const nd_problem *p, const nd_kernel_set *k, const char *plane, ptrdiff_t x_h, ptrdiff_t row, ptrdiff_t step,
+                   ptrdiff_t column, ptrdiff_t rows, ptrdiff_t width, char *to) noexcept nogil
 cdef void gather_row(const nd_problem *p, const nd_kernel_set *k, const nd_array *x, ptrdiff_t channel, ptrdiff_t tap,
                      Pixel at, ptrdiff_t count, char *to) noexcept nogil
 cdef void gather_block(const nd_problem *p, const nd_kernel_set *k, const nd_array *x, ptrdiff_t channel, ptrdiff_t channels,

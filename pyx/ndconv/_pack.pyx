@@ -126,17 +126,40 @@ cdef void copy_clipped(const nd_kernel_set *k, char *to, const char *row, ptrdif
     if high < count:
         memset(to + high * k.size, 0, (count - high) * k.size)
 
+cdef void pad_rows(const nd_problem *p, const nd_kernel_set *k, const char *plane, ptrdiff_t x_h, ptrdiff_t row, ptrdiff_t step,
+                   ptrdiff_t column, ptrdiff_t rows, ptrdiff_t width, char *to) noexcept nogil:
+    """to[r][i] = element [row + r*step, column + i] of a plane of contiguous rows x_h apart, zero outside it; i < width."""
+    cdef ptrdiff_t line = width * k.size, low, high, first, last
+    low = min(ceil_div(-row, step), rows) if row < 0 else 0
+    high = max(min(ceil_div(p.ih - row, step), rows), low) if row < p.ih else low
+    first = min(max(-column, 0), width)
+    last = max(min(p.iw - column, width), first)
+    memset(to, 0, low * line)
+    memset(to + high * line, 0, (rows - high) * line)
+    k.pad(to + low * line, width, plane + k.size * ((row + low * step) * x_h + column), high - low, step * x_h, first, last)
+
 cdef void gather_row(const nd_problem *p, const nd_kernel_set *k, const nd_array *x, ptrdiff_t channel, ptrdiff_t tap,
                      Pixel at, ptrdiff_t count, char *to) noexcept nogil:
     """to[i] = the element of x that kernel position `tap` sees at output pixel `at` + i, zero in the padding:
-    one row of the im2col matrix. Whole stretches of an output row are copied at a time."""
-    cdef ptrdiff_t size = k.size, run, column, depth, row
+    one row of the im2col matrix. Whole stretches of an output row are copied at a time, and rows that are neighbours in x
+    together."""
+    cdef ptrdiff_t size = k.size, run, column, depth, row, rows
+    cdef bint whole = p.sw == 1 and x.w == 1 and not p.bordered
     cdef ptrdiff_t left = tap % p.kw * p.dw - p.pw
     cdef ptrdiff_t top = tap // p.kw % p.kh * p.dh - p.ph
     cdef ptrdiff_t front = tap // (p.kw * p.kh) * p.dd - p.pd
     while count > 0:
-        run = min(p.ow - at.w, count)
         depth, row, column = at.d * p.sd + front, at.h * p.sh + top, at.w * p.sw + left
+        rows = min(p.oh - at.h, count // p.ow) if whole and at.w == 0 and 0 <= depth < p.id else 0
+        if rows > 1:
+            pad_rows(p, k, x.data + size * (at.n * x.n + channel * x.c + depth * x.d), x.h, row, p.sh, column, rows,
+                     p.ow, to)
+            to += rows * p.ow * size
+            count -= rows * p.ow
+            at.h += rows - 1
+            next_row(p, &at)
+            continue
+        run = min(p.ow - at.w, count)
         if p.bordered:
             copy_cells(p, k, x.data + size * (at.n * x.n + channel * x.c), x, depth, row, column, p.sw, run, 1, to, 1, 1)
         elif 0 <= depth < p.id and 0 <= row < p.ih:

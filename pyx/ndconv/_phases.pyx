@@ -26,7 +26,7 @@ Unprepared weights of 8 MB cost 0.8 ms more, which is memory speed.
 """
 from libc.string cimport memset
 
-from ndconv._c cimport (ND_BIAS_COLUMN, ND_ZERO, nd_array, nd_job, nd_kernel_set, nd_problem, nd_sizes, nd_walk, nd_weights)
+from ndconv._c cimport (ND_BIAS_COLUMN, ND_ZERO, nd_array, nd_ask, nd_job, nd_kernel_set, nd_problem, nd_sizes, nd_walk, nd_weights)
 from ndconv._pack cimport Pixel, ceil_div, finish_pixels, split, taps_of
 from ndconv._runtime cimport parallel_for
 
@@ -165,6 +165,8 @@ cdef void prepare_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end
             if cols < k.nr:
                 memset(to, 0, panel)
             for c in range(p.icg):
+                # each channel's weights are short runs a stride apart, which hardware does not see coming
+                nd_ask(src + size * min(c + 2, p.icg - 1) * w.c, size * cols * taps)
                 k.move(to + size * c * k.nr, p.icg * k.nr, src + size * c * w.c, taps, cols, 1, w.o)
         else:
             for tap in range(taps):
