@@ -196,3 +196,9 @@ ERRORS = [
 def test_errors(call, kind, message):
     with pytest.raises(kind, match=message):
         call()
+
+
+def test_a_constant_outside_that_eight_bits_do_not_hold():
+    x, w = np.arange(-3, 4, dtype=np.int16)[None, None], np.ones((1, 1, 3), np.int8)
+    y = nd.conv(x, w, padding=1, padding_mode="constant", padding_value=1000, accumulate=np.int32)
+    assert y.ravel().tolist() == [995, -6, -3, 0, 3, 6, 1005]

@@ -94,6 +94,27 @@ def test_scipys_boundaries(name, mode, boundary):
             np.testing.assert_array_equal(got, want, str(shapes))
 
 
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_integers_are_exact_and_do_not_wrap(function):
+    rng = np.random.default_rng(7)
+    for first, second in ((bool, int), (np.uint8, np.uint8), (np.int16, np.uint32), (np.int64, np.int8)):
+        for shapes in (((9,), (4,)), ((3, 2), (7, 5)), ((4, 3, 5), (2, 3, 2))):
+            a, b = (rng.integers(0, 2 if dtype is bool else 120, shape).astype(dtype)
+                    for shape, dtype in zip(shapes, (first, second)))
+            for mode in OUTPUTS:
+                got = function(a, b, mode)
+                assert got.dtype == np.int64
+                np.testing.assert_array_equal(got, function(a.astype(float), b.astype(float), mode, method="direct"))
+    assert function([2**31 - 1], [2**31 - 1]).tolist() == [(2**31 - 1) ** 2]
+    got = function(np.full(3, 100, np.int8), [1, 1], "same", fillvalue=1000)
+    assert sorted(got) == [200, 200, 1100]
+    with pytest.raises(ValueError, match="fillvalue must be an integer"):
+        function([1, 2], [1, 1], fillvalue=0.5)
+    # beside floats, and with data missing, they are floats
+    assert function(np.arange(4, dtype=np.uint8), np.ones(2, np.float32)).dtype == np.float32
+    assert function([1, 5, 3], [1, 1], "valid", mask=np.array([False, True, False])).tolist() == [2, 6]
+
+
 @pytest.mark.parametrize("boundary", BOUNDARIES)
 def test_boundaries_are_those_of_padding(boundary):
     a, b = draw(((7, 8), (5, 4)), 3)
@@ -158,7 +179,8 @@ A, B = np.ones((4, 5)), np.ones((2, 2))
     ((A, B, "middle"), ValueError, "mode must be one of full, same, valid"),
     ((A, B[0]), ValueError, "same number of axes"),
     ((A, B.astype(np.clongdouble)), TypeError, "in2 must be float32 or float64, not"),
-    ((A.astype(int), B), TypeError, "in1 must be float32 or float64, not int64"),
+    ((A.astype(object), B), TypeError, "in1 must be float32 or float64, not object"),
+    ((A.astype(int) << 40, B.astype(int)), OverflowError, "in1 has integers from 0 to 1099511627776"),
     ((A, B[:0]), ValueError, "must not be empty"),
     ((A, B, "full", "fastest"), ValueError, "method must be 'auto' or one of"),
     ((np.ones((2,) * 4), np.ones((2,) * 4)), ValueError, "one to three axes"),

@@ -53,7 +53,7 @@ class IntegerPlan(SlabPlan):
         return super().run_with(x, w, bias, None, out)
 
     def plan_for(self, slab):
-        shape = list(slab.input(np.broadcast_to(np.int8(0), self.in_shape), self.batched, self.last).shape)
+        shape = list(slab.input(np.broadcast_to(False, self.in_shape), self.batched, self.last).shape)
         problem, key = self.problem, (*shape, slab.padding)
         if key not in self._plans:
             icg, groups = problem.ic // problem.g, problem.g

@@ -6,6 +6,7 @@ import numpy as np
 from ndconv.arguments import check_out, common_dtype
 from ndconv.conv import conv
 from ndconv.dtypes import PARTS, conjugate, name_of
+from ndconv.integer import OPERANDS
 from ndconv.missing import gaps_of
 from ndconv.plan import check_dtype
 from ndconv.problem import check_int
@@ -21,8 +22,9 @@ def convolve(in1, in2, mode="full", method="auto", *, boundary="fill", fillvalue
 
     Parameters
     ----------
-    in1, in2 : arrays with the same number of axes, of any dtype of `conv` but integers; the result has that which NumPy gives
-        them both
+    in1, in2 : arrays with the same number of axes, of any dtype of `conv`; the result has that which NumPy gives them both
+        Two arrays of integers, of up to 32 bits or with values that fit there, give an exact result in int64; sums that do not
+        fit are an OverflowError, so nothing wraps. With data missing they are taken as float64.
     mode : which i are computed
         "full": all where the two overlap, in1 + in2 - 1 an axis. "same": as many as in1 has, the middle of "full", beginning
         at (in2 - 1) // 2. "valid": where in2 lies within in1, or the other way round if in2 is the larger on every axis.
@@ -53,6 +55,8 @@ def convolve(in1, in2, mode="full", method="auto", *, boundary="fill", fillvalue
     array([0. , 1. , 2.5, 4. , 1.5])
     >>> convolve(np.array([1.0, 2.0, 3.0]), np.array([0.0, 1.0, 0.5]), mode="same", boundary="wrap")
     array([2.5, 2.5, 4. ])
+    >>> convolve([1, 2, 3], [0, 1, 1])
+    array([0, 1, 3, 5, 3])
     """
     return _combine(True, in1, in2, mode, method, boundary, fillvalue, axes, nan_policy, mask,
                     accuracy, workspace_limit, threads, out)
@@ -74,15 +78,13 @@ def correlate(in1, in2, mode="full", method="auto", *, boundary="fill", fillvalu
 
 def _combine(flip, in1, in2, mode, method, boundary, fillvalue, axes, nan_policy, mask, accuracy, workspace_limit, threads, out):
     x, w = np.asarray(in1), np.asarray(in2)
-    dtype = np.result_type(_number(x.dtype, "in1"), _number(w.dtype, "in2"))
-    # a real array beside a complex one stays real
-    x, w = (a.astype(dtype if a.dtype.kind == dtype.kind else PARTS[name_of(dtype)], copy=False) for a in (x, w))
+    if not isinstance(fillvalue, (int, float, np.integer, np.floating)):
+        raise TypeError(f"fillvalue must be a number, not {fillvalue!r}")
+    x, w, accumulate = _operands(x, w, fillvalue, mask is None and nan_policy == "propagate")
     if not flip:
         w = conjugate(w)
     axes = _check_axes(axes, x, w)
     boundary = _check_boundary(boundary, len(axes))
-    if not isinstance(fillvalue, (int, float, np.integer, np.floating)):
-        raise TypeError(f"fillvalue must be a number, not {fillvalue!r}")
     if mode not in OUTPUTS:
         raise ValueError(f"mode must be one of {', '.join(OUTPUTS)}; got {mode!r}")
     swapped = _is_swapped(mode, boundary, fillvalue, [x.shape[a] for a in axes], [w.shape[a] for a in axes])
@@ -94,8 +96,8 @@ def _combine(flip, in1, in2, mode, method, boundary, fillvalue, axes, nan_policy
     if swapped:
         x, w = w, x
     options = dict(flip=flip, padding=_padding(mode, [w.shape[a] for a in axes]), padding_mode=boundary,
-                   padding_value=fillvalue, mask=mask, method=method, accuracy=accuracy, workspace_limit=workspace_limit,
-                   threads=threads)
+                   padding_value=fillvalue, mask=mask, accumulate=accumulate, method=method, accuracy=accuracy,
+                   workspace_limit=workspace_limit, threads=threads)
     if swapped and not flip:
         # correlation does not commute: exchanging the arrays reverses the result
         reverse = tuple(slice(None, None, -1) if a in axes else slice(None) for a in range(x.ndim))
@@ -105,9 +107,30 @@ def _combine(flip, in1, in2, mode, method, boundary, fillvalue, axes, nan_policy
     return result if out is None else out
 
 
-def _number(dtype, name):
-    """A dtype that `conv` computes with and no integer, or a TypeError."""
-    return np.dtype(name_of(dtype) if name_of(dtype) in PARTS else check_dtype(dtype, name))
+def _operands(x, w, fillvalue, exact):
+    """(in1, in2, what they are summed in if both are integers and `exact`) in dtypes that `conv` takes."""
+    integers = [a.dtype.kind in "biu" for a in (x, w)]
+    if all(integers) and exact:
+        if fillvalue != int(fillvalue):
+            raise ValueError(f"fillvalue must be an integer where both arrays are of integers; got {fillvalue!r}")
+        return _narrowed(x, "in1", int(fillvalue)), _narrowed(w, "in2", 0), "int64"
+    for a, name, whole in zip((x, w), ("in1", "in2"), integers):
+        if not whole and name_of(a.dtype) not in PARTS:
+            check_dtype(a.dtype, name)
+    dtype = np.dtype(np.float64 if all(integers) else name_of(np.result_type(x, w)))
+    # a real array beside a complex one stays real
+    x, w = (a.astype(PARTS[dtype.name] if dtype.kind == "c" != a.dtype.kind else dtype, copy=False) for a in (x, w))
+    return x, w, None
+
+
+def _narrowed(a, name, other):
+    """An array of integers in the least dtype of integers that `conv` takes and that holds them and one other."""
+    low, high = (int(bound((bound(a, initial=0), other))) for bound in (np.min, np.max))
+    for dtype in OPERANDS:
+        if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
+            return a.astype(dtype, copy=False)
+    raise OverflowError(f"{name} has integers from {low} to {high}, which 32 bits with a sign do not hold; convert it with "
+                        f"{name}.astype(np.float64)")
 
 
 def _check_axes(axes, x, w):
@@ -179,7 +202,7 @@ def _convolve_images(x, w, axes, out, options):
     shape = [max(sizes) for sizes in zip(x.shape, w.shape)]
     for a, size in zip(axes, spatial):
         shape[a] = int(size)
-    check_out(out, shape, common_dtype(x.dtype, w.dtype))
+    check_out(out, shape, common_dtype(x.dtype, w.dtype, accumulate=options["accumulate"]))
     view = None if out is None else channels(out, n, g * o)
     y = conv(x4, w4, groups=g, out=view if view is not None and np.may_share_memory(view, out) else None, **options)
     if out is None or y is view:

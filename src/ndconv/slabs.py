@@ -157,9 +157,9 @@ class SlabPlan:
         """The plan of a slab's problem."""
         w_shape, x_dtype, w_dtype, stride, dilation, groups, flip, layout, lanes, options, activation = self._rest
         if self.problem.reversed:
-            shape = slab.result(np.broadcast_to(np.int8(0), self.out_shape), self.batched, self.last).shape
+            shape = slab.result(np.broadcast_to(False, self.out_shape), self.batched, self.last).shape
         else:
-            shape = slab.input(np.broadcast_to(np.int8(0), self.in_shape), self.batched, self.last).shape
+            shape = slab.input(np.broadcast_to(False, self.in_shape), self.batched, self.last).shape
         return cached_plan(self.problem.op, shape, w_shape, x_dtype, w_dtype, stride, slab.padding, dilation, groups, flip,
                            layout, lanes, *options, activation)
 
