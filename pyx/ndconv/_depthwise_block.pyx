@@ -21,7 +21,7 @@ takes every dh-th output row.
 from libc.string cimport memset
 
 from ndconv._c cimport ND_FILL, nd_array, nd_job, nd_kernel_set, nd_problem, nd_source
-from ndconv._outside cimport copy_cells
+from ndconv._outside cimport copy_cells, put
 from ndconv._pack cimport ceil_div, copy_clipped, split
 
 cdef enum:
@@ -266,7 +266,7 @@ cdef void copy_sides(const Run *f, const Block *t, char *to, const char *src, pt
             f.job.k.scatter(at, t.line, src + size * column * f.job.x.w, p.dh * f.job.x.h, rows)
         elif column == ND_FILL:
             for r in range(rows):
-                f.job.k.pool_fill(at + size * r * t.line, 1, p.fill)
+                put(f.job.k, at + size * r * t.line, p.fill)
         i += 1
 
 cdef void fill_rows(const Run *f, const Block *t, char *to, const char *src, ptrdiff_t rows, ptrdiff_t left,
