@@ -21,7 +21,7 @@ takes every dh-th output row.
 from libc.string cimport memset
 
 from ndconv._c cimport ND_FILL, nd_array, nd_job, nd_kernel_set, nd_problem, nd_source
-from ndconv._outside cimport copy_cells, put
+from ndconv._outside cimport copy_cells
 from ndconv._pack cimport ceil_div, copy_clipped, split
 
 cdef enum:
@@ -34,6 +34,7 @@ cdef enum:
     LEAST_PIXELS = 16        # between the borders that are worth reading in place
     ALIASED = 4096           # bytes after which lines share a set of L1
     ROWS = 4                 # output rows that kernels of pixels take at once
+    SIDES = 64               # cells before and after a row that are looked up once for many
 
 cdef bint has_lanes_c(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
     """Whether vectors hold output channels: where memory keeps them together and there is a whole vector of them."""
@@ -204,8 +205,10 @@ cdef void fill_slab(const Run *f, Block *t) noexcept nogil:
     rows_inside(p, top, rows, &low, &high)
     for i in range(b.planes):
         depth = t.od * p.sd - p.pd + i % p.kd * p.dd
-        if p.bordered and (b.lanes_c or not 0 <= depth < p.id):
-            copy_rows(f, t, to, i // p.kd, depth, top, rows, left, columns)
+        if p.bordered:
+            if (b.lanes_c or p.sw > 1 or not 0 <= depth < p.id
+                    or not repeat_rows(f, t, to, i // p.kd, depth, top, rows, left, columns)):
+                copy_rows(f, t, to, i // p.kd, depth, top, rows, left, columns)
             to += rows * line
             continue
         if not 0 <= depth < p.id:
@@ -220,10 +223,6 @@ cdef void fill_slab(const Run *f, Block *t) noexcept nogil:
         else:
             src += size * (t.group * p.icg + i // p.kd) * x.c
             fill_rows(f, t, to + low * line, src, high - low, left, columns)
-            if p.bordered:
-                copy_rows(f, t, to, i // p.kd, depth, top, low, left, columns)
-                copy_rows(f, t, to + high * line, i // p.kd, depth, top + high * p.dh, rows - high, left, columns)
-                copy_sides(f, t, to + low * line, src, high - low, left, columns)
         to += rows * line
 
 cdef void copy_rows(const Run *f, const Block *t, char *to, ptrdiff_t channel, ptrdiff_t depth, ptrdiff_t top, ptrdiff_t rows,
@@ -248,26 +247,46 @@ cdef void copy_rows(const Run *f, const Block *t, char *to, ptrdiff_t channel, p
                            t.channels, 1)
         to += t.line * size
 
-cdef void copy_sides(const Run *f, const Block *t, char *to, const char *src, ptrdiff_t rows, ptrdiff_t left,
-                     ptrdiff_t columns) noexcept nogil:
-    """What fill_rows leaves zero: the columns outside x, each all the way down."""
+cdef bint repeat_rows(const Run *f, const Block *t, char *to, ptrdiff_t channel, ptrdiff_t depth, ptrdiff_t top, ptrdiff_t rows,
+                      ptrdiff_t left, ptrdiff_t columns) noexcept nogil:
+    """copy_rows at stride 1, which looks up what is outside along the rows once for all; 0 if that is too much."""
     cdef const nd_problem *p = f.job.p
-    cdef ptrdiff_t size = f.job.k.size, i = 0, r, column
-    cdef char *at
-    if rows == 0:
-        return
-    while i < columns:
-        if 0 <= left + i < p.iw:
-            i = p.iw - left
-            continue
-        column = nd_source(&p.outside[2], left + i, p.iw)
-        at = to + size * (i % p.sw * t.phase_size + i // p.sw)
-        if column >= 0:
-            f.job.k.scatter(at, t.line, src + size * column * f.job.x.w, p.dh * f.job.x.h, rows)
-        elif column == ND_FILL:
-            for r in range(rows):
-                put(f.job.k, at + size * r * t.line, p.fill)
-        i += 1
+    cdef const nd_kernel_set *k = f.job.k
+    cdef const nd_array *x = &f.job.x
+    cdef ptrdiff_t size = k.size, low = min(max(-left, 0), columns), high = max(min(p.iw - left, columns), low), r, i, h
+    cdef ptrdiff_t count = low + columns - high
+    cdef ptrdiff_t place[SIDES]
+    cdef ptrdiff_t source[SIDES]
+    cdef const char *plane = x.data + size * (t.n * x.n + (t.group * p.icg + channel) * x.c)
+    cdef const char *row
+    if count > SIDES:
+        return False
+    for i in range(count):
+        place[i] = i if i < low else i + high - low
+        source[i] = nd_source(&p.outside[2], left + place[i], p.iw)
+    for r in range(rows):
+        h = nd_source(&p.outside[1], top + r * p.dh, p.ih)
+        row = plane + size * (depth * x.d + h * x.h)
+        if h < 0:
+            copy_cells(p, k, plane, x, depth, top + r * p.dh, left, 1, columns, 1, to, 1, 1)
+        else:
+            k.copy(to + size * low, row + size * (left + low) * x.w, high - low, x.w)
+            if size == 4:
+                repeat(<float *>to, <const float *>row, place, source, x.w, count, p.fill)
+            else:
+                repeat(<double *>to, <const double *>row, place, source, x.w, count, p.fill)
+        to += t.line * size
+    return True
+
+ctypedef fused real:
+    float
+    double
+
+cdef inline void repeat(real *to, const real *row, const ptrdiff_t *place, const ptrdiff_t *source, ptrdiff_t step,
+                        ptrdiff_t count, double fill) noexcept nogil:
+    cdef ptrdiff_t i
+    for i in range(count):
+        to[place[i]] = row[source[i] * step] if source[i] >= 0 else <real>fill if source[i] == ND_FILL else 0
 
 cdef void fill_rows(const Run *f, const Block *t, char *to, const char *src, ptrdiff_t rows, ptrdiff_t left,
                     ptrdiff_t columns) noexcept nogil:
