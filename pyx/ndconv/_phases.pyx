@@ -22,7 +22,9 @@ be. A pixel of the copy and its channels are the broadcast operand. Weights are 
 Bytes moved: x once to the copy and then from L2 or L3 for every panel, weights once a task, y once. Expected: the rate of
 the register tile; the copy costs half a cycle an element of x, turning as much an element of y. Reached with 64 channels and
 more: 140 to 168 GFLOP/s of 200 on two threads of AVX2, where the tile itself reaches about 160; NCHW within 5 % of NHWC.
-Unprepared weights of 8 MB cost 0.8 ms more, which is memory speed.
+Where one task has all rows that a panel of weights is for, as with many channels and 4x4 to 16x16 pixels, weights that are not
+prepared are turned by that task, into its L2: 0.7 to 0.9 of the time of turning all of them first, which is a way to memory and
+back.
 """
 from libc.string cimport memset
 
@@ -61,6 +63,7 @@ cdef struct Block:
     nd_array step                # distances of what is read
     ptrdiff_t image, images, line, lines
     char *worker                 # scratch of the workers
+    ptrdiff_t panel              # bytes of a panel of weights that a task turns itself, 0 if they are prepared
 
 cdef ptrdiff_t gcd(ptrdiff_t a, ptrdiff_t b) noexcept nogil:
     while b:
@@ -109,11 +112,11 @@ cdef Plan plan_of(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
     b.lines = max(min(COPY_BYTES // line_bytes - (b.extent[1] - b.axis[1].most), b.axis[1].most), 1)
     b.lines = ceil_div(b.axis[1].most, ceil_div(b.axis[1].most, b.lines))
     b.copy = b.images * line_bytes * min(b.lines + b.extent[1] - b.axis[1].most, b.extent[1])
-    # tasks: output channels where the weights are more than x, else rows; what is missing is cut the other way
+    # tasks: output channels where the weights are more than x, else rows; what is missing of 8 is cut the other way
     blocks = b.images * b.axis[0].most
     if p.ocg * taps_of(p) > b.extent[0] * b.extent[1] * b.extent[2] * b.images:
         b.parts = b.panels if b.panels <= 2 * TASKS else TASKS
-        blocks_wanted = ceil_div(TASKS, blocks * b.parts)
+        blocks_wanted = 1 if b.parts >= 8 else ceil_div(TASKS, blocks * b.parts)
     else:
         b.parts = 1
         blocks_wanted = ceil_div(TASKS, blocks)
@@ -137,6 +140,12 @@ cdef void transpose_sizes(const nd_problem *p, const nd_kernel_set *k, nd_sizes 
     to.prepared = p.g * b.panels * taps_of(p) * p.icg * k.nr * k.size
     to.shared = (b.copy + 63) & ~<size_t>63
     to.worker = b.scratch + b.offsets
+    if p.n * b.axis[0].most == 1 and b.rows == b.axis[1].most:
+        # a task has all that a panel of weights is needed for: it turns them itself, into L2
+        to.fresh = to.worker + panel_bytes(p, k)
+
+cdef inline ptrdiff_t panel_bytes(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
+    return taps_of(p) * p.icg * k.nr * k.size
 
 # ------------------------------------------------------------------------------------------------ weights
 
@@ -147,32 +156,28 @@ cdef struct Prepare:
     char *to
 
 cdef void prepare_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
-    """Panels [tap][channel][nr]. Taps that follow each other in memory are turned together, a channel at a time."""
     cdef Prepare *f = <Prepare *>context
-    cdef const nd_problem *p = f.p
-    cdef const nd_kernel_set *k = f.k
-    cdef const nd_weights *w = f.w
-    cdef ptrdiff_t i, c, tap, cols, first, size = k.size, taps = taps_of(p), panels = ceil_div(p.ocg, k.nr)
-    cdef ptrdiff_t panel = taps * p.icg * k.nr * size
-    cdef bint flat = w.w == 1 and (p.kh == 1 or w.h == p.kw) and (p.kd == 1 or w.d == p.kh * p.kw)
-    cdef const char *src
-    cdef char *to
+    cdef ptrdiff_t i
     for i in range(begin, end):
-        first = i % panels * k.nr
-        cols = min(k.nr, p.ocg - first)
-        src, to = w.data + size * (i // panels * w.g + first * w.o), f.to + i * panel
-        if flat:
-            if cols < k.nr:
-                memset(to, 0, panel)
-            for c in range(p.icg):
-                # each channel's weights are short runs a stride apart, which hardware does not see coming
-                nd_ask(src + size * min(c + 2, p.icg - 1) * w.c, size * cols * taps)
-                k.move(to + size * c * k.nr, p.icg * k.nr, src + size * c * w.c, taps, cols, 1, w.o)
-        else:
-            for tap in range(taps):
-                k.pack(to + size * tap * p.icg * k.nr, k.nr,
-                       src + size * (tap // (p.kw * p.kh) * w.d + tap // p.kw % p.kh * w.h + tap % p.kw * w.w), p.icg, cols, w.c,
-                       w.o)
+        prepare_panel(f.p, f.k, f.w, i, f.to + i * panel_bytes(f.p, f.k))
+
+cdef void prepare_panel(const nd_problem *p, const nd_kernel_set *k, const nd_weights *w, ptrdiff_t i, char *to) noexcept nogil:
+    """Panel i of all groups as [tap][channel][nr]. Taps that follow each other in memory are turned together, a channel at a
+    time."""
+    cdef ptrdiff_t c, tap, size = k.size, taps = taps_of(p), panels = ceil_div(p.ocg, k.nr)
+    cdef ptrdiff_t first = i % panels * k.nr, cols = min(k.nr, p.ocg - first)
+    cdef const char *src = w.data + size * (i // panels * w.g + first * w.o)
+    if w.w == 1 and (p.kh == 1 or w.h == p.kw) and (p.kd == 1 or w.d == p.kh * p.kw):
+        if cols < k.nr:
+            memset(to, 0, panel_bytes(p, k))
+        for c in range(p.icg):
+            # each channel's weights are short runs a stride apart, which hardware does not see coming
+            nd_ask(src + size * min(c + 2, p.icg - 1) * w.c, size * cols * taps)
+            k.move(to + size * c * k.nr, p.icg * k.nr, src + size * c * w.c, taps, cols, 1, w.o)
+        return
+    for tap in range(taps):
+        k.pack(to + size * tap * p.icg * k.nr, k.nr,
+               src + size * (tap // (p.kw * p.kh) * w.d + tap // p.kw % p.kh * w.h + tap % p.kw * w.w), p.icg, cols, w.c, w.o)
 
 cdef void transpose_prepare(const nd_problem *p, const nd_kernel_set *k, const nd_weights *w, void *to, char *workspace,
                             int threads) noexcept nogil:
@@ -222,6 +227,7 @@ cdef void transpose_forward(const nd_job *job) noexcept nogil:
     cdef ptrdiff_t rows, halo
     f.job, f.b = job, plan_of(job.p, job.k)
     f.worker = job.workspace + ((f.b.copy + 63) & ~<size_t>63)
+    f.panel = panel_bytes(p, job.k) if job.w == NULL else 0
     f.in_place = readable_in_place(job, &f.b)
     halo = f.b.extent[1] - f.b.axis[1].most
     f.image = 0
@@ -251,24 +257,32 @@ cdef void rows_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) n
         depth = i // f.b.parts // blocks
         count = min(f.b.rows, f.lines - first)
         compute_rows(f, depth // f.b.axis[0].most, depth % f.b.axis[0].most, first, count, part,
-                     f.worker + worker * (f.b.scratch + f.b.offsets))
+                     f.worker + worker * (f.b.scratch + f.b.offsets + f.panel))
 
 cdef void compute_rows(Block *f, ptrdiff_t image, ptrdiff_t qd, ptrdiff_t first, ptrdiff_t count, ptrdiff_t part,
                        char *scratch) noexcept nogil:
     """All results of q rows first <= q < first + count of the block, and of the panels of a part."""
     cdef const Axis *a = f.b.axis
-    cdef ptrdiff_t v, rd, rh
+    cdef ptrdiff_t v, rd, rh, g = (f.image + image) % f.job.p.g, bytes = panel_bytes(f.job.p, f.job.k)
     cdef Phase d, h
+    cdef const char *panel
+    cdef char *turned = scratch + f.b.scratch + f.b.offsets
     for v in range(split(f.b.panels, f.b.parts, part), split(f.b.panels, f.b.parts, part + 1)):
+        panel = turned
+        if f.panel > 0:
+            prepare_panel(f.job.p, f.job.k, &f.job.fresh, g * f.b.panels + v, turned)
+        else:
+            panel = <const char *>f.job.w + (g * f.b.panels + v) * bytes
         for rd in range(a[0].phases):
             d = phase_of(&a[0], rd)
             for rh in range(a[1].phases):
                 h = phase_of(&a[1], rh)
                 if qd < d.positions and f.line + first < h.positions:
-                    compute_phase(f, image, qd, first, min(count, h.positions - f.line - first), v, &d, &h, scratch)
+                    compute_phase(f, image, qd, first, min(count, h.positions - f.line - first), v, &d, &h, panel,
+                                  scratch)
 
 cdef void compute_phase(Block *f, ptrdiff_t image, ptrdiff_t qd, ptrdiff_t first, ptrdiff_t count, ptrdiff_t v, const Phase *d,
-                        const Phase *h, char *scratch) noexcept nogil:
+                        const Phase *h, const char *panel, char *scratch) noexcept nogil:
     """Whole rows of y of one phase of depth and row, for one panel of output channels."""
     cdef const nd_problem *p = f.job.p
     cdef const nd_kernel_set *k = f.job.k
@@ -282,7 +296,6 @@ cdef void compute_phase(Block *f, ptrdiff_t image, ptrdiff_t qd, ptrdiff_t first
     cdef char *to
     cdef char *rows = scratch + f.b.offsets
     cdef char *result = y.data + size * (n * y.n + channel * y.c + (a[0].s * qd + d.r) * y.d)
-    cdef const char *panel = <const char *>f.job.w + size * (g * f.b.panels + v) * taps_of(p) * p.icg * k.nr
     walk.a_off, walk.b_off = <ptrdiff_t *>scratch, <ptrdiff_t *>scratch + taps_of(p)
     walk.len, walk.a_k, walk.b_k = p.icg, 1, k.nr
     walk.a_row = f.step.w
