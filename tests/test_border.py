@@ -249,6 +249,17 @@ def test_a_gradient_goes_to_out_wherever_that_is():
     assert plan.x == (1, 9, 11) and not plan.bordered, "what runs is told"
 
 
+def test_a_periodic_gradient_is_a_periodic_convolution():
+    for case in (Conv("groups", 2, 4, 6, (8, 7), (3, 5), 1, ((0, 2), (5, -1)), groups=2, flip=True),
+                 Conv("1d", 2, 3, 4, (9,), (5,), 1, ((3, 5),), 2)):
+        x, w, _, dy = data(case, "float64", True)
+        geometry = case.options | options(("wrap",) * case.rank)
+        dx = nd.conv_input_grad(dy, w, x.shape, **geometry)
+        np.testing.assert_array_equal(dx, define("x", case, ("wrap",) * case.rank, data(case, "float64", True)))
+        problem = nd.explain(x.shape, w.shape, op="input_grad", **geometry).problem
+        assert dx.flags.c_contiguous and problem.op == "forward" and set(problem.modes) <= {"zeros", "wrap"}, "what runs is told"
+
+
 def test_a_constant_around_nothing(method):
     x, w, b = np.ones((2, 3, 0, 4)), np.ones((2, 3, 2, 3)), np.ones(2)
     for layout in ("NCHW", "NHWC"):

@@ -7,7 +7,8 @@ differ, a constant replaces the other modes where both apply, and zeros come aft
 
 A gradient with respect to the input is that of a wider input, the array with the frame that repeats its cells, whose frame is
 then folded in (pyx/ndconv/_frame.pyx): what a place of it has got is added to the cell that it repeats. The result is the
-middle of the wider array, so no second array exists.
+middle of the wider array, so no second array exists. Where an axis is periodic, with as many results as x has elements, so is its
+gradient: a convolution of dy with the rotated kernel under the same mode (`periodic`), which needs no frame.
 """
 from dataclasses import replace
 from functools import lru_cache
@@ -110,6 +111,18 @@ def widened(problem, batched=True, last=False):
                    (problem.n,) * batched + (x[skip:] + channels if last else channels + x[skip:]), axes,
                    first + tuple(slice(start, start + extent) for (start, _), extent in zip(axes, size)),
                    Frame(problem.rank, batched, last, axes, size))
+
+
+@lru_cache(maxsize=CACHED_TABLES)
+def periodic(problem):
+    """The forward Problem, from dy to dx, of a gradient whose axes are periodic or padded with zeros; None if it is another."""
+    if any(s > 1 or m not in ("zeros", "constant", "wrap") or (m == "wrap" and y != x)
+           for s, m, x, y in zip(problem.stride, problem.modes, problem.x, problem.y)):
+        return None
+    before, after = (tuple(d * (k - 1) - pad for d, k, pad in zip(problem.dilation, problem.k, side))
+                     for side in (problem.before, problem.after))
+    return replace(problem, op="forward", ic=problem.oc, oc=problem.ic, x=problem.y, y=problem.x, before=before, after=after,
+                   flip=not problem.flip, modes=tuple("wrap" if m == "wrap" else "zeros" for m in problem.modes), fill=0.0)
 
 
 def _widened_axis(mode, x, k, y, stride, dilation, before):
