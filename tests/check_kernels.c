@@ -45,6 +45,26 @@ static void check_gemm(const struct nd_kernel_set *k, int dtype, ptrdiff_t m, pt
     release();
 }
 
+/* Three tiles at once, and one by one. */
+static void check_gemm_tiles(const struct nd_kernel_set *k, int dtype, ptrdiff_t m, ptrdiff_t n)
+{
+    const ptrdiff_t len = 4, none = 0, count = 3, y_row = n + 2, whole = whole_vectors(n, k->vl);
+    const struct nd_walk walk = {1, len, &none, &none, len, 1, k->nr};
+    const struct nd_tiles tiles = {count, m * len, len * k->nr, m * y_row};
+    void *a = numbers(count * tiles.a, dtype), *b = numbers((count - 1) * tiles.b + (len - 1) * k->nr + whole, dtype);
+    void *y = numbers(count * tiles.y, dtype), *one = numbers(count * tiles.y, dtype), *bias = numbers(n, dtype);
+    k->gemm_tiles(&walk, &tiles, m, n, a, b, y, y_row, 1, ND_BIAS_COLUMN, bias);
+    for (ptrdiff_t t = 0; t < count; t++) {
+        k->gemm(&walk, m, n, (char *)a + t * tiles.a * k->size, (char *)b + t * tiles.b * k->size,
+                (char *)one + t * tiles.y * k->size, y_row, 1, ND_BIAS_COLUMN, bias);
+        for (ptrdiff_t i = 0; i < m * n; i++) {
+            const ptrdiff_t at = t * tiles.y + i / n * y_row + i % n;
+            expect(get(y, at, dtype) == get(one, at, dtype), "gemm_tiles", dtype, m, n, (int)t);
+        }
+    }
+    release();
+}
+
 static void check_moves(const struct nd_kernel_set *k, int dtype, ptrdiff_t n)
 {
     for (ptrdiff_t step = 1; step <= 3; step++) {
@@ -172,6 +192,9 @@ int main(void)
                     for (int mode = 0; mode < 4; mode++)
                         if (m <= k->mr || mode < 3)
                             check_gemm(k, dtype, m, n, start, mode);
+        for (ptrdiff_t m = 1; m <= k->mr; m++)
+            for (ptrdiff_t n = 1; n <= k->nr; n++)
+                check_gemm_tiles(k, dtype, m, n);
         for (ptrdiff_t n = 1; n <= 3 * k->nr + 1; n++) {
             check_moves(k, dtype, n);
             check_panels(k, dtype, n);

@@ -205,13 +205,14 @@ static inline __attribute__((always_inline)) void NAME(tile)(
 #define TILE(mc)                                                                                             \
     case mc:                                                                                                 \
         if (mc * vc <= TILE_SUMS)                                                                            \
-            NAME(tile)(mc, vc, walk, n, a, b, y, y_row, y_col, start, bias);                                 \
+            for (ptrdiff_t c = tiles->count; c > 0; c--, a += tiles->a, b += tiles->b, y += tiles->y)        \
+                NAME(tile)(mc, vc, walk, n, a, b, y, y_row, y_col, start, bias);                             \
         return;
 
 /* One function per tile size: the compiler then knows every bound and keeps the sums in registers. */
 static inline __attribute__((always_inline)) void NAME(tile_high)(
-    const int vc, const struct nd_walk *walk, ptrdiff_t m, ptrdiff_t n, const T *a, const T *b, T *y,
-    ptrdiff_t y_row, ptrdiff_t y_col, int start, const T *bias)
+    const int vc, const struct nd_walk *walk, const struct nd_tiles *tiles, ptrdiff_t m, ptrdiff_t n, const T *a,
+    const T *b, T *y, ptrdiff_t y_row, ptrdiff_t y_col, int start, const T *bias)
 {
     switch (m) {
         TILES
@@ -228,8 +229,8 @@ static inline __attribute__((always_inline)) void NAME(tile_high)(
 }
 
 static inline __attribute__((always_inline)) void NAME(tile_wide)(
-    const int vc, const struct nd_walk *walk, ptrdiff_t m, ptrdiff_t n, const T *a, const T *b, T *y,
-    ptrdiff_t y_row, ptrdiff_t y_col, int start, const T *bias)
+    const int vc, const struct nd_walk *walk, const struct nd_tiles *tiles, ptrdiff_t m, ptrdiff_t n, const T *a,
+    const T *b, T *y, ptrdiff_t y_row, ptrdiff_t y_col, int start, const T *bias)
 {
     switch (m) {
         TILE(1) TILE(2) TILE(3) TILE(4)
@@ -254,10 +255,10 @@ static ptrdiff_t NAME(tile_rows)(ptrdiff_t n)
 /* A function each number of vectors: compilers allocate registers worse where a function has very many loops. */
 #define VECTORS(vc, tile)                                                                                    \
     static __attribute__((noinline)) void NAME(tiles_##vc)(                                                  \
-        const struct nd_walk *walk, ptrdiff_t m, ptrdiff_t n, const T *a, const T *b, T *y, ptrdiff_t y_row, \
-        ptrdiff_t y_col, int start, const T *bias)                                                           \
+        const struct nd_walk *walk, const struct nd_tiles *tiles, ptrdiff_t m, ptrdiff_t n, const T *a,      \
+        const T *b, T *y, ptrdiff_t y_row, ptrdiff_t y_col, int start, const T *bias)                        \
     {                                                                                                        \
-        NAME(tile)(vc, walk, m, n, a, b, y, y_row, y_col, start, bias);                                      \
+        NAME(tile)(vc, walk, tiles, m, n, a, b, y, y_row, y_col, start, bias);                               \
     }
 VECTORS(1, tile_high)
 VECTORS(2, tile_high)
@@ -273,15 +274,23 @@ VECTORS(7, tile_wide)
 VECTORS(8, tile_wide)
 #undef VECTORS
 
-static void NAME(gemm)(const struct nd_walk *walk, ptrdiff_t m, ptrdiff_t n, const void *a, const void *b,
-                       void *y, ptrdiff_t y_row, ptrdiff_t y_col, int start, const void *bias)
+static void NAME(gemm_tiles)(const struct nd_walk *walk, const struct nd_tiles *tiles, ptrdiff_t m, ptrdiff_t n,
+                             const void *a, const void *b, void *y, ptrdiff_t y_row, ptrdiff_t y_col, int start,
+                             const void *bias)
 {
 #define VECTORS(vc)                                                                                          \
     case vc:                                                                                                 \
-        return NAME(tiles_##vc)(walk, m, n, a, b, y, y_row, y_col, start, bias);
+        return NAME(tiles_##vc)(walk, tiles, m, n, a, b, y, y_row, y_col, start, bias);
     switch ((n + VL - 1) / VL) {
         VECTORS(1) VECTORS(2) VECTORS(3) VECTORS(4) VECTORS(5) VECTORS(6) VECTORS(7) VECTORS(8)
     }
 #undef VECTORS
+}
+
+static void NAME(gemm)(const struct nd_walk *walk, ptrdiff_t m, ptrdiff_t n, const void *a, const void *b,
+                       void *y, ptrdiff_t y_row, ptrdiff_t y_col, int start, const void *bias)
+{
+    static const struct nd_tiles one = {1, 0, 0, 0};
+    NAME(gemm_tiles)(walk, &one, m, n, a, b, y, y_row, y_col, start, bias);
 }
 #undef SUMS

@@ -7,6 +7,7 @@
     .tile_columns = NAME(tile_columns),
     .tile_rows = NAME(tile_rows),
     .gemm = NAME(gemm),
+    .gemm_tiles = NAME(gemm_tiles),
     .copy = NAME(copy),
     .move = NAME(move),
     .pack = NAME(pack),

@@ -87,10 +87,14 @@ cdef extern from "kernels.h" nogil:
     struct nd_dots:
         ptrdiff_t m, n, k, a_row, b_row, y_row, bias_col
     void nd_ask(const void *src, ptrdiff_t size) noexcept nogil
+    struct nd_tiles:
+        ptrdiff_t count, a, b, y
     struct nd_kernel_set:
         ptrdiff_t size, vl, mr, nr
         ptrdiff_t (*tile_columns)(ptrdiff_t m) noexcept nogil
         ptrdiff_t (*tile_rows)(ptrdiff_t n) noexcept nogil
+        void (*gemm_tiles)(const nd_walk *walk, const nd_tiles *tiles, ptrdiff_t m, ptrdiff_t n, const void *a, const void *b,
+                           void *y, ptrdiff_t y_row, ptrdiff_t y_col, int start, const void *bias) noexcept nogil
         void (*gemm)(const nd_walk *walk, ptrdiff_t m, ptrdiff_t n, const void *a, const void *b, void *y,
                      ptrdiff_t y_row, ptrdiff_t y_col, int start, const void *bias) noexcept nogil
         void (*copy)(void *to, const void *src, ptrdiff_t n, ptrdiff_t step) noexcept nogil

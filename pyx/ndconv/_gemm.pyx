@@ -27,7 +27,7 @@ Expected 75 to 90 % of the FMA peak. Each output's sum runs over k in the same o
 from libc.string cimport memset
 
 from ndconv._c cimport (ND_ADD, ND_BIAS_COLUMN, ND_BIAS_ROW, ND_ZERO, nd_array, nd_job, nd_kernel_set,
-                        nd_method, nd_problem, nd_sizes, nd_walk, nd_weights)
+                        nd_method, nd_problem, nd_sizes, nd_tiles, nd_walk, nd_weights)
 from ndconv._method cimport new_method
 from ndconv._outside cimport copy_cells
 from ndconv._pack cimport (Pixel, block_bytes, ceil_div, copy_clipped, evened, finish_pixels, flattened, gather_block, is_plain,
@@ -208,15 +208,17 @@ cdef void multiply_lanes_pixels(Forward *f, ptrdiff_t n, ptrdiff_t g, ptrdiff_t 
                                 char *scratch) noexcept nogil:
     cdef const nd_kernel_set *k = f.job.k
     cdef Blocking *b = &f.b
-    cdef ptrdiff_t size = k.size, kb, k0, kc, v, v0, v1, base, t, o, m, low, high, y_row, y_col, zero_off = 0
+    cdef ptrdiff_t size = k.size, kb, k0, kc, v0, v1, base, t, o, m, low, high, y_row, y_col, last, zero_off = 0
     cdef char *packed = scratch
     cdef char *results = scratch + b.packed
     cdef const char *a
     cdef char *y
     cdef nd_walk walk
+    cdef nd_tiles tiles
     low, high = split(b.panels, b.splits, part), split(b.panels, b.splits, part + 1)
     walk.runs, walk.a_off, walk.b_off = 1, &zero_off, &zero_off
     walk.a_row, walk.a_k, walk.b_k = 1, k.mr, k.nr
+    tiles.a = 0
     if f.whole:
         y, y_row, y_col = f.y.data + size * (n * f.y.n + first * f.y.w), f.y.c, f.y.w
     else:
@@ -234,11 +236,16 @@ cdef void multiply_lanes_pixels(Forward *f, ptrdiff_t n, ptrdiff_t g, ptrdiff_t 
             base = 0 if b.packs > b.vb else v0
             o = g * f.p.ocg + b.height * low + min(low, b.taller)
             a = <const char *>f.job.w + size * ((g * b.panels + low) * b.k + k0) * k.mr
+            tiles.count, tiles.b, tiles.y = min(v1, count // k.nr) - v0, kc * k.nr, k.nr * y_col
+            last = count - (v0 + tiles.count) * k.nr if v0 + tiles.count < v1 else 0
             for t in range(low, high):
                 m = b.height + (t < b.taller)
-                for v in range(v0, v1):
-                    k.gemm(&walk, m, min(k.nr, count - v * k.nr), a, packed + size * (v - base) * kc * k.nr,
-                           y + size * (o * y_row + v * k.nr * y_col), y_row, y_col, start_of(f, kb, ND_BIAS_ROW),
+                k.gemm_tiles(&walk, &tiles, m, k.nr, a, packed + size * (v0 - base) * tiles.b,
+                             y + size * (o * y_row + v0 * tiles.y), y_row, y_col,
+                             start_of(f, kb, ND_BIAS_ROW), <const char *>f.job.bias + size * o)
+                if last:
+                    k.gemm(&walk, m, last, a, packed + size * (v0 - base + tiles.count) * tiles.b,
+                           y + size * (o * y_row + (v0 + tiles.count) * tiles.y), y_row, y_col, start_of(f, kb, ND_BIAS_ROW),
                            <const char *>f.job.bias + size * o)
                 o += m
                 a += size * b.k * k.mr
@@ -304,12 +311,15 @@ cdef void multiply_lanes_oc(Forward *f, ptrdiff_t n, ptrdiff_t g, ptrdiff_t firs
                             char *scratch) noexcept nogil:
     cdef const nd_kernel_set *k = f.job.k
     cdef Blocking *b = &f.b
-    cdef ptrdiff_t size = k.size, kb, k0, kc, v, t, o, i, m, cols, low, high, tiles, least, more, y_row, y_col, zero_off = 0
+    cdef ptrdiff_t size = k.size, kb, k0, kc, v, o, m, cols, low, high, height, y_row, y_col, zero_off = 0
     cdef char *results = scratch + b.packed
     cdef const char *a = scratch
     cdef const char *w
+    cdef const char *row
     cdef char *y
+    cdef char *to
     cdef nd_walk walk
+    cdef nd_tiles tiles
     low, high = split(b.panels, b.splits, part), split(b.panels, b.splits, part + 1)
     walk.runs, walk.a_off, walk.b_off, walk.b_k = 1, &zero_off, &zero_off, k.nr
     if f.whole:
@@ -334,15 +344,17 @@ cdef void multiply_lanes_oc(Forward *f, ptrdiff_t n, ptrdiff_t g, ptrdiff_t firs
             cols = min(k.nr, f.p.ocg - v * k.nr)
             o = g * f.p.ocg + v * k.nr
             w = <const char *>f.job.w + size * ((g * b.panels + v) * b.k + k0) * k.nr
-            i = 0
-            tiles = ceil_div(count, k.mr if f.in_tiles else k.tile_rows(cols))
-            least, more = count // tiles, count % tiles      # pixels of a tile, dealt out as split() does
-            for t in range(tiles):
-                m = least + (t < more)
-                k.gemm(&walk, m, cols, a + size * (t * kc * k.mr if f.in_tiles else i * walk.a_row), w,
-                       y + size * (i * y_row + o * y_col), y_row, y_col, start_of(f, kb, ND_BIAS_COLUMN),
-                       <const char *>f.job.bias + size * o)
-                i += m
+            height = ceil_div(count, k.mr if f.in_tiles else k.tile_rows(cols))
+            tiles.b, row, to = 0, a, y + size * o * y_col
+            # pixels of a tile, dealt out as split() does: some have one more
+            for m in range(count // height + 1, count // height - 1, -1):
+                tiles.count = count % height if m > count // height else height - count % height
+                tiles.a, tiles.y = kc * k.mr if f.in_tiles else m * walk.a_row, m * y_row
+                if m:
+                    k.gemm_tiles(&walk, &tiles, m, cols, row, w, to, y_row, y_col, start_of(f, kb, ND_BIAS_COLUMN),
+                                 <const char *>f.job.bias + size * o)
+                row += size * tiles.count * tiles.a
+                to += size * tiles.count * tiles.y
     if not f.whole:
         for o in range(g * f.p.ocg + low * k.nr, g * f.p.ocg + min(high * k.nr, f.p.ocg)):
             scatter_row(&f.p, k, &f.y, o, pixel_at(&f.p, n * b.pixels + first), count, y + size * o, y_row)
