@@ -50,13 +50,13 @@ static void check_gemm_tiles(const struct nd_kernel_set *k, int dtype, ptrdiff_t
 {
     const ptrdiff_t len = 4, none = 0, count = 3, y_row = n + 2, whole = whole_vectors(n, k->vl);
     const struct nd_walk walk = {1, len, &none, &none, len, 1, k->nr};
-    const struct nd_tiles tiles = {count, m * len, len * k->nr, m * y_row};
+    const struct nd_tiles tiles = {count, m * len, len * k->nr, m * y_row, n + 1};
     void *a = numbers(count * tiles.a, dtype), *b = numbers((count - 1) * tiles.b + (len - 1) * k->nr + whole, dtype);
-    void *y = numbers(count * tiles.y, dtype), *one = numbers(count * tiles.y, dtype), *bias = numbers(n, dtype);
+    void *y = numbers(count * tiles.y, dtype), *one = numbers(count * tiles.y, dtype), *bias = numbers(count * tiles.bias, dtype);
     k->gemm_tiles(&walk, &tiles, m, n, a, b, y, y_row, 1, ND_BIAS_COLUMN, bias);
     for (ptrdiff_t t = 0; t < count; t++) {
         k->gemm(&walk, m, n, (char *)a + t * tiles.a * k->size, (char *)b + t * tiles.b * k->size,
-                (char *)one + t * tiles.y * k->size, y_row, 1, ND_BIAS_COLUMN, bias);
+                (char *)one + t * tiles.y * k->size, y_row, 1, ND_BIAS_COLUMN, (char *)bias + t * tiles.bias * k->size);
         for (ptrdiff_t i = 0; i < m * n; i++) {
             const ptrdiff_t at = t * tiles.y + i / n * y_row + i % n;
             expect(get(y, at, dtype) == get(one, at, dtype), "gemm_tiles", dtype, m, n, (int)t);

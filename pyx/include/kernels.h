@@ -99,9 +99,9 @@ static inline void nd_ask(const void *from, ptrdiff_t bytes)
         __builtin_prefetch((const char *)from + i);
 }
 
-/* So many register tiles, whose A, B and y are so many elements after those of the tile before. */
+/* So many register tiles, whose A, B, y and bias are so many elements after those of the tile before. */
 struct nd_tiles {
-    ptrdiff_t count, a, b, y;
+    ptrdiff_t count, a, b, y, bias;
 };
 
 struct nd_kernel_set {
@@ -116,7 +116,7 @@ struct nd_kernel_set {
      * B must be readable for whole vectors up to n rounded up to vl. */
     void (*gemm)(const struct nd_walk *walk, ptrdiff_t m, ptrdiff_t n, const void *a, const void *b, void *y,
                  ptrdiff_t y_row, ptrdiff_t y_col, int start, const void *bias);
-    /* several such tiles with one bias: short sums take less time than a call */
+    /* several such tiles: short sums take less time than a call */
     void (*gemm_tiles)(const struct nd_walk *walk, const struct nd_tiles *tiles, ptrdiff_t m, ptrdiff_t n, const void *a,
                        const void *b, void *y, ptrdiff_t y_row, ptrdiff_t y_col, int start, const void *bias);
     /* to[i] = from[i*step] for i < n; step may be any number, zero and negative too */

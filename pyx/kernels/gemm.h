@@ -205,7 +205,8 @@ static inline __attribute__((always_inline)) void NAME(tile)(
 #define TILE(mc)                                                                                             \
     case mc:                                                                                                 \
         if (mc * vc <= TILE_SUMS)                                                                            \
-            for (ptrdiff_t c = tiles->count; c > 0; c--, a += tiles->a, b += tiles->b, y += tiles->y)        \
+            for (ptrdiff_t t = tiles->count; t > 0;                                                          \
+                 t--, a += tiles->a, b += tiles->b, y += tiles->y, bias += tiles->bias)                      \
                 NAME(tile)(mc, vc, walk, n, a, b, y, y_row, y_col, start, bias);                             \
         return;
 
@@ -290,7 +291,7 @@ static void NAME(gemm_tiles)(const struct nd_walk *walk, const struct nd_tiles *
 static void NAME(gemm)(const struct nd_walk *walk, ptrdiff_t m, ptrdiff_t n, const void *a, const void *b,
                        void *y, ptrdiff_t y_row, ptrdiff_t y_col, int start, const void *bias)
 {
-    static const struct nd_tiles one = {1, 0, 0, 0};
+    static const struct nd_tiles one = {1, 0, 0, 0, 0};
     NAME(gemm_tiles)(walk, &one, m, n, a, b, y, y_row, y_col, start, bias);
 }
 #undef SUMS

@@ -88,7 +88,7 @@ cdef extern from "kernels.h" nogil:
         ptrdiff_t m, n, k, a_row, b_row, y_row, bias_col
     void nd_ask(const void *src, ptrdiff_t size) noexcept nogil
     struct nd_tiles:
-        ptrdiff_t count, a, b, y
+        ptrdiff_t count, a, b, y, bias
     struct nd_kernel_set:
         ptrdiff_t size, vl, mr, nr
         ptrdiff_t (*tile_columns)(ptrdiff_t m) noexcept nogil

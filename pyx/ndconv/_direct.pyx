@@ -29,11 +29,11 @@ al., High Performance Zero-Memory Overhead Direct Convolutions, ICML 2018.
 from libc.string cimport memset
 
 from ndconv._c cimport (ND_ADD, ND_BIAS_COLUMN, ND_BIAS_ROW, ND_LIST, ND_ZERO, nd_array, nd_job, nd_kernel_set,
-                        nd_method, nd_problem, nd_sizes, nd_walk, nd_weights)
+                        nd_method, nd_problem, nd_sizes, nd_tiles, nd_walk, nd_weights)
 from ndconv._direct_plan cimport SHORT, Blocking, blocking
 from ndconv._method cimport new_method
 from ndconv._outside cimport copy_cells
-from ndconv._pack cimport Pixel, ceil_div, copy_clipped, finish_pixels, pad_rows, panels_bytes, prepare_panels, split
+from ndconv._pack cimport Pixel, ceil_div, copy_clipped, finish_pixels, gemm_rows, pad_rows, panels_bytes, prepare_panels, split
 from ndconv._phases cimport transpose_forward, transpose_prepare, transpose_sizes
 from ndconv._runtime cimport parallel_for
 from ndconv._weight_grad cimport direct_weight_grad, direct_weight_grad_bytes
@@ -280,6 +280,7 @@ cdef void multiply_columns(Forward *f, Task *t, const nd_walk *whole, ptrdiff_t 
     cdef ptrdiff_t v, i = 0, cols, panel, o, m, column = 0
     cdef nd_walk live = whole[0]
     cdef const nd_walk *walk = &live
+    cdef nd_tiles tiles
     cdef int start = start_of(f, c0, ND_BIAS_ROW)
     cdef const nd_array *y = &f.job.y
     cdef const char *panels = <const char *>f.job.w + t.g * b.panels * panel_bytes + size * c0 * b.taps * k.mr
@@ -287,21 +288,28 @@ cdef void multiply_columns(Forward *f, Task *t, const nd_walk *whole, ptrdiff_t 
     cdef const char *bias = <const char *>f.job.bias + size * t.g * p.ocg
     # rows that follow each other in the slab and in y alike are one
     cdef bint joined = b.slab_columns == p.ow and y.h == p.ow * y.w
+    tiles.a, tiles.b = p.icg * b.taps * k.mr, 0
     for v in range(columns.tiles):
         cols = min((columns.least + (v < columns.wider)) * k.vl, columns.length - i)
         if b.by_row and b.icb >= SHORT:
             live_walk(f, t, whole, row, column, cols, &live)
         o = b.height * low + min(low, b.taller)
-        for panel in range(low, high):
+        panel = low
+        while panel < high:
             m = b.height + (panel < b.taller)
+            tiles.count = 1
             if joined or column + cols <= t.columns:
-                k.gemm(walk, m, cols, panels + panel * panel_bytes, t.slab + size * (first + i),
-                       to + size * (o * y.c + (t.oh + row) * y.h + column * y.w), y.c, y.w, start, bias + size * o)
+                # all panels of a height at once
+                tiles.count = (min(high, b.taller) if panel < b.taller else high) - panel
+                tiles.y, tiles.bias = m * y.c, m
+                k.gemm_tiles(walk, &tiles, m, cols, panels + panel * panel_bytes, t.slab + size * (first + i),
+                             to + size * (o * y.c + (t.oh + row) * y.h + column * y.w), y.c, y.w, start, bias + size * o)
             else:
                 k.gemm(walk, m, cols, panels + panel * panel_bytes, t.slab + size * (first + i), t.tile, b.wide, 1,
                        ND_ZERO if start == ND_ADD else start, bias + size * o)
                 store_across_rows(f, t, to + size * o * y.c, m, row, column, cols, start == ND_ADD)
-            o += m
+            o += m * tiles.count
+            panel += tiles.count
         i += cols
         column += cols
         while column >= b.slab_columns:
@@ -420,11 +428,15 @@ cdef void multiply_rows(Forward *f, Task *t, const nd_walk *whole, ptrdiff_t c0,
         tiles = ceil_div(t.columns, k.tile_rows(cols))
         panel = <const char *>f.job.w + size * ((t.g * b.panels + v) * p.icg + c0) * b.taps * k.nr
         for row in range(t.rows):
+            if b.icb < SHORT:
+                gemm_rows(k, &walk, t.columns, tiles, cols, a + size * row * row_step, 0, panel,
+                          y.data + size * (t.n * y.n + t.od * y.d + (t.oh + row) * y.h + t.ow * y.w + o * y.c), y.w, y.c, start,
+                          <const char *>f.job.bias + size * o)
+                continue
             for i in range(tiles):
                 w = split(t.columns, tiles, i)
                 m = split(t.columns, tiles, i + 1) - w
-                if b.icb >= SHORT:
-                    live_walk(f, t, whole, row, w, m, &walk)
+                live_walk(f, t, whole, row, w, m, &walk)
                 k.gemm(&walk, m, cols, a + size * (row * row_step + w * walk.a_row), panel,
                        y.data + size * (t.n * y.n + t.od * y.d + (t.oh + row) * y.h + (t.ow + w) * y.w + o * y.c), y.w, y.c,
                        start, <const char *>f.job.bias + size * o)

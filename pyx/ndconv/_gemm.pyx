@@ -30,8 +30,8 @@ from ndconv._c cimport (ND_ADD, ND_BIAS_COLUMN, ND_BIAS_ROW, ND_ZERO, nd_array, 
                         nd_method, nd_problem, nd_sizes, nd_tiles, nd_walk, nd_weights)
 from ndconv._method cimport new_method
 from ndconv._outside cimport copy_cells
-from ndconv._pack cimport (Pixel, block_bytes, ceil_div, copy_clipped, evened, finish_pixels, flattened, gather_block, is_plain,
-                           is_run, next_row, panel_count, panels_bytes, pixel_at, pixels_of, prepare_panels, scatter_row, split,
+from ndconv._pack cimport (Pixel, block_bytes, ceil_div, copy_clipped, evened, finish_pixels, flattened, gather_block,
+                           gemm_rows, is_plain, is_run, next_row, panel_count, panels_bytes, pixel_at, pixels_of, prepare_panels, scatter_row, split,
                            taps_of, use_lanes_oc)
 from ndconv._runtime cimport parallel_for
 from ndconv._weight_grad cimport gemm_weight_grad, gemm_weight_grad_bytes
@@ -218,7 +218,7 @@ cdef void multiply_lanes_pixels(Forward *f, ptrdiff_t n, ptrdiff_t g, ptrdiff_t 
     low, high = split(b.panels, b.splits, part), split(b.panels, b.splits, part + 1)
     walk.runs, walk.a_off, walk.b_off = 1, &zero_off, &zero_off
     walk.a_row, walk.a_k, walk.b_k = 1, k.mr, k.nr
-    tiles.a = 0
+    tiles.a = tiles.bias = 0
     if f.whole:
         y, y_row, y_col = f.y.data + size * (n * f.y.n + first * f.y.w), f.y.c, f.y.w
     else:
@@ -311,15 +311,12 @@ cdef void multiply_lanes_oc(Forward *f, ptrdiff_t n, ptrdiff_t g, ptrdiff_t firs
                             char *scratch) noexcept nogil:
     cdef const nd_kernel_set *k = f.job.k
     cdef Blocking *b = &f.b
-    cdef ptrdiff_t size = k.size, kb, k0, kc, v, o, m, cols, low, high, height, y_row, y_col, zero_off = 0
+    cdef ptrdiff_t size = k.size, kb, k0, kc, v, o, cols, low, high, y_row, y_col, zero_off = 0
     cdef char *results = scratch + b.packed
     cdef const char *a = scratch
     cdef const char *w
-    cdef const char *row
     cdef char *y
-    cdef char *to
     cdef nd_walk walk
-    cdef nd_tiles tiles
     low, high = split(b.panels, b.splits, part), split(b.panels, b.splits, part + 1)
     walk.runs, walk.a_off, walk.b_off, walk.b_k = 1, &zero_off, &zero_off, k.nr
     if f.whole:
@@ -344,17 +341,9 @@ cdef void multiply_lanes_oc(Forward *f, ptrdiff_t n, ptrdiff_t g, ptrdiff_t firs
             cols = min(k.nr, f.p.ocg - v * k.nr)
             o = g * f.p.ocg + v * k.nr
             w = <const char *>f.job.w + size * ((g * b.panels + v) * b.k + k0) * k.nr
-            height = ceil_div(count, k.mr if f.in_tiles else k.tile_rows(cols))
-            tiles.b, row, to = 0, a, y + size * o * y_col
-            # pixels of a tile, dealt out as split() does: some have one more
-            for m in range(count // height + 1, count // height - 1, -1):
-                tiles.count = count % height if m > count // height else height - count % height
-                tiles.a, tiles.y = kc * k.mr if f.in_tiles else m * walk.a_row, m * y_row
-                if m:
-                    k.gemm_tiles(&walk, &tiles, m, cols, row, w, to, y_row, y_col, start_of(f, kb, ND_BIAS_COLUMN),
-                                 <const char *>f.job.bias + size * o)
-                row += size * tiles.count * tiles.a
-                to += size * tiles.count * tiles.y
+            gemm_rows(k, &walk, count, ceil_div(count, k.mr if f.in_tiles else k.tile_rows(cols)), cols, a,
+                      kc * k.mr if f.in_tiles else 0, w, y + size * o * y_col, y_row, y_col, start_of(f, kb, ND_BIAS_COLUMN),
+                      <const char *>f.job.bias + size * o)
     if not f.whole:
         for o in range(g * f.p.ocg + low * k.nr, g * f.p.ocg + min(high * k.nr, f.p.ocg)):
             scatter_row(&f.p, k, &f.y, o, pixel_at(&f.p, n * b.pixels + first), count, y + size * o, y_row)

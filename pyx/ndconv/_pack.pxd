@@ -1,7 +1,7 @@
 # Shared by the methods that end in register tiles: balanced splitting, prepared weights, gathering pixels.
 cimport cython
 
-from ndconv._c cimport ND_LARGE, ND_NONE, ND_SMALL, nd_array, nd_job, nd_kernel_set, nd_problem, nd_weights
+from ndconv._c cimport ND_LARGE, ND_NONE, ND_SMALL, nd_array, nd_job, nd_kernel_set, nd_problem, nd_walk, nd_weights
 
 # A walk over output pixels in row-major order of (image, depth, row, column).
 cdef struct Pixel:
@@ -46,6 +46,9 @@ cdef inline void next_row(const nd_problem *p, Pixel *at) noexcept nogil:
             at.d = 0
             at.n += 1
 
+cdef void gemm_rows(const nd_kernel_set *k, const nd_walk *walk, ptrdiff_t rows, ptrdiff_t count, ptrdiff_t cols, const char *a,
+                    ptrdiff_t a_tile, const char *b, char *y, ptrdiff_t y_row, ptrdiff_t y_col, int start,
+                    const char *bias) noexcept nogil
 cdef bint use_lanes_oc(const nd_problem *p, const nd_kernel_set *k) noexcept nogil
 cdef bint is_plain(const nd_problem *p) noexcept nogil
 cdef nd_problem flattened(const nd_problem *p) noexcept nogil

@@ -11,9 +11,24 @@ With icb = icg that is plain (tap, channel) order.
 """
 from libc.string cimport memset
 
-from ndconv._c cimport ND_TURNED, nd_array, nd_job, nd_kernel_set, nd_problem, nd_weights
+from ndconv._c cimport ND_TURNED, nd_array, nd_job, nd_kernel_set, nd_problem, nd_tiles, nd_walk, nd_weights
 from ndconv._outside cimport copy_cells
 from ndconv._runtime cimport parallel_for
+
+cdef void gemm_rows(const nd_kernel_set *k, const nd_walk *walk, ptrdiff_t rows, ptrdiff_t count, ptrdiff_t cols, const char *a,
+                    ptrdiff_t a_tile, const char *b, char *y, ptrdiff_t y_row, ptrdiff_t y_col, int start,
+                    const char *bias) noexcept nogil:
+    """`rows` rows of y, dealt out to `count` register tiles as split() does: the higher ones first. A's tiles are a_tile elements
+    apart, or where that is 0 one after the other."""
+    cdef nd_tiles tiles
+    cdef ptrdiff_t m, more = rows % count
+    tiles.b = tiles.bias = 0
+    for m in range(rows // count + 1, max(rows // count, 1) - 1, -1):
+        tiles.count = more if m > rows // count else count - more
+        tiles.a, tiles.y = a_tile if a_tile else m * walk.a_row, m * y_row
+        k.gemm_tiles(walk, &tiles, m, cols, a, b, y, y_row, y_col, start, bias)
+        a += k.size * tiles.count * tiles.a
+        y += k.size * tiles.count * tiles.y
 
 cdef bint use_lanes_oc(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
     """Whether vectors hold output channels or pixels.

@@ -23,8 +23,8 @@ parts; a large one has a single part and is dealt out itself: by rows of k, whic
 output channels.
 """
 from ndconv._c cimport ND_ADD, ND_ZERO, nd_array, nd_job, nd_kernel_set, nd_problem, nd_walk, nd_weights
-from ndconv._pack cimport (Pixel, ceil_div, evened, flattened, gather_block, gather_row, is_plain, is_run, pixel_at, pixels_of,
-                           split, taps_of)
+from ndconv._pack cimport (Pixel, ceil_div, evened, flattened, gather_block, gather_row, gemm_rows, is_plain, is_run, pixel_at,
+                           pixels_of, split, taps_of)
 from ndconv._runtime cimport parallel_for
 
 cdef enum:
@@ -242,10 +242,8 @@ cdef void add_gathered(WeightGrad *f, Block *b) noexcept nogil:
         lanes = lanes_of(f, v)
         if not in_tiles:
             tiles = ceil_div(b.rows, k.tile_rows(lanes))
-        for t in range(tiles):
-            i = split(b.rows, tiles, t)
-            k.gemm(&walk, split(b.rows, tiles, t + 1) - i, lanes, b.x + size * walk.len * (t * k.mr if in_tiles else i), dy,
-                   b.sums + size * (v * f.c.k + b.k0 + i) * k.nr, k.nr, 1, b.start, NULL)
+        gemm_rows(k, &walk, b.rows, tiles, lanes, b.x, walk.len * k.mr if in_tiles else 0, dy,
+                  b.sums + size * (v * f.c.k + b.k0) * k.nr, k.nr, 1, b.start, NULL)
 
 cdef void gather_tile(WeightGrad *f, Block *b, ptrdiff_t low, ptrdiff_t high, char *to) noexcept nogil:
     """Rows low <= i < high of the block's k, a tap at a time, as [pixel][mr]."""
@@ -277,10 +275,8 @@ cdef void add_in_place(WeightGrad *f, Block *b) noexcept nogil:
         tiles = ceil_div(b.rows, k.tile_rows(lanes))
         for tap in range(f.c.taps):
             set_runs(f, b, &walk, tap)
-            for t in range(tiles):
-                i = b.k0 + split(b.rows, tiles, t)
-                k.gemm(&walk, b.k0 + split(b.rows, tiles, t + 1) - i, lanes, f.job.x.data + size * (b.g * p.icg + i) * f.job.x.c,
-                       dy, b.sums + size * (v * f.c.k + tap * p.icg + i) * k.nr, k.nr, 1, b.start, NULL)
+            gemm_rows(k, &walk, b.rows, tiles, lanes, f.job.x.data + size * (b.g * p.icg + b.k0) * f.job.x.c, 0, dy,
+                      b.sums + size * (v * f.c.k + tap * p.icg + b.k0) * k.nr, k.nr, 1, b.start, NULL)
 
 cdef void set_runs(WeightGrad *f, Block *b, nd_walk *walk, ptrdiff_t tap) noexcept nogil:
     """One run for each stretch of the chunk whose window has this tap in the array, over the pixels that have."""
