@@ -14,6 +14,8 @@
  * Few rows or few vectors would leave sums unused and every product waiting for the last: tiles of one to four rows are up
  * to eight vectors wide, those of one vector up to ten rows high. A partial last vector is computed whole and stored in
  * part.
+ * A call costs some 50 cycles, as many as 8 steps of k: tiles of one size that follow each other are one call (gemm_tiles),
+ * 1.05 to 1.3 times as fast for sums of 1 to 64 products.
  *
  * Goto & van de Geijn, Anatomy of High-Performance Matrix Multiplication, 2008; batch-reduce form: Georganas
  * et al., High-Performance Deep Learning via a Single Building Block, 2019. */

@@ -28,7 +28,8 @@ back.
 """
 from libc.string cimport memset
 
-from ndconv._c cimport (ND_BIAS_COLUMN, ND_ZERO, nd_array, nd_ask, nd_job, nd_kernel_set, nd_problem, nd_sizes, nd_walk, nd_weights)
+from ndconv._c cimport (ND_BIAS_COLUMN, ND_ZERO, nd_array, nd_ask, nd_job, nd_kernel_set, nd_problem, nd_sizes, nd_walk,
+                        nd_weights)
 from ndconv._pack cimport Pixel, ceil_div, finish_pixels, gemm_rows, split, taps_of
 from ndconv._runtime cimport parallel_for
 
@@ -349,8 +350,8 @@ cdef void compute_row(const Block *f, const nd_walk *walk, ptrdiff_t image, ptrd
                       char *to, ptrdiff_t y_row, ptrdiff_t y_col, ptrdiff_t cols, const char *panel,
                       const char *bias) noexcept nogil:
     cdef const nd_kernel_set *k = f.job.k
-    gemm_rows(k, walk, positions, ceil_div(positions, k.tile_rows(cols)), cols, source(f, image, qd, q), 0, panel, to, y_row, y_col,
-              ND_BIAS_COLUMN if f.job.bias != NULL else ND_ZERO, bias)
+    gemm_rows(k, walk, positions, ceil_div(positions, k.tile_rows(cols)), cols, source(f, image, qd, q), 0, panel, to, y_row,
+              y_col, ND_BIAS_COLUMN if f.job.bias != NULL else ND_ZERO, bias)
 
 cdef inline void store_row(const nd_kernel_set *k, char *to, const nd_array *y, const char *row, ptrdiff_t channels,
                            ptrdiff_t ow) noexcept nogil:
