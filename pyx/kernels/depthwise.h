@@ -30,24 +30,6 @@
 #define BLOCK_PIXELS 6
 #define STRIP vec sum[STRIP_ROWS][STRIP_VECTORS]
 
-/* The compiler takes p as it is: it does not keep the sums of addresses of all rows in memory. */
-static inline const T *NAME(as_it_is)(const T *p)
-{
-    __asm__("" : "+r"(p));
-    return p;
-}
-
-/* A vector that is loaded once for several uses: the compiler would load it for each. */
-static inline vec NAME(held)(vec v)
-{
-#if defined(__x86_64__) && VL_BYTES <= 32
-    __asm__("" : "+v"(v));
-#elif defined(__aarch64__)
-    __asm__("" : "+w"(v));
-#endif
-    return v;
-}
-
 /* What strips of one kernel have in common. */
 struct NAME(strip_place) {
     const struct nd_depthwise *s;
@@ -55,15 +37,6 @@ struct NAME(strip_place) {
     ptrdiff_t least, most; /* columns of the taps */
     T rest[STRIP_ROWS];    /* what the rows that do not count add to a result: nothing, or NaN */
 };
-
-/* Whether n numbers are finite. */
-static inline int NAME(all_finite)(const T *w, ptrdiff_t n)
-{
-    T sum = 0;
-    for (ptrdiff_t i = 0; i < n; i++)
-        sum += w[i] * 0;
-    return sum == 0;
-}
 
 /* A vector of a row of x: every second element if windows move by two, in the order that `alternate` leaves
  * them in. */
@@ -265,8 +238,6 @@ static inline __attribute__((always_inline)) void NAME(strips_of)(
 STRIPS_OF(strips_3, 3, 1, STRIP_ROWS)
 STRIPS_OF(strips_5, 5, 1, STRIP_ROWS)
 STRIPS_OF(strips_7, 7, 1, STRIP_ROWS)
-STRIPS_OF(strips_3_step2, 3, 2, 2)
-STRIPS_OF(strips_5_step2, 5, 2, 2)
 STRIPS_OF(strips_any, 0, 1, STRIP_ROWS)
 STRIPS_OF(strips_any_step2, 0, 2, 2)
 #undef STRIPS_OF
@@ -275,16 +246,20 @@ static void NAME(depthwise_rows)(const struct nd_depthwise *s, const void *x, co
                                  void *y)
 {
     const ptrdiff_t size = s->kh == s->kw && s->sh == s->stride ? s->kh : 0;
-    if (size == 3 && s->sh == 1)
+    /* rows of less than a vector are faster in strips */
+    const int square = ((size == 3 && (s->sh == 2 || s->n > VL)) || (size == 5 && s->sh == 2)) && NAME(is_square)(s, w);
+    if (square && s->sh == 1)
+        NAME(squares_3)(s, x, w, bias, y);
+    else if (square && size == 3)
+        NAME(squares_3_step2)(s, x, w, bias, y);
+    else if (square)
+        NAME(squares_5_step2)(s, x, w, bias, y);
+    else if (size == 3 && s->sh == 1)
         NAME(strips_3)(s, x, w, bias, y);
     else if (size == 5 && s->sh == 1)
         NAME(strips_5)(s, x, w, bias, y);
     else if (size == 7 && s->sh == 1)
         NAME(strips_7)(s, x, w, bias, y);
-    else if (size == 3 && s->sh == 2)
-        NAME(strips_3_step2)(s, x, w, bias, y);
-    else if (size == 5 && s->sh == 2)
-        NAME(strips_5_step2)(s, x, w, bias, y);
     else if (s->stride == 2)
         NAME(strips_any_step2)(s, x, w, bias, y);
     else

@@ -15,6 +15,7 @@
 #include "winograd.h"
 #include "separable.h"
 #include "image.h"
+#include "depthwise_squares.h"
 #include "depthwise.h"
 #include "depthwise_grad.h"
 #include "local.h"

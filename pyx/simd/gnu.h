@@ -92,11 +92,10 @@ static inline vec NAME(load_masked)(const T *p, ivec mask)
 /* The lanes l for which column + l lies in a row of `width` elements. */
 static inline __attribute__((always_inline)) ivec NAME(lanes_inside)(ptrdiff_t column, ptrdiff_t width)
 {
-    ivec lanes;
-    for (int l = 0; l < LANES; l++)
-        lanes[l] = l;
-    const ptrdiff_t low = column < -VL ? VL : -column, high = width - column;
-    return (ivec)(lanes >= (IT)(low < 0 ? 0 : low)) & (ivec)(lanes < (IT)(high < 0 ? 0 : high < VL ? high : VL));
+    static const IT lanes[3 * LANES] = {[LANES ... 2 * LANES - 1] = -1}; /* none, all, none */
+    const ptrdiff_t low = column < -VL ? VL : column > 0 ? 0 : -column, room = width - column;
+    const ptrdiff_t high = room < 0 ? 0 : room > VL ? VL : room;
+    return *(const ivec_unaligned *)(lanes + VL - low) & *(const ivec_unaligned *)(lanes + 2 * VL - high);
 }
 
 /* The lanes of two vectors dealt out in turn, first half and second half: a0 b0 a1 b1 ... */
@@ -156,6 +155,33 @@ static inline __attribute__((always_inline)) ivec NAME(lanes_inside)(ptrdiff_t c
 #endif
 static inline vec NAME(evens)(vec a, vec b) { return __builtin_shufflevector(a, b, EVENS); }
 static inline vec NAME(odds)(vec a, vec b) { return __builtin_shufflevector(a, b, ODDS); }
+
+/* Even lanes of a and of b, odd ones, even lanes of a and odd ones of b: in the order that costs one instruction each.
+ * in_order puts it right. */
+#if LANES == 8
+#define MIXED(i, j) i, i + 2, 8 + j, 10 + j, 4 + i, 6 + i, 12 + j, 14 + j
+#define IN_ORDER 0, 1, 4, 5, 2, 3, 6, 7
+#elif LANES == 4 && TSIZE == 8
+#define MIXED(i, j) i, 4 + j, 2 + i, 6 + j
+#define IN_ORDER 0, 2, 1, 3
+#elif LANES == 2
+#define MIXED(i, j) i, 2 + j
+#define IN_ORDER 0, 1
+#elif LANES == 4
+#define MIXED(i, j) i, 2 + i, 4 + j, 6 + j
+#define IN_ORDER 0, 1, 2, 3
+#elif LANES == 16
+#define MIXED(i, j) i, i + 2, 16 + j, 18 + j, 4 + i, 6 + i, 20 + j, 22 + j, 8 + i, 10 + i, 24 + j, 26 + j, 12 + i, 14 + i, 28 + j, 30 + j
+#define IN_ORDER 0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15
+#endif
+#ifdef MIXED
+static inline vec NAME(mixed_evens)(vec a, vec b) { return __builtin_shufflevector(a, b, MIXED(0, 0)); }
+static inline vec NAME(mixed_odds)(vec a, vec b) { return __builtin_shufflevector(a, b, MIXED(1, 1)); }
+static inline vec NAME(mixed_ends)(vec a, vec b) { return __builtin_shufflevector(a, b, MIXED(0, 1)); }
+static inline vec NAME(in_order)(vec v) { return __builtin_shufflevector(v, v, IN_ORDER); }
+#undef MIXED
+#undef IN_ORDER
+#endif
 
 static inline vec NAME(alternate)(vec a, vec b) { return __builtin_shufflevector(a, b, ALTERNATE); }
 static inline vec NAME(in_turn)(vec v) { return __builtin_shufflevector(v, v, IN_TURN); }
