@@ -24,7 +24,7 @@ static void check_combine(const struct nd_kernel_set *k, int dtype, ptrdiff_t n,
         double e = get(rows[0], i, dtype);
         for (ptrdiff_t r = 1; r < count; r++)
             e = both(e, get(rows[r], i, dtype), op);
-        e = divisor ? rounded(e / divisor, dtype) : e;
+        e = divisor ? rounded(e * rounded(1 / divisor, dtype), dtype) : e;
         expect(same(get(to, i, dtype), e), "pool_combine", dtype, count, n, op);
     }
     release();
@@ -59,14 +59,17 @@ static void check_taps(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, pt
         last = taps[t] > last ? taps[t] : last;
     }
     void *y = numbers(n, dtype), *from = sharp_numbers(last + whole, dtype), *cells = numbers(whole, dtype);
+    void *shares = numbers(whole, dtype);
     for (ptrdiff_t j = 0; j < whole; j++)
         put(cells, j, dtype, (double)(1 + below(9)));
-    k->pool_taps(y, from, taps, count, n, op, divide ? cells : NULL, 3);
+    if (divide)
+        k->pool_shares(shares, cells, n, 3);
+    k->pool_taps(y, from, taps, count, n, op, divide ? shares : NULL);
     for (ptrdiff_t j = 0; j < n; j++) {
         double e = get(from, taps[0] + j, dtype);
         for (ptrdiff_t t = 1; t < count; t++)
             e = both(e, get(from, taps[t] + j, dtype), op);
-        e = divide ? rounded(e / (get(cells, j, dtype) * 3), dtype) : e;
+        e = divide ? rounded(e * rounded(1 / (get(cells, j, dtype) * 3), dtype), dtype) : e;
         expect(same(get(y, j, dtype), e), "pool_taps", dtype, count, n, op * 2 + divide);
     }
     release();
@@ -187,7 +190,7 @@ static void check_rows(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, pt
 {
     const ptrdiff_t phase = whole_vectors((at + n) / split + 3, k->vl) + k->vl, ow = (at + n - 3) / split + 1, step = n + 1;
     const ptrdiff_t taps[3] = {0, split == 2 ? phase : 1, split == 2 ? 1 : 2};
-    struct nd_pool_rows s = {3, n, at, split, phase, taps, 3, ow, step, ow + 2, op, NULL, 1};
+    struct nd_pool_rows s = {3, n, at, split, phase, taps, 3, ow, step, ow + 2, op, NULL};
     if (at + n < 3)
         return;
     void *from = sharp_numbers(4 * step, dtype), *buffer = room(split * phase * k->size), *y = numbers(2 * ow + 2, dtype);
@@ -202,6 +205,25 @@ static void check_rows(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, pt
             e = t == 0 ? a : both(e, a, op);
         }
         expect(same(get(y, i / ow * (ow + 2) + i % ow, dtype), e), "pool_rows", dtype, split, n, (int)at);
+    }
+    release();
+}
+
+/* Windows of two rows and two columns side by side, some elements left over. */
+static void check_two(const struct nd_kernel_set *k, int dtype, ptrdiff_t ow, ptrdiff_t rest, int op, int divide)
+{
+    const ptrdiff_t n = 2 * ow + rest, phase = n + k->vl, taps[2] = {0, phase};
+    void *from = sharp_numbers(4 * n, dtype), *buffer = room(2 * phase * k->size), *y = numbers(2 * ow, dtype);
+    void *shares = numbers(ow + k->vl, dtype);
+    struct nd_pool_rows s = {2, n, 0, 2, phase, taps, 2, ow, 2 * n, ow, op, divide ? shares : NULL};
+    const void *rows[2] = {from, item(from, n, dtype)};
+    k->pool_rows(&s, rows, 2, buffer, y);
+    for (ptrdiff_t i = 0; i < 2 * ow; i++) {
+        const ptrdiff_t at = i / ow * 2 * n + i % ow * 2;
+        const double left = both(get(from, at, dtype), get(from, at + n, dtype), op);
+        const double right = both(get(from, at + 1, dtype), get(from, at + n + 1, dtype), op);
+        const double e = both(left, right, op) * (divide ? get(shares, i % ow, dtype) : 1);
+        expect(same(get(y, i, dtype), e), "pool_rows, two", dtype, ow, rest, op);
     }
     release();
 }
@@ -253,8 +275,10 @@ static void check_size(const struct nd_kernel_set *k, int dtype, ptrdiff_t n)
     check_fill(k, dtype, n);
     for (int op = ND_SUM; op <= ND_LEAST; op++)
         check_slide(k, dtype, n, op);
-    for (int mode = 0; mode < 18; mode++)
+    for (int mode = 0; mode < 18; mode++) {
         check_rows(k, dtype, n, 1 + mode % 2, mode / 2 % 3, mode / 6);
+        check_two(k, dtype, n, mode % 3, mode / 6, mode / 6 == ND_SUM && mode % 2);
+    }
 }
 
 void check_pool(const struct nd_kernel_set *k, int dtype)
@@ -287,6 +311,7 @@ void check_pool_integers(const struct nd_kernel_set *k, int dtype)
             for (ptrdiff_t taps = 1; taps <= 9; taps++)
                 check_window(k, dtype, n, taps, 1 + taps % 3 * 2, op);
             check_slide(k, dtype, n, op);
+            check_two(k, dtype, n, n % 3, op, 0);
             check_integer_fill(k, dtype, n);
         }
 }

@@ -53,15 +53,14 @@ enum nd_pool_op { ND_SUM, ND_GREATEST, ND_LEAST };
 enum nd_at { ND_ADD_AT, ND_PUT, ND_TAKE };
 
 /* Rows of windows in memory whose rows are contiguous: each combines `count` rows of n elements to a buffer from element
- * `at` on (element e at e%split*phase + e/split, split 1 or 2), then `columns` taps of the buffer to ow results, over
- * cells[j]*row_cells unless cells is NULL. The next row of windows reads row_step further and writes y_step further. */
+ * `at` on (element e at e%split*phase + e/split, split 1 or 2), then `columns` taps of the buffer to ow results, times
+ * shares[j] unless shares is NULL. The next row of windows reads row_step further and writes y_step further. */
 struct nd_pool_rows {
     ptrdiff_t count, n, at, split, phase;
     const ptrdiff_t *taps;
     ptrdiff_t columns, ow, row_step, y_step;
     int op;
-    const void *cells;
-    double row_cells;
+    const void *shares;
 };
 
 /* The same with positions, for small windows: `columns` elements of each row, `dilation` apart, windows `stride` apart, the
@@ -248,10 +247,12 @@ struct nd_kernel_set {
     void (*pool_rows)(const struct nd_pool_rows *s, const void **rows, ptrdiff_t lines, void *buffer, void *y);
     /* to[(at + i) % split * phase + (at + i) / split] = from[i], i < n */
     void (*pool_split)(void *to, ptrdiff_t phase, ptrdiff_t split, ptrdiff_t at, const void *from, ptrdiff_t n);
-    /* y[j] = from[taps[t] + j] combined over t < count, j < n, over cells[j]*rows unless cells is NULL; from and cells are
+    /* y[j] = from[taps[t] + j] combined over t < count, j < n, times shares[j] unless shares is NULL; from and shares are
      * readable up to whole vectors */
     void (*pool_taps)(void *y, const void *from, const ptrdiff_t *taps, ptrdiff_t count, ptrdiff_t n, int op,
-                      const void *cells, double rows);
+                      const void *shares);
+    /* shares[j] = 1 / (cells[j]*rows), j < n, by whole vectors */
+    void (*pool_shares)(void *shares, const void *cells, ptrdiff_t n, double rows);
     /* r[i] = b[i + t*unit] combined over t < k, i <= n - 1 - (k-1)*unit; returns r, which is b or spare. Both are destroyed, and
      * accessible for a vector beyond n */
     void *(*pool_window)(void *b, void *spare, ptrdiff_t n, ptrdiff_t k, ptrdiff_t unit, int op);

@@ -13,7 +13,8 @@
  *                      bound by loads; others are taken apart into phases by the caller, so that a column
  *                      of taps is only another place to read from. Measured on Zen 4, on one core: 53 to
  *                      64 % of the peak for 7x7 on planes of 14 to 56 columns, for 5x5 32 to 45 % on 14 and
- *                      28, 66 on 56. The rest goes to tiles at borders; 3x3 waits for those, or for memory.
+ *                      28, 66 on 56. The rest goes to tiles at borders. 3x3 and squares of stride 2 have tiles
+ *                      of their own (depthwise_squares.h), but for rows of less than a vector.
  *                      Asking ahead for the rows of the next tiles gains nothing.
  * lanes hold channels  a tile is up to 2 rows x 6 pixels of one vector of channels: a weight vector is
  *                      loaded once for 12 multiply-adds that take x from memory, where whole vectors of

@@ -202,13 +202,13 @@ static inline __attribute__((always_inline)) void NAME(squares_of)(
 #undef SQUARE_STRIPS
 
 /* A function each, so that the compiler deals out registers to one kernel at a time. */
-#define SQUARES(kind, size, stride, highest)                                                                  \
+#define SQUARES_OF(kind, size, stride, highest)                                                                  \
     static __attribute__((noinline)) void NAME(kind)(const struct nd_depthwise *s, const void *x, const void *w, \
                                                      const void *bias, void *y)                               \
     {                                                                                                        \
         NAME(squares_of)(size, stride, highest, s, x, w, bias, y);                                            \
     }
-SQUARES(squares_3, 3, 1, 4)
-SQUARES(squares_3_step2, 3, 2, 3)
-SQUARES(squares_5_step2, 5, 2, 4)
-#undef SQUARES
+SQUARES_OF(squares_3, 3, 1, 4)
+SQUARES_OF(squares_3_step2, 3, 2, 3)
+SQUARES_OF(squares_5_step2, 5, 2, 4)
+#undef SQUARES_OF

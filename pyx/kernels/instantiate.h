@@ -66,6 +66,7 @@ static const struct nd_kernel_set NAME(set) = {
     .pool_rows = NAME(pool_rows),
     .pool_split = NAME(pool_split),
     .pool_taps = NAME(pool_taps),
+    .pool_shares = NAME(pool_shares),
     .pool_window = NAME(pool_window),
     .pool_slide = NAME(pool_slide),
     .pool_store = NAME(pool_store),

@@ -230,6 +230,7 @@ static void NAME(scatter)(void *restrict to_, ptrdiff_t to_step, const void *res
     if (to_step == 1)
         NAME(copy)(to, from, n, from_step);
     else
+#pragma GCC unroll 4
         for (ptrdiff_t i = 0; i < n; i++)
             to[i * to_step] = from[i * from_step];
 }
@@ -247,12 +248,24 @@ static void NAME(add)(void *restrict to_, ptrdiff_t step, const void *restrict f
         to[i * step] += from[i];
 }
 
-/* The sum of from[i*step], i < n, in eight interleaved parts: the same bits at any address. */
+/* The sum of from[i*step], i < n, in eight interleaved parts, neighbours in 32: the same bits at any address. */
 static double NAME(sum)(const void *from_, ptrdiff_t n, ptrdiff_t step)
 {
+    typedef T four __attribute__((vector_size(4 * sizeof(T)), aligned(sizeof(T)), may_alias));
+    typedef double wide __attribute__((vector_size(4 * sizeof(double))));
     const T *from = from_;
     double part[8] = {0};
     ptrdiff_t i = 0;
+    if (step == 1 && n >= 32) {
+        wide sum[8] = {{0}};
+        for (; i + 32 <= n; i += 32)
+#pragma GCC unroll 8
+            for (int v = 0; v < 8; v++)
+                sum[v] += __builtin_convertvector(*(const four *)(from + i + 4 * v), wide);
+        for (int v = 0; v < 8; v++)
+            for (int l = 0; l < 4; l++)
+                part[v % 2 * 4 + l] += sum[v][l];
+    }
     for (; i + 8 <= n; i += 8)
 #pragma GCC unroll 8
         for (int j = 0; j < 8; j++)

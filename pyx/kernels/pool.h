@@ -7,6 +7,9 @@
  * Running maxima take 3 - 4/k steps (van Herk 1992; Gil and Werman 1993), but along each element's
  * predecessor; steps of doubling are as wide as the vectors.
  *
+ * Windows of 2x2 that lie side by side are taken straight from memory (pool_two): 0.4 to 0.65 of the time that rows
+ * in a buffer take, which are read across two writes.
+ *
  * Registers: pool_combine holds 4 vectors and reads one operand from memory. Bytes moved: every row of
  * a window once from the first-level cache a window row; from memory once. Bound by loads: two vectors
  * a cycle. */
@@ -77,7 +80,7 @@ POOL_INLINE void NAME(pool_prefetch)(const void *row, ptrdiff_t i)
 }
 
 POOL_INLINE void NAME(pool_combine_as)(T *restrict to, const void *const *rows, ptrdiff_t count,
-                                       ptrdiff_t n, int op, T divisor, ptrdiff_t ahead)
+                                       ptrdiff_t n, int op, T share, ptrdiff_t ahead)
 {
     ptrdiff_t i = 0;
     vec m[4];
@@ -87,17 +90,17 @@ POOL_INLINE void NAME(pool_combine_as)(T *restrict to, const void *const *rows, 
         NAME(pool_combine_at)(m, rows, count, i, 4, op);
 #pragma GCC unroll 4
         for (int v = 0; v < 4; v++)
-            NAME(store)(to + i + v * VL, divisor ? m[v] / NAME(broadcast)(divisor) : m[v]);
+            NAME(store)(to + i + v * VL, share ? m[v] * NAME(broadcast)(share) : m[v]);
     }
     while (i < n && n >= VL) {
         i = i < n - VL ? i : n - VL; /* the last vector overlaps the one before */
         NAME(pool_combine_at)(m, rows, count, i, 1, op);
-        NAME(store)(to + i, divisor ? m[0] / NAME(broadcast)(divisor) : m[0]);
+        NAME(store)(to + i, share ? m[0] * NAME(broadcast)(share) : m[0]);
         i += VL;
     }
     for (; i < n; i++) {
         T one = NAME(pool_combine_one)(rows, count, i, op);
-        to[i] = divisor ? one / divisor : one;
+        to[i] = share ? one * share : one;
     }
 }
 
@@ -111,7 +114,7 @@ static void NAME(pool_combine)(void *to, const void *const *rows, ptrdiff_t coun
     else if (op == ND_LEAST || !POOL_SUMS)
         NAME(pool_combine_as)(to, rows, count, n, ND_LEAST, 0, ahead);
     else
-        NAME(pool_combine_as)(to, rows, count, n, ND_SUM, (T)divisor, ahead);
+        NAME(pool_combine_as)(to, rows, count, n, ND_SUM, divisor ? (T)(1 / divisor) : 0, ahead);
 }
 
 /* The same, its even elements to one row and its odd ones to another. */
@@ -186,44 +189,80 @@ static void NAME(pool_split)(void *to_, ptrdiff_t phase, ptrdiff_t split, ptrdif
 }
 
 POOL_INLINE vec NAME(pool_taps_at)(const T *from, const ptrdiff_t *taps, ptrdiff_t count, ptrdiff_t j,
-                                   int op, const T *cells, T rows)
+                                   int op, const T *shares)
 {
     vec m = NAME(load)(from + taps[0] + j);
     for (ptrdiff_t t = 1; t < count; t++)
         m = NAME(pool_both)(NAME(load)(from + taps[t] + j), m, op);
-    return cells ? m / (NAME(load)(cells + j) * NAME(broadcast)(rows)) : m;
+    return shares ? m * NAME(load)(shares + j) : m;
 }
 
 POOL_INLINE void NAME(pool_taps_as)(T *y, const T *from, const ptrdiff_t *taps, ptrdiff_t count,
-                                    ptrdiff_t n, int op, const T *cells, T rows)
+                                    ptrdiff_t n, int op, const T *shares)
 {
     ptrdiff_t j = 0;
     for (; j + VL <= n; j += VL)
-        NAME(store)(y + j, NAME(pool_taps_at)(from, taps, count, j, op, cells, rows));
+        NAME(store)(y + j, NAME(pool_taps_at)(from, taps, count, j, op, shares));
     if (j < n && n >= VL)
-        NAME(store)(y + n - VL, NAME(pool_taps_at)(from, taps, count, n - VL, op, cells, rows));
+        NAME(store)(y + n - VL, NAME(pool_taps_at)(from, taps, count, n - VL, op, shares));
     else if (j < n)
-        NAME(pool_store_few)(y, NAME(pool_taps_at)(from, taps, count, 0, op, cells, rows), n);
+        NAME(pool_store_few)(y, NAME(pool_taps_at)(from, taps, count, 0, op, shares), n);
 }
 
 static void NAME(pool_taps)(void *y, const void *from, const ptrdiff_t *taps, ptrdiff_t count, ptrdiff_t n,
-                            int op, const void *cells, double rows)
+                            int op, const void *shares)
 {
     if (op == ND_GREATEST && count == 2)
-        NAME(pool_taps_as)(y, from, taps, 2, n, ND_GREATEST, NULL, 0);
+        NAME(pool_taps_as)(y, from, taps, 2, n, ND_GREATEST, NULL);
     else if (op == ND_GREATEST && count == 3)
-        NAME(pool_taps_as)(y, from, taps, 3, n, ND_GREATEST, NULL, 0);
+        NAME(pool_taps_as)(y, from, taps, 3, n, ND_GREATEST, NULL);
     else if (op == ND_GREATEST)
-        NAME(pool_taps_as)(y, from, taps, count, n, ND_GREATEST, NULL, 0);
+        NAME(pool_taps_as)(y, from, taps, count, n, ND_GREATEST, NULL);
     else if (op == ND_LEAST || !POOL_SUMS)
-        NAME(pool_taps_as)(y, from, taps, count, n, ND_LEAST, NULL, 0);
+        NAME(pool_taps_as)(y, from, taps, count, n, ND_LEAST, NULL);
     else if (count == 2)
-        NAME(pool_taps_as)(y, from, taps, 2, n, ND_SUM, cells, (T)rows);
+        NAME(pool_taps_as)(y, from, taps, 2, n, ND_SUM, shares);
     else if (count == 3)
-        NAME(pool_taps_as)(y, from, taps, 3, n, ND_SUM, cells, (T)rows);
+        NAME(pool_taps_as)(y, from, taps, 3, n, ND_SUM, shares);
     else
-        NAME(pool_taps_as)(y, from, taps, count, n, ND_SUM, cells, (T)rows);
+        NAME(pool_taps_as)(y, from, taps, count, n, ND_SUM, shares);
 }
+
+#if POOL_SUMS
+/* shares[j] = 1 / (cells[j]*rows), by whole vectors */
+static void NAME(pool_shares)(void *shares, const void *cells, ptrdiff_t n, double rows)
+{
+    for (ptrdiff_t j = 0; j < n; j += VL)
+        NAME(store)((T *)shares + j, 1 / (NAME(load)((const T *)cells + j) * NAME(broadcast)((T)rows)));
+}
+#endif
+
+#if LANES <= 16
+/* Windows of two rows and two columns that lie in x side by side, straight from memory. */
+POOL_INLINE void NAME(pool_two)(const struct nd_pool_rows *s, const T *a, const T *b, ptrdiff_t lines, T *y, int op)
+{
+    const T *shares = s->shares;
+    const ptrdiff_t n = s->ow, step = s->row_step, y_step = s->y_step;
+    for (; lines > 0; lines--, a += step, b += step, y += y_step)
+        for (ptrdiff_t j = 0; j < n; j += VL) {
+            j = j < n - VL ? j : n - VL; /* the last vector overlaps the one before */
+            __builtin_prefetch(a + step + 2 * j);
+            __builtin_prefetch(b + step + 2 * j);
+            const vec first = NAME(pool_both)(NAME(load)(b + 2 * j), NAME(load)(a + 2 * j), op);
+            const vec second = NAME(pool_both)(NAME(load)(b + 2 * j + VL), NAME(load)(a + 2 * j + VL), op);
+            const vec odds = NAME(mixed_odds)(first, second), evens = NAME(mixed_evens)(first, second);
+            const vec m = NAME(in_order)(NAME(pool_both)(odds, evens, op));
+            NAME(store)(y + j, op == ND_SUM && shares ? m * NAME(load)(shares + j) : m);
+        }
+}
+
+/* Whether that is what there is to do. */
+POOL_INLINE int NAME(pool_is_two)(const struct nd_pool_rows *s)
+{
+    return s->split == 2 && s->count == 2 && s->columns == 2 && s->at == 0 && s->ow >= VL && s->n >= 2 * s->ow
+           && s->taps[1] == s->phase;
+}
+#endif
 
 static void NAME(pool_rows)(const struct nd_pool_rows *s, const void **rows, ptrdiff_t lines,
                             void *buffer_, void *y_)
@@ -231,12 +270,23 @@ static void NAME(pool_rows)(const struct nd_pool_rows *s, const void **rows, ptr
     T *buffer = buffer_, *y = y_;
     T *even = buffer + s->at % s->split * s->phase + s->at / s->split;
     T *odd = buffer + (s->at + 1) % s->split * s->phase + (s->at + 1) / s->split;
+#if LANES <= 16
+    if (NAME(pool_is_two)(s)) {
+        if (s->op == ND_GREATEST)
+            NAME(pool_two)(s, rows[0], rows[1], lines, y, ND_GREATEST);
+        else if (s->op == ND_LEAST || !POOL_SUMS)
+            NAME(pool_two)(s, rows[0], rows[1], lines, y, ND_LEAST);
+        else
+            NAME(pool_two)(s, rows[0], rows[1], lines, y, ND_SUM);
+        return;
+    }
+#endif
     for (ptrdiff_t l = 0; l < lines; l++, y += s->y_step) {
         if (s->split == 2)
             NAME(pool_combine_pairs)(even, odd, rows, s->count, s->n, s->op, s->row_step);
         else
             NAME(pool_combine)(even, rows, s->count, s->n, s->op, 0, s->row_step);
-        NAME(pool_taps)(y, buffer, s->taps, s->columns, s->ow, s->op, s->cells, s->row_cells);
+        NAME(pool_taps)(y, buffer, s->taps, s->columns, s->ow, s->op, s->shares);
         for (ptrdiff_t r = 0; r < s->count; r++)
             rows[r] = (const T *)rows[r] + s->row_step;
     }

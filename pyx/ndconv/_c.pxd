@@ -72,8 +72,7 @@ cdef extern from "kernels.h" nogil:
         const ptrdiff_t *taps
         ptrdiff_t columns, ow, row_step, y_step
         int op
-        const void *cells
-        double row_cells
+        const void *shares
     struct nd_pool_places:
         ptrdiff_t count, columns, stride, dilation, pad, n, first, last, ow, row_step, y_step, at_step, place_step, at_size
         int op
@@ -175,7 +174,8 @@ cdef extern from "kernels.h" nogil:
         void (*pool_split)(void *to, ptrdiff_t phase, ptrdiff_t split, ptrdiff_t at, const void *src,
                            ptrdiff_t n) noexcept nogil
         void (*pool_taps)(void *y, const void *src, const ptrdiff_t *taps, ptrdiff_t count, ptrdiff_t n, int op,
-                          const void *cells, double rows) noexcept nogil
+                          const void *shares) noexcept nogil
+        void (*pool_shares)(void *shares, const void *cells, ptrdiff_t n, double rows) noexcept nogil
         void *(*pool_window)(void *b, void *spare, ptrdiff_t n, ptrdiff_t k, ptrdiff_t unit, int op) noexcept nogil
         void (*pool_slide)(void *to, void *next, const void *p, const void *x, const void *s, ptrdiff_t n, int op) noexcept nogil
         void (*pool_store)(void *to, ptrdiff_t to_step, const void *src, ptrdiff_t step, ptrdiff_t n, const void *cells,

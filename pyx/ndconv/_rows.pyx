@@ -28,6 +28,7 @@ cdef struct Rows:
     char *row_places
     char *out
     char *out_places
+    char *shares           # one over what each window of a row counts
     const void **cells     # rows of a window, and their positions
     ptrdiff_t *bases
     ptrdiff_t *taps        # where in the buffer the columns of a window begin
@@ -42,7 +43,8 @@ cdef size_t rows_bytes(const Pool *f, Rows *r, char *base) noexcept nogil:
     r.row_places = r.row + wide
     r.out = r.row_places + wide
     r.out_places = r.out + wide
-    r.cells = <const void **>(r.out_places + wide)
+    r.shares = r.out_places + wide
+    r.cells = <const void **>(r.shares + wide)
     r.bases = <ptrdiff_t *>(r.cells + p.kd * p.kh)
     r.taps = r.bases + p.kd * p.kh
     return (<char *>(r.taps + p.kw) - base + 63) & ~63
@@ -88,7 +90,7 @@ cdef void value_rows(const Pool *f, const Rows *r, nd_pool_rows *s, ptrdiff_t li
     if s.count:
         k.pool_combine(r.row, r.cells, s.count, s.n, f.op, 0, s.row_step)
         k.pool_split(r.buffer, f.phase, f.split, s.at, r.row, s.n)
-    k.pool_taps(y, r.buffer, r.taps, f.p.kw, f.p.ow, f.op, s.cells, s.row_cells)
+    k.pool_taps(y, r.buffer, r.taps, f.p.kw, f.p.ow, f.op, s.shares)
 
 cdef bint small_windows(const Pool *f) noexcept nogil:
     """Whether windows with their indices are taken straight from memory, a vector of windows at once."""
@@ -130,6 +132,7 @@ cdef void rows_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) n
     cdef char *at
     cdef Rows r
     cdef nd_pool_rows s
+    cdef double counted = -1
     cdef bint small = f.at_size != 0 and small_windows(f)
     rows_bytes(f, &r, f.scratch + worker * f.slice)
     for t in range(p.kw):
@@ -137,7 +140,7 @@ cdef void rows_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) n
     s.n = least(p.iw, (p.ow - 1) * p.sw + (p.kw - 1) * p.dw + 1 - p.pw) - column
     s.at, s.split, s.phase, s.taps, s.columns, s.ow = column + p.pw, f.split, f.phase, r.taps, p.kw, p.ow
     s.row_step, s.y_step, s.op = p.sh * f.x.h, f.y.h, f.op
-    s.cells, s.row_cells = f.cells if f.divide else NULL, 1
+    s.shares = r.shares if f.divide else NULL
     clear(f, &r, all)
     for task in range(begin, end):
         od = task // parts % p.od
@@ -153,8 +156,9 @@ cdef void rows_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) n
             if s.count == 0:
                 clear(f, &r, all)
                 lines = 1
-            if f.divide:
-                s.row_cells = row_cells(f, od, oh)
+            if f.divide and row_cells(f, od, oh) != counted:
+                counted = row_cells(f, od, oh)
+                k.pool_shares(r.shares, f.cells, p.ow, counted)
             y = f.y.data + size * (n * f.y.n + c * f.y.c + od * f.y.d + oh * f.y.h)
             out = y if f.y.w == 1 else r.out
             at = f.at.data + f.at_size * (n * f.at.n + c * f.at.c + od * f.at.d + oh * f.at.h)

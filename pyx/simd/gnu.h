@@ -171,7 +171,8 @@ static inline vec NAME(odds)(vec a, vec b) { return __builtin_shufflevector(a, b
 #define MIXED(i, j) i, 2 + i, 4 + j, 6 + j
 #define IN_ORDER 0, 1, 2, 3
 #elif LANES == 16
-#define MIXED(i, j) i, i + 2, 16 + j, 18 + j, 4 + i, 6 + i, 20 + j, 22 + j, 8 + i, 10 + i, 24 + j, 26 + j, 12 + i, 14 + i, 28 + j, 30 + j
+#define MIXED(i, j)                                                                                          \
+    i, i + 2, 16 + j, 18 + j, 4 + i, 6 + i, 20 + j, 22 + j, 8 + i, 10 + i, 24 + j, 26 + j, 12 + i, 14 + i, 28 + j, 30 + j
 #define IN_ORDER 0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15
 #endif
 #ifdef MIXED
