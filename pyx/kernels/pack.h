@@ -51,10 +51,24 @@ static inline __attribute__((always_inline)) void NAME(move_block)(T *to, ptrdif
     for (int v = 0; v < LANES; v++)
         NAME(store)(to + v * to_row, block[v]);
 }
+
+/* The same of n < LANES columns: each row is written in parts, since what follows it in `to` is not this block's. */
+static inline __attribute__((always_inline)) void NAME(move_few)(T *to, ptrdiff_t to_row, const T *from,
+                                                                 ptrdiff_t col, ptrdiff_t n)
+{
+    vec block[LANES];
+#pragma GCC unroll 16
+    for (int v = 0; v < LANES; v++)
+        block[v] = v < n ? NAME(load)(from + v * col) : (vec){0};
+    NAME(transpose)(block);
+    const T *rows = (const T *)block;
+    for (ptrdiff_t v = 0; v < VL; v++)
+        NAME(copy_few)(to + v * to_row, rows + v * VL, n);
+}
 #endif
 
 /* to[i*to_row + j] = from[i*row + j*col], i < m, j < n: a block, transposed when its rows are the contiguous
- * direction of `from`. LANES x LANES at a time that costs about half a cycle an element; one by one, two. Four
+ * direction of `from`. LANES x LANES at a time that costs about half a cycle an element, a few columns 0.7, one by one 2. Four
  * vectors of 2 * VL columns are moved before the next columns: whole lines of either side, and what is asked for
  * meanwhile is needed next. */
 static void NAME(move)(void *restrict to_, ptrdiff_t to_row, const void *restrict from_, ptrdiff_t m,
@@ -64,14 +78,18 @@ static void NAME(move)(void *restrict to_, ptrdiff_t to_row, const void *restric
     const T *restrict from = from_;
     ptrdiff_t done = 0;
 #if LANES <= 16
-    if (row == 1 && col != 1 && m >= VL) {
-        done = n >= VL ? n : 0;
-        for (ptrdiff_t i = 0; i < m; i += 4 * VL)
-            for (ptrdiff_t j = 0; j < done; j += 2 * VL)
+    if (row == 1 && col != 1 && m >= VL && n > 1) {
+        done = n;
+        for (ptrdiff_t i = 0; i < m && n < VL; i += VL) {
+            const ptrdiff_t at = i < m - VL ? i : m - VL;
+            NAME(move_few)(to + at * to_row, to_row, from + at, col, n);
+        }
+        for (ptrdiff_t i = 0; i < m && n >= VL; i += 4 * VL)
+            for (ptrdiff_t j = 0; j < n; j += 2 * VL)
                 for (ptrdiff_t v = i; v < m && v < i + 4 * VL; v += VL) {
                     /* the last blocks overlap those before */
                     const ptrdiff_t at = v < m - VL ? v : m - VL;
-                    for (ptrdiff_t c = j; c < done && c < j + 2 * VL; c += VL) {
+                    for (ptrdiff_t c = j; c < n && c < j + 2 * VL; c += VL) {
                         const ptrdiff_t b = c < n - VL ? c : n - VL;
                         if (b + 3 * VL <= n)
                             NAME(move_block)(to + at * to_row + b, to_row, from + at + b * col, col, 1);
