@@ -447,13 +447,11 @@ def run_weight_grad(problem, Method method, dy, x, bint batched, bint channels_l
     return out
 
 
-cdef enum:
-    CHANNELS = 16      # that a task of a bias gradient sums: a cache line of float32
-
 cdef struct BiasGrad:
     const nd_kernel_set *k
     nd_array dy
     ptrdiff_t n, c, d, h, w
+    ptrdiff_t channels      # of a task: a cache line of float32 where they are neighbours, or a few planes
     double *sums
 
 cdef void bias_grad_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
@@ -461,15 +459,15 @@ cdef void bias_grad_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t e
     cdef const char *row
     cdef ptrdiff_t i, j, c, count, size = f.k.size
     for i in range(begin, end):
-        count = min(<ptrdiff_t>CHANNELS, f.c - i * CHANNELS)
+        count = min(f.channels, f.c - i * f.channels)
         for j in range(f.n * f.d * f.h):
             row = f.dy.data + size * (j // (f.d * f.h) * f.dy.n + j // f.h % f.d * f.dy.d + j % f.h * f.dy.h
-                                      + i * CHANNELS * f.dy.c)
+                                      + i * f.channels * f.dy.c)
             if f.dy.c == 1:
-                f.k.sum_columns(f.sums + i * CHANNELS, row, f.w, count, f.dy.w)
+                f.k.sum_columns(f.sums + i * f.channels, row, f.w, count, f.dy.w)
             else:
                 for c in range(count):
-                    f.sums[i * CHANNELS + c] += f.k.sum(row + size * c * f.dy.c, f.w, f.dy.w)
+                    f.sums[i * f.channels + c] += f.k.sum(row + size * c * f.dy.c, f.w, f.dy.w)
 
 
 def run_bias_grad(dy, int rank, bint batched, bint channels_last, threads):
@@ -489,11 +487,12 @@ def run_bias_grad(dy, int rank, bint batched, bint channels_last, threads):
         f.d = b.shape[axes.d] if axes.d >= 0 else 1
         if f.d * f.h > 1 and f.dy.h == f.w * f.dy.w and (f.d == 1 or f.dy.d == f.h * f.dy.h):
             f.w, f.h, f.d = f.w * f.h * f.d, 1, 1  # the pixels follow each other: one row
+        f.channels = 16 if f.dy.c == 1 else 4
         total = sums = np.zeros(max(f.c, 1))
         f.sums = &total[0]
         if dy.size:
             with nogil:
-                parallel_for((f.c + CHANNELS - 1) // CHANNELS, 1, count, bias_grad_body, &f)
+                parallel_for((f.c + f.channels - 1) // f.channels, 1, count, bias_grad_body, &f)
     finally:
         PyBuffer_Release(&b)
     return sums[:f.c].astype(name)
