@@ -209,8 +209,8 @@ struct nd_kernel_set {
      * even, for i < n and up to whole vectors; folds is even, both sums of rows and results are numbers of the dtype */
     void (*image_fold)(void *to, const void *const *rows, const void *weights, ptrdiff_t folds, ptrdiff_t n, int shift,
                        int offset);
-    /* int16, from rows of bytes, for few of them: to[i] = sum over f < folds of weights[f] * (rows[2*f][i] + rows[2*f + 1][i]) / 2**9,
-     * i < n and up to two whole vectors, which are in an order of their own; and such rows to bytes:
+    /* int16, from rows of bytes, for few of them:
+     * to[i] = sum over f < folds of weights[f] * (rows[2*f][i] + rows[2*f + 1][i]) / 2**9, i < n and up to two whole vectors, which are in an order of their own; and such rows to bytes:
      * to[i] = (sum over f of weights[f] * mean of rows[2*f][i] and rows[2*f + 1][i] / 2**15) / 2**7, i < n. Each product and each
      * mean is rounded, ties up, the result ties to even */
     void (*smooth_row)(void *to, const void *const *rows, const void *weights, ptrdiff_t folds, ptrdiff_t n);

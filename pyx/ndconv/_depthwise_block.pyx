@@ -149,7 +149,8 @@ cdef inline bint reads_in_place(const Run *f) noexcept nogil:
     if f.b.lanes_c:
         return f.job.x.c == 1 and p.ocg == 1
     # lanes of pixels are masked at the borders of x, so zeros are outside
-    return not p.bordered and p.sw <= 2 and f.job.x.w == 1 and (p.sw == 2 or p.kh <= ROWS or p.dh * f.job.x.h * f.job.k.size % ALIASED != 0)
+    return not p.bordered and p.sw <= 2 and f.job.x.w == 1 \
+        and (p.sw == 2 or p.kh <= ROWS or p.dh * f.job.x.h * f.job.k.size % ALIASED != 0)
 
 cdef void place(const Run *f, Block *t, ptrdiff_t r0, ptrdiff_t r1, ptrdiff_t c0, ptrdiff_t c1, bint in_place) noexcept nogil:
     """Where the rows and columns of a rectangle read x, and its turn."""

@@ -31,8 +31,8 @@ from ndconv._c cimport (ND_ADD, ND_BIAS_COLUMN, ND_BIAS_ROW, ND_ZERO, nd_array, 
 from ndconv._method cimport new_method
 from ndconv._outside cimport copy_cells
 from ndconv._pack cimport (Pixel, block_bytes, ceil_div, copy_clipped, evened, finish_pixels, flattened, gather_block,
-                           gemm_rows, is_plain, is_run, next_row, panel_count, panels_bytes, pixel_at, pixels_of, prepare_panels, scatter_row, split,
-                           taps_of, use_lanes_oc)
+                           gemm_rows, is_plain, is_run, next_row, panel_count, panels_bytes, pixel_at, pixels_of,
+                           prepare_panels, scatter_row, split, taps_of, use_lanes_oc)
 from ndconv._runtime cimport parallel_for
 from ndconv._weight_grad cimport gemm_weight_grad, gemm_weight_grad_bytes
 
