@@ -21,7 +21,10 @@ cdef void gemm_rows(const nd_kernel_set *k, const nd_walk *walk, ptrdiff_t rows,
     """`rows` rows of y, dealt out to `count` register tiles as split() does: the higher ones first. A's tiles are a_tile elements
     apart, or where that is 0 one after the other."""
     cdef nd_tiles tiles
-    cdef ptrdiff_t m, more = rows % count
+    cdef ptrdiff_t m, more
+    if count == 0:
+        return
+    more = rows % count
     tiles.b = tiles.bias = 0
     for m in range(rows // count + 1, max(rows // count, 1) - 1, -1):
         tiles.count = more if m > rows // count else count - more

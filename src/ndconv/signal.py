@@ -111,7 +111,7 @@ def _operands(x, w, fillvalue, exact):
     """(in1, in2, what they are summed in if both are integers and `exact`) in dtypes that `conv` takes."""
     integers = [a.dtype.kind in "biu" for a in (x, w)]
     if all(integers) and exact:
-        if fillvalue != int(fillvalue):
+        if fillvalue % 1 != 0:      # of NaN and infinities it is NaN
             raise ValueError(f"fillvalue must be an integer where both arrays are of integers; got {fillvalue!r}")
         return _narrowed(x, "in1", int(fillvalue)), _narrowed(w, "in2", 0), "int64"
     for a, name, whole in zip((x, w), ("in1", "in2"), integers):
