@@ -228,6 +228,29 @@ def test_out_and_one_image(tiled, dtype):
         assert [field for field in "xwb" if getattr(some, field) is not None] == sorted(part, key="xwb".index)
 
 
+@pytest.mark.parametrize("tiled", (False, True), ids=("local", "tiled"))
+@pytest.mark.parametrize("case", (GEOMETRY[0], GROUPED[1], ANY_RANK[1]), ids=lambda c: c.name)
+def test_flip_residual_and_activation(case, tiled, dtype):
+    """Integers are exact: the very numbers of what is done in steps, and of the definition with rotated kernels."""
+    tiles = (2,) * case.rank if tiled else None
+    x, w, b, dy = (np.rint(4 * a) for a in arrays(case, dtype, tiles))
+    ours, options = geometry(case)[0], dict(method="gemm") if tiled else {}
+    rotated = np.ascontiguousarray(np.flip(w, tuple(range(-case.rank, 0))))
+    function, backward = (nd.tiled_conv, nd.tiled_conv_backward) if tiled else (nd.local_conv, nd.local_conv_backward)
+    for layout in case.layouts:
+        x_in, dy_in = to_layout(x, layout), to_layout(dy, layout)
+        plain = function(x_in, rotated, b, layout=layout, **ours, **options)
+        shared = np.array(dy_in)
+        for residual, out in ((dy_in, None), (shared, shared)):
+            y = function(x_in, w, b, flip=True, layout=layout, residual=residual, activation=("clip", -3, 50), out=out, **ours,
+                         **options)
+            np.testing.assert_array_equal(y, np.clip(plain + dy_in, -3, 50))
+        got = backward(dy_in, x_in, w, flip=True, layout=layout, **ours, **options)
+        want = backward(dy_in, x_in, rotated, layout=layout, **ours, **options)
+        np.testing.assert_array_equal(got.x, want.x)
+        np.testing.assert_array_equal(np.flip(got.w, tuple(range(-case.rank, 0))), want.w)
+
+
 X, W, DY = np.ones((2, 4, 6)), np.ones((3, 4, 4, 3)), np.ones((2, 3, 4))
 
 
@@ -240,6 +263,10 @@ X, W, DY = np.ones((2, 4, 6)), np.ones((3, 4, 4, 3)), np.ones((2, 3, 4))
     (lambda **o: nd.local_conv(X, W.astype(np.float32), **o), TypeError, "w must be float64"),
     (lambda **o: nd.local_conv(X.astype(int), W, **o), TypeError, "x must be float32 or float64"),
     (lambda **o: nd.local_conv(X, W, threads=0, **o), ValueError, "threads"),
+    (lambda **o: nd.local_conv(X, W, activation="gelu", **o), ValueError, "activation must be one of"),
+    (lambda **o: nd.local_conv(X, W, residual=X, **o), ValueError, "residual must have the shape"),
+    (lambda **o: nd.tiled_conv(X, W[:, :2], residual=X, **o), ValueError, "residual must have the shape"),
+    (lambda **o: nd.tiled_conv(X, W[:, :2], activation="clip", **o), ValueError, "takes its bounds"),
     (lambda **o: nd.local_conv(X, W, padding=2**63, **o), OverflowError, "padding"),
     (lambda **o: nd.tiled_conv(X, W[:, :0], **o), ValueError, "at least one kernel"),
     (lambda **o: nd.tiled_conv(X, W[:, :2], np.ones((3, 4)), **o), ValueError, r"bias must have shape \(3,\).*\(3, 2\)"),

@@ -5,12 +5,24 @@ from ndconv import _local, _local_grad, _local_lanes, _local_lanes_grad
 from ndconv._local import weight_grad
 from ndconv._plan import run_bias_grad
 from ndconv._runtime import check_threads
-from ndconv.arguments import check_gradient, check_same, check_wrt, deliver, forward_problem, result_array, result_shape
+from ndconv.activation import resolve_activation
+from ndconv.arguments import (
+    check_gradient,
+    check_residual,
+    check_same,
+    check_wrt,
+    deliver,
+    forward_problem,
+    result_array,
+    result_shape,
+)
+from ndconv.conv import conv
 from ndconv.gradient import Gradients
 from ndconv.plan import check_dtype
 
 
-def local_conv(x, w, bias=None, *, stride=1, padding=0, dilation=1, groups=1, layout=None, threads=None, out=None):
+def local_conv(x, w, bias=None, *, stride=1, padding=0, dilation=1, groups=1, flip=False, layout=None, activation=None,
+               residual=None, threads=None, out=None):
     """Convolution whose kernel is not shared: every output position has its own ("locally connected").
 
     ``y[n, o, i] = bias[o, i] + sum over c, t of x[n, c, i*stride + t*dilation - padding] * w[o, i, c, t]`` for positions i and
@@ -24,7 +36,8 @@ def local_conv(x, w, bias=None, *, stride=1, padding=0, dilation=1, groups=1, la
         Fastest where the last axes, (ic/groups, *kernel), follow each other in memory. Each weight is read once for up to about
         8 MiB of windows, so with few images the time is that of reading w.
     bias : array, shape (oc,) or (oc, *positions), dtype of x, optional
-    stride, padding, dilation, groups, layout, threads, out : as in `conv`; padding is with zeros
+    stride, padding, dilation, groups, flip, layout, threads, out : as in `conv`; padding is with zeros
+    activation, residual : as in `conv`; they take a pass of their own over the result
 
     Returns
     -------
@@ -50,19 +63,24 @@ def local_conv(x, w, bias=None, *, stride=1, padding=0, dilation=1, groups=1, la
     problem, batched, last = _problem_of(x, "x", x.shape, w.shape, stride, padding, dilation, groups, layout)
     check_same(w, "w", problem.dtype, "x")
     shape = result_shape(problem, batched, last)
+    residual = checked_residual(residual, activation, shape, problem.dtype)
     threads = None if threads is None else check_threads(threads, "threads")
     if bias is not None:
         bias = np.asarray(bias)
         check_same(bias, "bias", problem.dtype, "x")
         bias = np.broadcast_to(shared_bias(bias, problem.oc, _positions(problem), "bias"), (problem.oc, *_positions(problem)))
-    y = result_array(x.astype(problem.dtype, copy=False), shape, layout, batched, out, x, w, bias)
+    y = result_array(x.astype(problem.dtype, copy=False), shape, layout, batched, out, x, w, bias, residual)
+    w = flipped(w, problem.rank, flip)
     if y.size:
         _way(problem, _local, _local_lanes).forward(problem, x, w, bias, y, batched, last, threads)
+    if residual is not None or activation is not None:
+        ones = np.ones((problem.oc, 1, *(1,) * problem.rank), problem.dtype)
+        y = conv(y, ones, groups=problem.oc, layout=layout, activation=activation, residual=residual, threads=threads)
     return deliver(y, out)
 
 
-def local_conv_backward(dy, x, w, *, wrt=("x", "w", "b"), bias_shape=None, stride=1, padding=0, dilation=1, groups=1, layout=None,
-                        threads=None):
+def local_conv_backward(dy, x, w, *, wrt=("x", "w", "b"), bias_shape=None, stride=1, padding=0, dilation=1, groups=1, flip=False,
+                        layout=None, threads=None):
     """Gradients of `local_conv` with respect to input, weights and bias, as Gradients(x, w, b).
 
     ``dx[n, c, j] = sum over o, i, t with i*stride + t*dilation - padding == j of dy[n, o, i] * w[o, i, c, t]``,
@@ -89,11 +107,13 @@ def local_conv_backward(dy, x, w, *, wrt=("x", "w", "b"), bias_shape=None, strid
         dx = result_array(dy.astype(problem.dtype, copy=False), x.shape, layout, batched, None)
         dx[...] = 0
         if dx.size and w.size:
+            w = flipped(w, problem.rank, flip)
             _way(problem, _local_grad, _local_lanes_grad).input_grad(problem, dx, w, dy, batched, last, threads)
     if "w" in wrt:
         dw = np.empty(w.shape, problem.dtype) if problem.n else np.zeros(w.shape, problem.dtype)
         if dw.size and problem.n:
             weight_grad(problem, x, dw, dy, batched, last, threads)
+        dw = flipped(dw, problem.rank, flip)
     if "b" in wrt and each:
         first = np.moveaxis(dy, -1, 1 if batched else 0) if last else dy
         db = first.sum(0, dtype=np.float64).astype(problem.dtype) if batched else np.array(first, problem.dtype)
@@ -105,6 +125,20 @@ def local_conv_backward(dy, x, w, *, wrt=("x", "w", "b"), bias_shape=None, strid
 def _way(problem, few, many):
     """The module that is faster: with many images, from a vector of 32 bytes on, these are the lanes. The bits are the same."""
     return many if problem.n * np.dtype(problem.dtype).itemsize >= 32 else few
+
+
+def checked_residual(residual, activation, shape, dtype):
+    """The residual as an array, or None; an error if it or the activation is wrong."""
+    resolve_activation(activation)
+    if residual is not None:
+        residual = np.asarray(residual)
+        check_residual(residual, shape, dtype)
+    return residual
+
+
+def flipped(w, rank, flip):
+    """w, or a view of it with its kernels rotated."""
+    return np.flip(w, tuple(range(-rank, 0))) if flip else w
 
 
 def shared_bias(bias, oc, places, name):

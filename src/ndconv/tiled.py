@@ -21,12 +21,12 @@ from ndconv.arguments import (
 )
 from ndconv.conv import conv
 from ndconv.gradient import Gradients, conv_weight_grad
-from ndconv.local import is_each, shared_bias, split_kernels
+from ndconv.local import checked_residual, is_each, shared_bias, split_kernels
 from ndconv.plan import check_dtype, check_options
 
 
-def tiled_conv(x, w, bias=None, *, stride=1, padding=0, dilation=1, groups=1, layout=None, method="auto", accuracy="fast",
-               workspace_limit=None, threads=None, out=None):
+def tiled_conv(x, w, bias=None, *, stride=1, padding=0, dilation=1, groups=1, flip=False, layout=None, activation=None,
+               residual=None, method="auto", accuracy="fast", workspace_limit=None, threads=None, out=None):
     """Convolution with a few kernels used in turn along every axis ("tiled").
 
     ``y[n, o, i] = bias[o] + sum over c, k of x[n, c, i*stride + k*dilation - padding] * w[o, i % t, c, k]``, with one index per
@@ -37,8 +37,8 @@ def tiled_conv(x, w, bias=None, *, stride=1, padding=0, dilation=1, groups=1, la
     x : array, shape (n, ic, *spatial), or (ic, *spatial) for one image; float32 or float64
     w : array, shape (oc, *t, ic/groups, *kernel), dtype of x
     bias : array, shape (oc,), or (oc, *t) to be used in turn like the kernels; dtype of x, optional
-    stride, padding, dilation, groups, layout, method, accuracy, workspace_limit, threads, out : as in `conv`; padding is with
-        zeros
+    stride, padding, dilation, groups, flip, layout, activation, residual, method, accuracy, workspace_limit, threads, out :
+        as in `conv`; padding is with zeros
 
     Returns
     -------
@@ -61,24 +61,26 @@ def tiled_conv(x, w, bias=None, *, stride=1, padding=0, dilation=1, groups=1, la
     array([ 1., 20.,  3., 40.])
     """
     x, w = np.asarray(x), np.asarray(w)
-    tiles = _Tiles(x, "x", x.shape, w.shape, stride, padding, dilation, groups, layout)
+    tiles = _Tiles(x, "x", x.shape, w.shape, stride, padding, dilation, groups, flip, layout)
     check_same(w, "w", tiles.dtype, "x")
     options = check_options(method, accuracy, workspace_limit, threads)
+    residual = checked_residual(residual, activation, tiles.shape, tiles.dtype)
     if bias is not None:
         bias = np.asarray(bias)
         check_same(bias, "bias", tiles.dtype, "x")
         bias = np.broadcast_to(shared_bias(bias, w.shape[0], tiles.t, "bias"), (w.shape[0], *tiles.t))
     if tiles.alone:
         return conv(x, w[tiles.alone], None if bias is None else bias[tiles.alone], padding=padding, out=out, stride=stride,
-                    **tiles.geometry, **options)
-    y = result_array(x.astype(tiles.dtype, copy=False), tiles.shape, layout, tiles.batched, out, x, w, bias)
-    for tile, part, spec in tiles.parts(y):
-        conv(x, w[tile], None if bias is None else bias[tile], out=part, **spec, **options)
+                    activation=activation, residual=residual, **tiles.geometry, **options)
+    y = result_array(x.astype(tiles.dtype, copy=False), tiles.shape, layout, tiles.batched, out, x, w, bias, residual)
+    for tile, here, spec in tiles.parts():
+        conv(x, w[tile], None if bias is None else bias[tile], activation=activation,
+             residual=None if residual is None else residual[here], out=y[here], **spec, **options)
     return deliver(y, out)
 
 
-def tiled_conv_backward(dy, x, w, *, wrt=("x", "w", "b"), bias_shape=None, stride=1, padding=0, dilation=1, groups=1, layout=None,
-                        method="auto", accuracy="fast", workspace_limit=None, threads=None):
+def tiled_conv_backward(dy, x, w, *, wrt=("x", "w", "b"), bias_shape=None, stride=1, padding=0, dilation=1, groups=1, flip=False,
+                        layout=None, method="auto", accuracy="fast", workspace_limit=None, threads=None):
     """Gradients of `tiled_conv` with respect to input, weights and bias, as Gradients(x, w, b).
 
     Of the positions i that use a kernel: ``dw[o, r, c, k] = sum over n and i with i % t == r of
@@ -93,7 +95,7 @@ def tiled_conv_backward(dy, x, w, *, wrt=("x", "w", "b"), bias_shape=None, strid
     """
     check_wrt(wrt)
     dy, x, w = np.asarray(dy), np.asarray(x), np.asarray(w)
-    tiles = _Tiles(dy, "dy", x.shape, w.shape, stride, padding, dilation, groups, layout)
+    tiles = _Tiles(dy, "dy", x.shape, w.shape, stride, padding, dilation, groups, flip, layout)
     check_same(x, "x", tiles.dtype, "dy")
     check_same(w, "w", tiles.dtype, "dy")
     check_gradient(dy, tiles.problem, tiles.batched, tiles.last)
@@ -104,20 +106,21 @@ def tiled_conv_backward(dy, x, w, *, wrt=("x", "w", "b"), bias_shape=None, strid
     axes, db = (tiles.problem.rank, tiles.batched, tiles.last, options["threads"]), None
     if "b" in wrt:
         db = np.zeros((w.shape[0], *tiles.t), tiles.dtype) if each else run_bias_grad(dy, *axes)
-    for tile, part, spec in tiles.parts(dy):
+    for tile, here, spec in tiles.parts():
         if dw is not None:
-            conv_weight_grad(part, x, dw[tile].shape, out=dw[tile], **spec, **options)
+            conv_weight_grad(dy[here], x, dw[tile].shape, out=dw[tile], **spec, **options)
         if db is not None and each:
-            db[tile] = run_bias_grad(part, *axes)
+            db[tile] = run_bias_grad(dy[here], *axes)
     return Gradients(dx, dw, db)
 
 
 def _input_grad(tiles, dy, x_shape, w, options):
     """The sum over tiles of their input gradients, each added to those before as the residual of its own: two arrays in turn."""
     dx = other = None
-    for tile, part, spec in tiles.parts(dy):
+    for tile, here, spec in tiles.parts():
+        part = dy[here]
         plan = plan_of("input_grad", part, x_shape, w[tile].shape, w.dtype, spec["stride"], spec["padding"], spec["dilation"],
-                       spec["groups"], False, spec["layout"], *options.values(), None)
+                       spec["groups"], spec["flip"], spec["layout"], *options.values(), None)
         dx, other = plan.for_weights(w[tile]).run_with(part, w[tile], None, dx, other), dx
     return dx
 
@@ -128,19 +131,19 @@ class _Tiles:
     a : the array that decides dtype and memory order, x or dy, called `name`
     """
 
-    def __init__(self, a, name, x_shape, w_shape, stride, padding, dilation, groups, layout):
+    def __init__(self, a, name, x_shape, w_shape, stride, padding, dilation, groups, flip, layout):
         rank, oc, self.t, kernel = split_kernels(w_shape)
         if 0 in self.t:
             raise ValueError(f"w must have at least one kernel on every spatial axis; got shape {w_shape}")
-        self.geometry = dict(dilation=dilation, groups=groups, layout=layout)
+        self.geometry = dict(dilation=dilation, groups=groups, flip=flip, layout=layout)
         self.dtype = check_dtype(a.dtype, name)
         self.problem, self.batched, self.last = forward_problem(
-            x_shape, (oc, *kernel), self.dtype, padding, dict(self.geometry, stride=stride, flip=False))
+            x_shape, (oc, *kernel), self.dtype, padding, dict(self.geometry, stride=stride))
         self.shape = result_shape(self.problem, self.batched, self.last)
         self.alone = (slice(None), *(0,) * rank) if set(self.t) == {1} else None
 
-    def parts(self, y):
-        """For each kernel that is used: its index in w, its part of y, and the arguments of its convolution."""
+    def parts(self):
+        """For each kernel that is used: its index in w, that of its part of the result, and the arguments of its convolution."""
         p, rank = self.problem, self.problem.rank
         axes = list(zip(*(v[3 - rank:] for v in (p.x, p.k, p.y, p.stride, p.dilation, p.before)), self.t))
         first = (slice(None),) * (self.batched + (not self.last))
@@ -150,6 +153,6 @@ class _Tiles:
                 before -= r * s
                 reach = (-(-(y_size - r) // t) - 1) * s * t + d * (k - 1) + 1
                 padding.append((before, reach - x - before))
-            part = y[(*first, *(slice(r, None, t) for r, t in zip(tile, self.t)))]
+            here = (*first, *(slice(r, None, t) for r, t in zip(tile, self.t)))
             stride = tuple(s * t for s, t in zip(p.stride[3 - rank:], self.t))
-            yield (slice(None), *tile), part, dict(self.geometry, stride=stride, padding=tuple(padding))
+            yield (slice(None), *tile), here, dict(self.geometry, stride=stride, padding=tuple(padding))
