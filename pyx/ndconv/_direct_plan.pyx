@@ -19,9 +19,13 @@ cdef ptrdiff_t rows_spanned(const nd_problem *p, ptrdiff_t rows) noexcept nogil:
 
 cdef bint is_copied(const nd_problem *p, const nd_kernel_set *k, bint lanes_oc) noexcept nogil:
     """Whether a slab has the rows once for each column of taps, without padding between them, so that tiles run across row ends
-    and store what they have: where rows are no whole vectors, sums are short, and output channels pay for the copies. 3 to 32
-    channels, 3x3: 1.3 times as fast at 28 and 36 columns, 1.1 at 53, 1.0 at 113; 13 columns 1.4 to 2.2."""
-    return (not lanes_oc and p.kw > 1 and p.ow % k.vl != 0 and p.ocg * p.kh >= 48
+    and store what they have: where rows are no whole vectors, sums are short, and output channels pay for the copies. Otherwise
+    what lies between rows is computed and dropped. Cycles of a vector of results: 10 a copied row, 3 to drop, 1/2 a step; 3 to 4
+    channels to 32 and 64 at 28 and 36 columns: 1.2 to 1.4 times as fast as dropping, 6 to 10 channels to 16: 0.75 to 0.85."""
+    cdef ptrdiff_t between = (p.kw - 1) * p.dw
+    cdef double copies = 10.0 * p.kw * p.icg / max(p.ocg, 1)
+    cdef double drops = 3 + 0.5 * p.icg * taps_of(p) * between / (p.ow + between)
+    return (not lanes_oc and p.kw > 1 and p.ow % k.vl != 0 and copies < drops
             and p.icg * taps_of(p) * (p.ow + p.ocg) * k.size <= SHORT_BYTES)
 
 cdef void set_slab(const nd_problem *p, const nd_kernel_set *k, Blocking *b) noexcept nogil:
@@ -74,6 +78,10 @@ cdef Blocking blocking(const nd_problem *p, const nd_kernel_set *k) noexcept nog
     set_slab(p, k, &b)
     flat = ((b.rows - 1) * b.slab_columns + b.columns + k.vl - 1) // k.vl
     b.by_row = not b.copied and b.rows * ceil_div(b.columns, k.vl) <= flat
+    b.gathered = not b.lanes_oc and not b.by_row and b.icb < SHORT and b.slab_columns != b.columns
+    # an odd number of cache lines, as in the slab
+    b.line = (ceil_div(((b.rows - 1) * b.slab_columns + b.columns + k.vl) * k.size, 128) * 128 + 64) // k.size
+    b.tile = ceil_div(((b.height + 1) * b.line if b.gathered else k.mr * k.nr) * k.size, 64) * 64
     b.splits = min(ceil_div(TASKS, images * b.blocks * b.strips), max(b.panels * width // 64, 1))
     b.ob = max(block_bytes(p, WEIGHT_BYTES) // (b.icb * b.taps * width * k.size), 1)
     # offsets of taps, or of the steps of a list

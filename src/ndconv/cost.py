@@ -210,27 +210,29 @@ def gemm_counts(problem, prepared):
     counts, tile = dict.fromkeys(GEMM, 0), _tile_of(problem)
     for ic, oc, x, y, k, stride, times in _geometries(problem):
         planes = problem.n * problem.g * times
-        pixels, length, plain = math.prod(y), ic * math.prod(k), math.prod(k) == 1 and x == y
+        rows, taps = y[0] * y[1], k[0] * k[1] * k[2]
+        pixels, length, plain = rows * y[2], ic * taps, taps == 1 and x == y
         wide = _vectors_hold_oc(problem, tile, ic, oc, y, k, plain)
         joined = max(problem.n, 1) if pixels <= FEW_PIXELS else 1
         tiles, height = _tiles(joined * pixels, oc, tile) if wide else _tiles(oc, joined * pixels, tile)
-        tiles /= joined
-        counts["calls"] += planes * tiles * _up(length, 384)
-        counts["steps"] += planes * tiles * height * length
+        tiles *= planes / joined
+        outputs, copied = planes * oc * pixels, planes * length * pixels
+        counts["calls"] += tiles * _up(length, 384)
+        counts["steps"] += tiles * height * length
         counts["prepared"] += 0 if prepared else times * problem.g * oc * length
-        counts["stored"] += planes * oc * pixels
+        counts["stored"] += outputs
         counts["stages"] += times
         apart = problem.reversed and max(problem.stride) > 1
-        counts["across"] += planes * oc * pixels if wide and not problem.lanes_oc else 0
-        counts["apart"] += planes * oc * pixels if apart or problem.lanes_oc and not wide else 0
-        if math.prod(k) > 1 or stride != (1, 1, 1) or not problem.lanes_oc:
-            counts["packed"] += planes * length * pixels
+        counts["across"] += outputs if wide and not problem.lanes_oc else 0
+        counts["apart"] += outputs if apart or problem.lanes_oc and not wide else 0
+        if taps > 1 or stride != (1, 1, 1) or not problem.lanes_oc:
+            counts["packed"] += copied
             if not problem.lanes_oc:
-                counts["lines"] += planes * length * y[0] * y[1]
-                counts["turned" if wide else "strided"] += planes * length * pixels if wide or stride[2] > 1 else 0
+                counts["lines"] += planes * length * rows
+                counts["turned" if wide else "strided"] += copied if wide or stride[2] > 1 else 0
             else:
-                counts["runs"] += planes * math.prod(k) * pixels
-                counts["gathered"] += 0 if wide else planes * length * pixels
+                counts["runs"] += planes * taps * pixels
+                counts["gathered"] += 0 if wide else copied
     counts["stored"] += _zeroed(problem)
     return GEMM_BACK if problem.reversed else GEMM, counts
 

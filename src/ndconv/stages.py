@@ -64,6 +64,7 @@ def _forward_stage(p):
     return Stage(p.x, p.y, p.k, p.stride, p.dilation, p.before, False, start, step, (0, 0, 0), (1, 1, 1))
 
 
+@lru_cache(maxsize=REMEMBERED)
 def _axis_phases(size, taps, stride, dilation, before):
     """(remainder, positions, taps, last tap, tap step, reach, padding before) of each phase of one axis; the last tap comes
     first, since dy is read forwards.
