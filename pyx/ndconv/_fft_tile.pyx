@@ -3,14 +3,22 @@
 
 A tile is [depth][row][column][lane], the columns as pairs, even ones real and odd ones imaginary parts (kernels/fft_rows.h).
 Each lane has a window of its own: another tile of the same channel, or the same tile of another channel. Nothing outside an
-array is read: what a window has there is zero. No padded copy of an array exists.
+array is read: what a window has there is zero. Where a problem is bordered, rows outside are loaded from those that they repeat,
+and columns are copied within the tile, for all lanes at once. No padded copy of an array exists.
 """
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
-from ndconv._c cimport nd_array, nd_kernel_set, nd_problem, nd_weights
+from ndconv._c cimport ND_FILL, ND_NOWHERE, nd_array, nd_kernel_set, nd_problem, nd_source, nd_weights
 from ndconv._fft_plan cimport FILTER_GROUPS, FILTER_TILES, TILES, Side, Tables, Tiling
-from ndconv._outside cimport copy_cells
+from ndconv._outside cimport put
 from ndconv._pack cimport ceil_div
+
+cdef enum:
+    CELLS = 64      # outside x, that are looked up at a time
+
+cdef struct Cell:
+    ptrdiff_t to, source    # bytes from the beginning of a row: of the tile, and of the tile or of x
+    bint tile, constant     # whether it comes from the tile, and whether it is the constant
 
 cdef bint holds_tiles(const Tiling *t) noexcept nogil:
     return t.lanes == TILES or t.lanes >= FILTER_TILES
@@ -178,40 +186,132 @@ cdef void load_tile(const Window *w, const nd_kernel_set *k, const Tiling *t, ch
     cdef ptrdiff_t high[MOST_LANES]
     cdef ptrdiff_t d, h
     cdef int lane, axis
-    cdef bint whole = True
+    cdef bint whole = True, alike
+    cdef char *to
     for axis in range(3):
         whole = whole and w.spread[axis] == 1 and w.count[axis] == t.side[axis].t
     if not whole:
         memset(z, 0, t.z)
     for d in range(w.count[0]):
         for h in range(w.count[1]):
+            to = row_of_tile(w, t, d, h, z)
             for lane in range(<int>k.vl):
                 row[lane] = w.data[lane] + k.size * (d * w.step[0] + h * w.step[1])
-                low[lane] = high[lane] = 0
-                if w.low[0][lane] <= d < w.high[0][lane] and w.low[1][lane] <= h < w.high[1][lane]:
-                    low[lane], high[lane] = w.low[2][lane], w.high[2][lane]
-            k.fft_load(z + t.point * (d * w.spread[0] * t.plane + h * w.spread[1] * t.pitch), k.vl * w.spread[2], w.count[2],
-                       row, w.step[2], low, high)
+                low[lane], high[lane] = w.low[2][lane], w.high[2][lane]
+                if not (w.low[0][lane] <= d < w.high[0][lane] and w.low[1][lane] <= h < w.high[1][lane]):
+                    row[lane] = repeated_row(w, k, lane, d, h)
+                    if row[lane] == NULL:
+                        row[lane], low[lane], high[lane] = w.data[lane], 0, 0
+            k.fft_load(to, k.vl * w.spread[2], w.count[2], row, w.step[2], low, high)
     if w.bordered != NULL:
-        load_outside(w, k, t, z)
+        alike = are_alike(w, k)
+        for lane in range(1 if alike else <int>k.vl):
+            load_outside(w, k, t, lane, <int>k.vl if alike else 1, z)
 
-cdef void load_outside(const Window *w, const nd_kernel_set *k, const Tiling *t, char *z) noexcept nogil:
-    """The rows of windows that leave x once more, with what is outside."""
-    cdef const nd_array *x = w.x
-    cdef ptrdiff_t d, h
-    cdef int lane
-    cdef bint cut
-    cdef const char *first
-    for lane in range(<int>k.vl):
-        cut = w.low[2][lane] > 0 or w.high[2][lane] < w.count[2]
-        first = w.data[lane] - k.size * (w.position[0][lane] * x.d + w.position[1][lane] * x.h + w.position[2][lane] * x.w)
-        for d in range(w.count[0]):
-            for h in range(w.count[1]):
-                if cut or not (w.low[0][lane] <= d < w.high[0][lane] and w.low[1][lane] <= h < w.high[1][lane]):
-                    copy_cells(w.bordered, k, first, x, w.position[0][lane] + d * w.every[0], w.position[1][lane] + h * w.every[1],
-                               w.position[2][lane], w.every[2], w.count[2], 1,
-                               z + t.point * (d * w.spread[0] * t.plane + h * w.spread[1] * t.pitch) + k.size * lane,
-                               k.vl * w.spread[2], 1)
+cdef inline ptrdiff_t source_of(const Window *w, int axis, int lane, ptrdiff_t i) noexcept nogil:
+    """The cell of a bordered x that element i of a window shows along an axis."""
+    cdef const nd_problem *p = w.bordered
+    cdef ptrdiff_t extent = p.id if axis == 0 else p.ih if axis == 1 else p.iw
+    return nd_source(&p.outside[axis], w.position[axis][lane] + i * w.every[axis], extent)
+
+cdef inline const char *repeated_row(const Window *w, const nd_kernel_set *k, int lane, ptrdiff_t d, ptrdiff_t h) noexcept nogil:
+    """Where a row outside x has its elements, or NULL: a constant, or zeros."""
+    cdef ptrdiff_t depth, row
+    if w.bordered == NULL:
+        return NULL
+    depth, row = source_of(w, 0, lane, d), source_of(w, 1, lane, h)
+    return w.data[lane] + row_step(w, k, lane, depth, row) if depth >= 0 and row >= 0 else NULL
+
+cdef inline ptrdiff_t row_step(const Window *w, const nd_kernel_set *k, int lane, ptrdiff_t depth, ptrdiff_t row) noexcept nogil:
+    """Bytes from a window's first row to a row of x."""
+    return k.size * ((depth - w.position[0][lane]) * w.x.d + (row - w.position[1][lane]) * w.x.h)
+
+cdef bint are_alike(const Window *w, const nd_kernel_set *k) noexcept nogil:
+    """Whether all lanes see the same positions."""
+    cdef int lane, axis
+    for lane in range(1, <int>k.vl):
+        for axis in range(3):
+            if w.position[axis][lane] != w.position[axis][0]:
+                return False
+    return True
+
+cdef void load_outside(const Window *w, const nd_kernel_set *k, const Tiling *t, int lane, int lanes, char *z) noexcept nogil:
+    """The columns outside x of some windows that see the same positions, and constants. What is copied where is looked up once
+    for all rows; the sources of all lanes together are in the tile, but at the other end of a periodic axis that has several."""
+    cdef Cell cells[CELLS]
+    cdef ptrdiff_t low = w.low[2][lane], high = w.high[2][lane], j = 0, column, at, size = k.size
+    cdef int count = 0
+    if w.bordered.fill != 0:
+        fill_rows(w, k, t, lane, lanes, z)
+    while j < w.count[2]:
+        if j == low < high:
+            j = high
+            continue
+        column = source_of(w, 2, lane, j)
+        if column != ND_NOWHERE:
+            at = column - w.position[2][lane]    # steps of the array from the row's first element
+            cells[count].to = size * (j * k.vl + lane)
+            cells[count].tile = lanes > 1 and w.every[2] == 1 and low <= at < high
+            cells[count].source = size * at * (k.vl if cells[count].tile else w.x.w)
+            cells[count].constant = column == ND_FILL
+            count += 1
+        j += 1
+        if count == CELLS:
+            load_cells(w, k, t, lane, lanes, cells, count, z)
+            count = 0
+    load_cells(w, k, t, lane, lanes, cells, count, z)
+
+cdef inline char *row_of_tile(const Window *w, const Tiling *t, ptrdiff_t d, ptrdiff_t h, char *z) noexcept nogil:
+    return z + t.point * (d * w.spread[0] * t.plane + h * w.spread[1] * t.pitch)
+
+cdef void load_cells(const Window *w, const nd_kernel_set *k, const Tiling *t, int lane, int lanes, const Cell *cells, int count,
+                     char *z) noexcept nogil:
+    """In all rows that show some of x."""
+    cdef ptrdiff_t d, h, depth, row, step, size = k.size
+    cdef int i, l
+    cdef char *to
+    for d in range(w.count[0] if count else 0):
+        depth = source_of(w, 0, lane, d)
+        for h in range(w.count[1] if depth >= 0 else 0):
+            row = source_of(w, 1, lane, h)
+            if row < 0:
+                continue
+            to, step = row_of_tile(w, t, d, h, z), row_step(w, k, lane, depth, row)
+            for i in range(count):
+                if cells[i].constant:
+                    for l in range(lanes):
+                        put(k, to + cells[i].to + size * l, w.bordered.fill)
+                elif cells[i].tile:
+                    copy_point(to + cells[i].to, to + cells[i].source, size * lanes)
+                else:
+                    for l in range(lanes):
+                        memcpy(to + cells[i].to + size * l, w.data[lane + l] + step + cells[i].source, 4 if size == 4 else 8)
+
+cdef inline void copy_point(char *to, const char *src, ptrdiff_t bytes) noexcept nogil:
+    cdef ptrdiff_t i
+    for i in range(0, bytes, 16):    # of two lanes at least
+        memcpy(to + i, src + i, 16)
+
+cdef void fill_rows(const Window *w, const nd_kernel_set *k, const Tiling *t, int lane, int lanes, char *z) noexcept nogil:
+    """Rows and depths that are constant, but for columns of zeros."""
+    cdef ptrdiff_t d, h, j, depth, row, first = 0, last = w.count[2]
+    cdef char *to
+    while first < last and source_of(w, 2, lane, first) == ND_NOWHERE:
+        first += 1
+    while first < last and source_of(w, 2, lane, last - 1) == ND_NOWHERE:
+        last -= 1
+    for d in range(w.count[0]):
+        depth = source_of(w, 0, lane, d)
+        for h in range(w.count[1] if depth != ND_NOWHERE else 0):
+            row = source_of(w, 1, lane, h)
+            to = row_of_tile(w, t, d, h, z)
+            if row == ND_NOWHERE or ND_FILL not in (depth, row):
+                continue
+            if lanes > 1:
+                k.pool_fill(to + k.size * first * k.vl, (last - first) * k.vl, w.bordered.fill)
+            else:
+                for j in range(first, last):
+                    put(k, to + k.size * (j * k.vl + lane), w.bordered.fill)
 
 cdef unsigned store_tile(const Window *w, const nd_kernel_set *k, const Tiling *t, const void *bias,
                          const char *z) noexcept nogil:

@@ -8,7 +8,8 @@ broadcast one, a few rows k at a time:
               as rows of pixels, from NHWC memory, a tile of channels as [pixel][mr]
     direct    read where they are: neighbouring rows are channels, x.c apart, neighbouring pixels sw*x.w apart; for each
               tap the pixels whose window leaves the array are left out, so nothing is padded. Where what is outside is not
-              zero, rows are gathered as by gemm
+              zero, rows outside are those that they repeat, and columns outside are runs of one pixel each, from the cells
+              that they repeat or from the constant
 
     pack dY, unless that takes more than 8 MiB                    (all threads)
     for a part of the pixels, group, block of k, block of oc      (one task)
@@ -22,9 +23,11 @@ The chunks and the number of parts depend on the problem alone, so bits do not d
 parts; a large one has a single part and is dealt out itself: by rows of k, which of direct are some channels at all taps, and by
 output channels.
 """
-from ndconv._c cimport ND_ADD, ND_ZERO, nd_array, nd_job, nd_kernel_set, nd_problem, nd_walk, nd_weights
-from ndconv._pack cimport (Pixel, ceil_div, evened, flattened, gather_block, gather_row, gemm_rows, is_plain, is_run, pixel_at,
-                           pixels_of, split, taps_of)
+from ndconv._c cimport (ND_ADD, ND_FILL, ND_NOWHERE, ND_ZERO, nd_array, nd_job, nd_kernel_set, nd_problem, nd_source, nd_walk,
+                        nd_weights)
+from ndconv._outside cimport put
+from ndconv._pack cimport (Pixel, ceil_div, evened, flattened, gather_block, gather_row, gemm_rows, is_plain, is_run, next_row,
+                           pixel_at, pixels_of, split, taps_of)
 from ndconv._runtime cimport parallel_for
 
 cdef enum:
@@ -35,6 +38,7 @@ cdef enum:
     PARTS = 16
     TASKS = 12
     ROWS = 64                # of a panel of sums that are collected at a time
+    CONSTANT_BYTES = 64      # room for the constant outside x
 
 cdef struct Chunks:
     ptrdiff_t k                          # rows of dW,
@@ -49,7 +53,7 @@ cdef struct Chunks:
 
 cdef Chunks chunking(const nd_problem *p, const nd_kernel_set *k, bint gathered) noexcept nogil:
     cdef Chunks c
-    cdef ptrdiff_t tasks, least
+    cdef ptrdiff_t tasks, least, runs
     cdef double packed
     c.k = p.icg * taps_of(p)
     c.units, c.taps = c.k if gathered else p.icg, 1 if gathered else taps_of(p)
@@ -79,7 +83,9 @@ cdef Chunks chunking(const nd_problem *p, const nd_kernel_set *k, bint gathered)
     if c.kparts > 1:
         c.kparts = evened(c.kparts, c.parts * p.g * c.oparts, ceil_div(c.units, k.mr))
     c.rows = ceil_div(ceil_div(c.units, k.mr), max(c.kparts, 1)) * k.mr
-    c.x = c.rows * c.pixels * k.size if gathered else 2 * ceil_div(c.lines, c.chunks) * <ptrdiff_t>sizeof(ptrdiff_t)
+    # read in place: two offsets for every run; before them the constant
+    runs = c.pixels if p.bordered else ceil_div(c.lines, c.chunks)
+    c.x = c.rows * c.pixels * k.size if gathered else CONSTANT_BYTES + 2 * runs * <ptrdiff_t>sizeof(ptrdiff_t)
     c.x = ceil_div(c.x, 64) * 64
     c.sums = ceil_div(c.parts * p.g * c.k * c.panels * k.nr * k.size, 64) * 64
     # a panel that one task needs is packed by that task, into L1
@@ -93,7 +99,7 @@ cdef size_t gemm_weight_grad_bytes(const nd_problem *p, const nd_kernel_set *k, 
     return bytes_of(p, k, threads, True)
 
 cdef size_t direct_weight_grad_bytes(const nd_problem *p, const nd_kernel_set *k, int threads) noexcept nogil:
-    return bytes_of(p, k, threads, p.bordered)
+    return bytes_of(p, k, threads, False)
 
 cdef size_t bytes_of(const nd_problem *p, const nd_kernel_set *k, int threads, bint gathered) noexcept nogil:
     """Whatever the strides of the arrays of a plain problem, which say whether its rows are one."""
@@ -124,7 +130,7 @@ cdef void gemm_weight_grad(const nd_job *job) noexcept nogil:
     run(job, True)
 
 cdef void direct_weight_grad(const nd_job *job) noexcept nogil:
-    run(job, job.p.bordered)
+    run(job, False)
 
 cdef void run(const nd_job *job, bint gathered) noexcept nogil:
     cdef WeightGrad f
@@ -264,40 +270,95 @@ cdef void gather_tile(WeightGrad *f, Block *b, ptrdiff_t low, ptrdiff_t high, ch
 cdef void add_in_place(WeightGrad *f, Block *b) noexcept nogil:
     cdef const nd_problem *p = f.job.p
     cdef const nd_kernel_set *k = f.job.k
-    cdef ptrdiff_t size = k.size, v, i, tap, tiles, lanes, t
+    cdef ptrdiff_t v, tap
     cdef const char *dy
+    cdef const char *x = f.job.x.data + k.size * (b.g * p.icg + b.k0) * f.job.x.c
     cdef nd_walk walk
-    walk.a_off, walk.b_off = <ptrdiff_t *>b.x, <ptrdiff_t *>b.x + b.lines
-    walk.a_row, walk.a_k, walk.b_k = f.job.x.c, p.sw * f.job.x.w, k.nr
+    walk.a_off = <ptrdiff_t *>(b.x + CONSTANT_BYTES)
+    walk.b_off = walk.a_off + (b.lines * b.width if p.bordered else b.lines)
+    walk.b_k = k.nr
+    if p.bordered:
+        put(k, b.x, p.fill)
     for v in range(b.v0, b.v1):
         dy = packed_gradient(f, b, v)
-        lanes = lanes_of(f, v)
-        tiles = ceil_div(b.rows, k.tile_rows(lanes))
         for tap in range(f.c.taps):
+            walk.a_row, walk.a_k = f.job.x.c, p.sw * f.job.x.w
             set_runs(f, b, &walk, tap)
-            gemm_rows(k, &walk, b.rows, tiles, lanes, f.job.x.data + size * (b.g * p.icg + b.k0) * f.job.x.c, 0, dy,
-                      b.sums + size * (v * f.c.k + tap * p.icg + b.k0) * k.nr, k.nr, 1, b.start, NULL)
+            add_tap(f, b, &walk, v, tap, x, dy, b.start)
+            if p.bordered:
+                set_cells(f, b, &walk, tap, False)
+                if walk.runs > 0:
+                    add_tap(f, b, &walk, v, tap, x, dy, ND_ADD)
+            if p.fill != 0:
+                walk.a_row = 0
+                set_cells(f, b, &walk, tap, True)
+                if walk.runs > 0:
+                    add_tap(f, b, &walk, v, tap, b.x, dy, ND_ADD)
+
+cdef inline void add_tap(WeightGrad *f, Block *b, const nd_walk *walk, ptrdiff_t panel, ptrdiff_t tap, const char *x,
+                         const char *dy, int start) noexcept nogil:
+    cdef const nd_kernel_set *k = f.job.k
+    cdef ptrdiff_t lanes = lanes_of(f, panel)
+    gemm_rows(k, walk, b.rows, ceil_div(b.rows, k.tile_rows(lanes)), lanes, x, 0, dy,
+              b.sums + k.size * (panel * f.c.k + tap * f.job.p.icg + b.k0) * k.nr, k.nr, 1, start, NULL)
+
+cdef inline void columns_inside(const WeightGrad *f, const Block *b, ptrdiff_t tap, ptrdiff_t *low,
+                                ptrdiff_t *high) noexcept nogil:
+    """The columns low <= i < high of a stretch that see x's columns at this tap."""
+    cdef const nd_problem *p = f.job.p
+    cdef ptrdiff_t left = tap % p.kw * p.dw - p.pw
+    low[0] = max(b.w, 0 if left >= 0 else min(ceil_div(-left, p.sw), p.ow))
+    high[0] = max(min(b.w + b.width, 0 if left >= p.iw else min((p.iw - 1 - left) // p.sw + 1, p.ow)), low[0])
+
+cdef inline void row_of(const nd_problem *p, ptrdiff_t tap, const Pixel *at, ptrdiff_t *d, ptrdiff_t *h) noexcept nogil:
+    """The depth and row of x that an output row sees at this tap."""
+    d[0] = nd_source(&p.outside[0], at.d * p.sd + tap // (p.kw * p.kh) * p.dd - p.pd, p.id)
+    h[0] = nd_source(&p.outside[1], at.h * p.sh + tap // p.kw % p.kh * p.dh - p.ph, p.ih)
 
 cdef void set_runs(WeightGrad *f, Block *b, nd_walk *walk, ptrdiff_t tap) noexcept nogil:
-    """One run for each stretch of the chunk whose window has this tap in the array, over the pixels that have."""
+    """One run for each stretch of the chunk whose window has this tap in a row of x, over the pixels whose columns x has."""
     cdef const nd_problem *p = f.job.p
     cdef const nd_array *x = &f.job.x
     cdef ptrdiff_t *a_off = <ptrdiff_t *>walk.a_off
     cdef ptrdiff_t *b_off = <ptrdiff_t *>walk.b_off
-    cdef ptrdiff_t left = tap % p.kw * p.dw - p.pw, i, d, h
-    cdef ptrdiff_t low = 0 if left >= 0 else min(ceil_div(-left, p.sw), p.ow)
-    cdef ptrdiff_t high = 0 if left >= p.iw else min((p.iw - 1 - left) // p.sw + 1, p.ow)
-    cdef Pixel at
-    low, high = max(low, b.w), min(high, b.w + b.width)
-    walk.runs, walk.len = 0, max(high - low, 0)
-    for i in range(b.lines):
-        at = pixel_at(p, (b.line + i) // f.c.strips * p.ow)
-        d = at.d * p.sd + tap // (p.kw * p.kh) * p.dd - p.pd
-        h = at.h * p.sh + tap // p.kw % p.kh * p.dh - p.ph
-        if 0 <= d < p.id and 0 <= h < p.ih:
-            a_off[walk.runs] = at.n * x.n + d * x.d + h * x.h + (low * p.sw + left) * x.w
+    cdef ptrdiff_t i, d, h, low, high
+    cdef Pixel at = pixel_at(p, b.line // f.c.strips * p.ow)
+    columns_inside(f, b, tap, &low, &high)
+    walk.runs, walk.len = 0, high - low
+    for i in range(b.lines):    # of as many output rows, or a single stretch of one
+        row_of(p, tap, &at, &d, &h)
+        if d >= 0 and h >= 0:
+            a_off[walk.runs] = at.n * x.n + d * x.d + h * x.h + (low * p.sw + tap % p.kw * p.dw - p.pw) * x.w
             b_off[walk.runs] = (i * b.width + low - b.w) * f.job.k.nr
             walk.runs += 1
+        next_row(p, &at)
+
+cdef void set_cells(WeightGrad *f, Block *b, nd_walk *walk, ptrdiff_t tap, bint constants) noexcept nogil:
+    """One run for each pixel that sees a cell of x although its column lies outside; or the constant."""
+    cdef const nd_problem *p = f.job.p
+    cdef const nd_array *x = &f.job.x
+    cdef ptrdiff_t *a_off = <ptrdiff_t *>walk.a_off
+    cdef ptrdiff_t *b_off = <ptrdiff_t *>walk.b_off
+    cdef ptrdiff_t i, j, d, h, w, low, high
+    cdef Pixel at = pixel_at(p, b.line // f.c.strips * p.ow)
+    columns_inside(f, b, tap, &low, &high)
+    walk.runs, walk.len = 0, 1
+    if not constants and low == b.w and high == low + b.width:
+        return
+    for i in range(b.lines):
+        row_of(p, tap, &at, &d, &h)
+        j = b.w + b.width if ND_NOWHERE in (d, h) or (not constants and ND_FILL in (d, h)) else b.w
+        while j < b.w + b.width:
+            if j == low < high and d >= 0 and h >= 0:
+                j = high
+                continue
+            w = nd_source(&p.outside[2], j * p.sw + tap % p.kw * p.dw - p.pw, p.iw)
+            if w != ND_NOWHERE and constants == (ND_FILL in (d, h, w)):
+                a_off[walk.runs] = 0 if constants else at.n * x.n + d * x.d + h * x.h + w * x.w
+                b_off[walk.runs] = (i * b.width + j - b.w) * f.job.k.nr
+                walk.runs += 1
+            j += 1
+        next_row(p, &at)
 
 cdef void collect_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
     """Adds the partial sums in their order and writes rows of a panel of dW to where the caller wants them."""
