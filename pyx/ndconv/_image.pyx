@@ -20,15 +20,15 @@ in 16-bit integers of 15 bits and weights of 15 (kernels/image_fold.h), which ta
 roundings are few, the products are 16-bit integers too, made of bytes and rounded to bytes in registers.
 
 The other sums are those of kernels/separable.h: a row of the ring is loaded once for four results. They are float32 for integer
-pixels and float32 images, float64 for float64 images, and 16-bit integers where pixels have 8 bits and the kernel's integers are so
-small that no sum can leave them: twice as many lanes. Conversions are kernels/image.h.
+pixels and float32 images, float64 for float64 images, and 16-bit integers where pixels have 8 bits and the kernel's integers
+are so small that no sum can leave them: twice as many lanes. Conversions are kernels/image.h.
 
 Bytes moved: x and y once; the ring and the lines stay in L2. (kh - 1) rows a band and (kw - 1) columns a
 strip are read twice. Expected: memory speed for 3 x 3 integers, then the multiply-adds of kernels/separable.h.
 Measured on 4000 x 3000 RGB bytes, two threads of AVX2: Sobel 7 ms (a third each for loads, sums and stores, which wait for
-memory), 3 x 3 integers 8 ms, mean of 3 x 3 6.5 ms, Gaussian of 5 or 7 taps 7.5 to 9.5 ms (two thirds sums, whose rows come from L2,
-the rest memory), of 19 taps 28 ms, 36 in floats: some 19 and 22 cycles a vector of 16 for the two passes, the rest conversions
-and memory.
+memory), 3 x 3 integers 8 ms, mean of 3 x 3 6.5 ms, Gaussian of 5 or 7 taps 7.5 to 9.5 ms (two thirds sums, whose rows come
+from L2, the rest memory), of 19 taps 28 ms, 36 in floats: some 19 and 22 cycles a vector of 16 for the two passes, the rest
+conversions and memory.
 """
 from cpython.buffer cimport PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.string cimport memset
@@ -256,7 +256,8 @@ def filter_image(x, y, sums, const ptrdiff_t[::1] row_at, const ptrdiff_t[::1] p
     """y = x filtered, both (h, w, channels), aligned and without overlap.
 
     sums : name of the dtype of the sums, float32, float64 or int16, which u (terms, kh) and v (terms, kw) have
-    row_at, pixel_at : where rows and pixels of the padded image come from, from the first that a result needs on; -1 for value, -2 for 0
+    row_at, pixel_at : where rows and pixels of the padded image come from, from the first that a result needs on; -1 for value,
+        -2 for 0
     before : rows and pixels of padding before
     columns : instead of v, which column each term is
     bits : u and v are halves of symmetric weights of bytes, the outermost first, in int16; the middle one of an odd number is

@@ -15,8 +15,8 @@ and are summed as one.
         for each kh rows: rows of x from the last to the first, added -> ends
             for each of them: the next row of x added to the beginning; both -> a row; its columns; y
 
-Bytes moved: x twice, y once each way; ends of 1 MiB. About 2 (3 + log2(kw)) additions an element of one channel. Where the variance
-of a window is less than the roundings of its sums, the window counts as constant, and its score is 0.
+Bytes moved: x twice, y once each way; ends of 1 MiB. About 2 (3 + log2(kw)) additions an element of one channel. Where the
+variance of a window is less than the roundings of its sums, the window counts as constant, and its score is 0.
 """
 from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.math cimport sqrt

@@ -20,9 +20,9 @@ Multiply-adds a result: rank * (kd + kh + kw) instead of kd * kh * kw, at one ha
 (kernels/separable.h). In NHWC memory channels with one kernel (a blurred colour image) are one wide row, whose taps are as far
 apart as pixels; others are gathered channel by channel. Bytes moved: x and y once, the ring stays in L1; (kh - 1) rows a block
 and (kw - 1) columns a strip are done twice. Expected: memory speed to about 9 taps, then the multiply-adds' rate. Measured on
-2048 x 2048 float32, two threads of AVX2: 1.7 ms with 3 x 3 taps (19 GB/s), 2.5 with 7 x 7, 3.9 with 15 x 15, 8.4 with 31 x 31 (a third of the peak: loads across
-cache lines along the row, and x from memory by strips). A row with a result that is not finite is
-mended by the definition: where products of factors overflow or infinities of two terms meet, the sum itself may not.
+2048 x 2048 float32, two threads of AVX2: 1.7 ms with 3 x 3 taps (19 GB/s), 2.5 with 7 x 7, 3.9 with 15 x 15, 8.4 with 31 x 31
+(a third of the peak: loads across cache lines along the row, and x from memory by strips). A row with a result that is not
+finite is mended by the definition: where products of factors overflow or infinities of two terms meet, the sum itself may not.
 Sources: Treitel and Shanks 1971 (sums of separable filters); Bebendorf 2000 (adaptive cross approximation).
 """
 from libc.math cimport fabs, isfinite
