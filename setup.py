@@ -3,6 +3,7 @@
 pyproject.toml alone cannot say three things: where Cython finds the package's .pxd files, that headers are
 dependencies of every module, and that modules are compiled side by side.
 """
+import multiprocessing
 import os
 from glob import glob
 
@@ -11,6 +12,8 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 CPUS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+# Cython translates side by side where a new process need not import this file again
+TRANSLATORS = CPUS if multiprocessing.get_start_method() == "fork" else 0
 HEADERS = sorted(glob("pyx/**/*.h", recursive=True) + glob("pyx/**/*.pxd", recursive=True))
 # no debugging information (Python may ask for it): the wheel would be twice as large; symbols stay, for profilers
 FLAGS = ["-O3", "-g0", "-std=gnu11", "-ffp-contract=fast", "-fno-math-errno", "-fvisibility=hidden", "-Wno-psabi",
@@ -46,7 +49,7 @@ def extension(path):
 
 
 setup(
-    ext_modules=cythonize([extension(p) for p in sorted(glob("pyx/ndconv/*.pyx"))], include_path=["pyx"], nthreads=0,
-                          compiler_directives={"language_level": 3}, build_dir="build/cython"),
+    ext_modules=cythonize([extension(p) for p in sorted(glob("pyx/ndconv/*.pyx"))], include_path=["pyx"],
+                          nthreads=TRANSLATORS, compiler_directives={"language_level": 3}, build_dir="build/cython"),
     cmdclass={"build_ext": BuildExt},
 )
