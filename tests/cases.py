@@ -219,6 +219,8 @@ DEEP = (
     Conv("many-pixels", 1, 3, 5, (67, 131), (3, 3), 1, 1),
     Conv("long-row", 1, 2, 3, (5000,), (3,), 1, 1),
     Conv("batch", 9, 6, 8, (9, 7), (3, 3), 1, 1),
+    Conv("batch-of-few-channels", 8, 2, 17, (13, 21), (3, 3), 1, 1),
+    Conv("planes-of-pages", 1, 2, 33, (32, 32), (3, 3), 1, 1),
     Conv("batch-of-points", 35, 12, 20, (1, 1), (1, 1)),
     Conv("batch-of-specks", 21, 5, 9, (2, 3), (3, 3), 1, 1),
     Conv("dilated-channels", 1, 35, 9, (9, 40), (3, 3), 1, 7, 7),

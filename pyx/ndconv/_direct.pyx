@@ -16,8 +16,8 @@ into phases while copying, so that the pixels of a vector are always neighbours.
 tile runs across row ends as if the block were one long row; the few results between rows are dropped when storing (7 to 1 %
 of the work for 14 to 112 columns and 3 taps). Where that waste is larger than ending each row with a partial vector, as with
 large dilations, tiles end with the row. With few channels the tile's steps are a list of places in the slab, since a run a
-tap would cost more than its steps; and a panel's results wait in L1 for all tiles of the block, then leave row by row: dropped
-tile by tile, what is between rows took a third of the time (32 groups of 8 channels on 28 x 28: 1.25 to 1.37 times as fast).
+tap would cost more than its steps. And panels come first: all tiles of some rows for one panel, then for the next, so that y is
+written in long stretches, and what is between rows is dropped row by row, from L1.
 
 Lanes hold oc (NHWC memory). Weights are the vector operand, pixels the broadcast one: neighbouring pixels of a row are
 sw*x.w apart, the channels of a pixel x.c. Without padding nothing is copied at all.
@@ -251,19 +251,27 @@ cdef void fill_rows(Forward *f, const Task *t, const char *x, ptrdiff_t top, ptr
 cdef struct Columns:
     ptrdiff_t length, tiles, least, wider
 
+cdef inline Columns columns_of(const Forward *f, const Task *t, ptrdiff_t rows) noexcept nogil:
+    cdef Columns c
+    cdef ptrdiff_t vectors
+    c.length = t.columns if f.b.by_row else (rows - 1) * f.b.slab_columns + t.columns
+    vectors = ceil_div(c.length, f.job.k.vl)
+    c.tiles = ceil_div(vectors, f.b.wide // f.job.k.vl)
+    c.least, c.wider = vectors // c.tiles, vectors % c.tiles
+    return c
+
+cdef inline bint rows_joined(const Forward *f) noexcept nogil:
+    """Whether rows follow each other in the slab and in y alike, as one."""
+    return f.b.columns == f.b.slab_columns == f.job.p.ow and f.job.y.h == f.job.p.ow * f.job.y.w
+
 cdef void multiply_slab(Forward *f, Task *t, const nd_walk *walk, ptrdiff_t c0) noexcept nogil:
     """All tiles of a task for one block of channels."""
-    cdef const nd_problem *p = f.job.p
-    cdef const nd_kernel_set *k = f.job.k
     cdef Blocking *b = &f.b
-    cdef ptrdiff_t low = t.low, high, row, vectors
-    cdef Columns columns
-    columns.length = t.columns if b.by_row else (t.rows - 1) * b.slab_columns + t.columns
-    vectors = ceil_div(columns.length, k.vl)
-    columns.tiles = ceil_div(vectors, b.wide // k.vl)
-    columns.least, columns.wider = vectors // columns.tiles, vectors % columns.tiles
-    if b.gathered:
-        multiply_panels(f, t, walk, &columns)
+    cdef ptrdiff_t low = t.low, high, row
+    cdef Columns columns = columns_of(f, t, t.rows)
+    if b.panels_first:
+        for row in range(ceil_div(t.rows, b.together)):
+            multiply_panels(f, t, walk, row * b.together, min(b.together, t.rows - row * b.together))
         return
     while low < t.high:
         high = min(low + b.ob, t.high)
@@ -271,33 +279,48 @@ cdef void multiply_slab(Forward *f, Task *t, const nd_walk *walk, ptrdiff_t c0) 
             multiply_columns(f, t, walk, c0, low, high, row, &columns)
         low = high
 
-cdef void multiply_panels(Forward *f, Task *t, const nd_walk *walk, const Columns *columns) noexcept nogil:
-    """Sums of few products: a panel's tiles of all positions follow each other, then its rows go to y."""
+cdef void multiply_panels(Forward *f, Task *t, const nd_walk *walk, ptrdiff_t row, ptrdiff_t rows) noexcept nogil:
+    """Tiles over some rows, a panel of weights at a time, so that y is written in long stretches of few channels. Where a tile
+    runs across row ends, the results wait beside y, and what is between rows is dropped."""
     cdef const nd_problem *p = f.job.p
     cdef const nd_kernel_set *k = f.job.k
     cdef Blocking *b = &f.b
     cdef const nd_array *y = &f.job.y
-    cdef ptrdiff_t size = k.size, panel, c, m, o = b.height * t.low + min(t.low, b.taller), step
+    cdef ptrdiff_t size = k.size, panel, c, m, o = b.height * t.low + min(t.low, b.taller)
     cdef ptrdiff_t panel_bytes = size * p.icg * b.taps * k.mr
     cdef const char *a = <const char *>f.job.w + (t.g * b.panels + t.low) * panel_bytes
-    cdef int start = start_of(f, 0, ND_BIAS_ROW)
+    cdef const char *x = t.slab + size * row * b.slab_columns
     cdef const char *bias
-    cdef char *to
-    cdef nd_tiles tiles
-    memset(&tiles, 0, sizeof(nd_tiles))
+    cdef char *to = y.data + size * (t.n * y.n + t.od * y.d + (t.oh + row) * y.h + t.ow * y.w + (t.g * p.ocg + o) * y.c)
+    cdef int start = start_of(f, 0, ND_BIAS_ROW)
+    cdef bint wait = not b.by_row and not rows_joined(f)
+    cdef Columns columns = columns_of(f, t, rows)
     for panel in range(t.low, t.high):
-        m, step = b.height + (panel < b.taller), columns.least * k.vl
-        bias = <const char *>f.job.bias + size * (t.g * p.ocg + o)
-        tiles.count, tiles.b, tiles.y = columns.wider, step + k.vl, step + k.vl
-        k.gemm_tiles(walk, &tiles, m, step + k.vl, a, t.slab, t.tile, b.line, 1, start, bias)
-        c = columns.wider * (step + k.vl)
-        tiles.count, tiles.b, tiles.y = columns.tiles - columns.wider, step, step
-        k.gemm_tiles(walk, &tiles, m, step, a, t.slab + size * c, t.tile + size * c, b.line, 1, start, bias)
-        for c in range(m):
-            to = y.data + size * (t.n * y.n + t.od * y.d + t.oh * y.h + t.ow * y.w + (t.g * p.ocg + o + c) * y.c)
-            store_rows(k, to, y.h, y.w, t.tile + size * c * b.line, t.rows, t.columns, b.slab_columns)
+        m, bias = b.height + (panel < b.taller), <const char *>f.job.bias + size * (t.g * p.ocg + o)
+        if wait:
+            multiply_stretch(k, walk, &columns, m, a, x, t.tile, b.line, 1, start, bias)
+            for c in range(m):
+                store_rows(k, to + size * c * y.c, y.h, y.w, t.tile + size * c * b.line, rows, t.columns, b.slab_columns)
+        else:
+            multiply_stretch(k, walk, &columns, m, a, x, to, y.c, y.w, start, bias)
         o += m
+        to += size * m * y.c
         a += panel_bytes
+
+cdef void multiply_stretch(const nd_kernel_set *k, const nd_walk *walk, const Columns *columns, ptrdiff_t m, const char *a,
+                           const char *x, char *y, ptrdiff_t y_row, ptrdiff_t y_col, int start, const char *bias) noexcept nogil:
+    """The tiles of a panel; the last is as wide as the row lets it be."""
+    cdef ptrdiff_t step, done = 0, last
+    cdef nd_tiles tiles
+    tiles.a = tiles.bias = 0
+    for last in range(3):
+        step = (columns.least + (last == 0)) * k.vl
+        tiles.count = columns.wider if last == 0 else columns.tiles - columns.wider - 1 if last == 1 else 1
+        if tiles.count > 0 and done < columns.length:
+            tiles.b, tiles.y = step, step * y_col
+            k.gemm_tiles(walk, &tiles, m, min(step, columns.length - done), a, x + k.size * done, y + k.size * done * y_col,
+                         y_row, y_col, start, bias)
+            done += tiles.count * step
 
 cdef inline void store_rows(const nd_kernel_set *k, char *to, ptrdiff_t to_row, ptrdiff_t to_pixel, const char *results,
                             ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t pitch) noexcept nogil:
@@ -325,8 +348,7 @@ cdef void multiply_columns(Forward *f, Task *t, const nd_walk *whole, ptrdiff_t 
     cdef const char *panels = <const char *>f.job.w + t.g * b.panels * panel_bytes + size * c0 * b.taps * k.mr
     cdef char *to = y.data + size * (t.n * y.n + t.od * y.d + t.ow * y.w + t.g * p.ocg * y.c)
     cdef const char *bias = <const char *>f.job.bias + size * t.g * p.ocg
-    # rows that follow each other in the slab and in y alike are one
-    cdef bint joined = b.slab_columns == p.ow and y.h == p.ow * y.w
+    cdef bint joined = rows_joined(f)
     tiles.a, tiles.b = p.icg * b.taps * k.mr, 0
     for v in range(columns.tiles):
         cols = min((columns.least + (v < columns.wider)) * k.vl, columns.length - i)

@@ -7,7 +7,7 @@ cdef enum:
 cdef struct Blocking:
     bint lanes_oc, by_row              # whether tiles end with the row
     bint copied                        # whether the slab has a copy of the rows for each column of taps
-    bint gathered                      # whether results of a panel wait beside y until the columns between rows are dropped
+    bint panels_first                  # whether a panel's tiles of some rows follow each other, not a tile's panels
     ptrdiff_t taps, icb                # channels of a block
     ptrdiff_t rows, blocks             # output rows of the largest task, blocks of a depth
     ptrdiff_t columns, strips          # output columns of a task, strips of a row
@@ -17,7 +17,8 @@ cdef struct Blocking:
     ptrdiff_t fh, fw                   # phases of a stride, or copies of a row (lanes hold pixels; 1 otherwise)
     ptrdiff_t slab_rows, slab_columns  # rows and columns of a phase
     ptrdiff_t channel                  # elements from channel to channel of the slab
-    ptrdiff_t line                     # elements from channel to channel of a panel's results
-    ptrdiff_t slab, offsets, tile      # bytes; of the results of a tile or, if gathered, of a panel
+    ptrdiff_t together                 # of so many rows
+    ptrdiff_t line                     # elements from channel to channel of their results, where these wait beside y
+    ptrdiff_t slab, offsets, tile      # bytes; of results that wait: a tile's, or a panel's
 
 cdef Blocking blocking(const nd_problem *p, const nd_kernel_set *k) noexcept nogil

@@ -1,12 +1,16 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
 """direct: tasks and blocks of a problem (ndconv/_direct.pyx says which loops they are)."""
 from ndconv._c cimport nd_kernel_set, nd_problem
-from ndconv._pack cimport block_bytes, ceil_div, evened, panel_count, taps_of, use_lanes_oc
+from ndconv._pack cimport block_bytes, ceil_div, evened, panel_count, pixels_of, taps_of, use_lanes_oc
 
 cdef enum:
     SLAB_BYTES = 262144      # of padded input rows in L2
     COPIES_BYTES = 65536     # of a slab with copies
     SHORT_BYTES = 16384      # of a row of windows and the weights, in L1 beside each other
+    ROWS_BYTES = 16384       # of a slab's rows in L1, where all panels meet them before the next
+    IMAGES = 8               # that threads take whole: of fewer, both would write the same channels beside each other
+    WAYS = 32                # so many channels of y do not fit the same sets of the cache,
+    PAGE = 4096              # which they fall on if they are a multiple of this apart
     WEIGHT_BYTES = 393216    # of the weights that a slab meets before the next, also in L2
     STEPS = 768              # of k before results go back to memory
     STRIP = 96               # columns that a strip has at least
@@ -78,10 +82,13 @@ cdef Blocking blocking(const nd_problem *p, const nd_kernel_set *k) noexcept nog
     set_slab(p, k, &b)
     flat = ((b.rows - 1) * b.slab_columns + b.columns + k.vl - 1) // k.vl
     b.by_row = not b.copied and b.rows * ceil_div(b.columns, k.vl) <= flat
-    b.gathered = not b.lanes_oc and not b.by_row and b.icb < SHORT and b.slab_columns != b.columns
+    b.panels_first = not b.lanes_oc and b.icb < SHORT and (
+        not b.by_row and (b.slab_columns != p.ow or images >= IMAGES) or p.ocg >= WAYS and pixels_of(p) * k.size % PAGE == 0)
+    b.together = 1 if b.by_row else min(max(ROWS_BYTES // (b.icb * b.fh * b.fw * b.slab_columns * k.size), 1), b.rows)
     # an odd number of cache lines, as in the slab
-    b.line = (ceil_div(((b.rows - 1) * b.slab_columns + b.columns + k.vl) * k.size, 128) * 128 + 64) // k.size
-    b.tile = ceil_div(((b.height + 1) * b.line if b.gathered else k.mr * k.nr) * k.size, 64) * 64
+    b.line = (ceil_div(((b.together - 1) * b.slab_columns + b.columns + k.vl) * k.size, 128) * 128 + 64) // k.size
+    b.tile = k.mr * k.nr if not b.panels_first or b.by_row else (b.height + 1) * b.line
+    b.tile = ceil_div(b.tile * k.size, 64) * 64
     b.splits = min(ceil_div(TASKS, images * b.blocks * b.strips), max(b.panels * width // 64, 1))
     b.ob = max(block_bytes(p, WEIGHT_BYTES) // (b.icb * b.taps * width * k.size), 1)
     # offsets of taps, or of the steps of a list
