@@ -87,6 +87,41 @@ static void check_rows(const struct nd_kernel_set *k, int dtype, const struct sh
     release();
 }
 
+/* 3x3 taps where not zeros lie outside: any row may be another one or the constant, and so may the columns beside x. */
+static void check_lined(const struct nd_kernel_set *k, int dtype, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t left, ptrdiff_t right)
+{
+    enum { MOST = 19 };
+    ptrdiff_t plane = 0, column[] = {0, 1, 2}, lines[MOST];
+    for (ptrdiff_t q = 0; q < rows + 2; q++)
+        lines[q] = (q - 1) * n;
+    lines[0] = rows > 1 ? n : ND_CONSTANT, lines[rows + 1] = left == 0 ? ND_CONSTANT : 0;
+    const struct nd_depthwise s = {.planes = 1, .kh = 3, .kw = 3, .plane = &plane, .column = column, .rows = rows, .n = n,
+                                   .sh = 1, .stride = 1, .first = -1, .width = n, .low = 1, .high = rows + 1, .row = n,
+                                   .step = n, .y_row = n, .lines = lines, .constants = numbers(n, dtype), .left = left,
+                                   .right = right};
+    const void *x = numbers(rows * n, dtype), *w = numbers(9, dtype), *bias = numbers(1, dtype);
+    void *y = numbers(rows * n, dtype);
+    /* row q of the taps begins at row q - 1 of x */
+    struct nd_depthwise at = s;
+    ptrdiff_t moved[MOST];
+    for (ptrdiff_t q = 0; q < rows + 2; q++)
+        moved[q] = lines[q] == ND_CONSTANT ? ND_CONSTANT : lines[q] + n;
+    at.lines = moved;
+    k->depthwise_rows(&at, item(x, -n, dtype), w, bias, y);
+    for (ptrdiff_t r = 0; r < rows; r++)
+        for (ptrdiff_t i = 0; i < n; i++) {
+            double sum = get(bias, 0, dtype);
+            for (int tap = 0; tap < 9; tap++) {
+                const ptrdiff_t line = lines[r + tap % 3], c = i + tap / 3 - 1, to = c < 0 ? left : c == n ? right : c;
+                const void *from = line == ND_CONSTANT || to == ND_CONSTANT ? s.constants : x;
+                sum += get(from, (line == ND_CONSTANT ? 0 : from == x ? line : 0) + (to == ND_CONSTANT ? 0 : to), dtype)
+                       * get(w, tap, dtype);
+            }
+            expect(get(y, r * n + i, dtype) == sum, "depthwise_rows, lined", dtype, rows, n, (int)left);
+        }
+    release();
+}
+
 static void check_pixels(const struct nd_kernel_set *k, int dtype, const struct shape *shape, ptrdiff_t rows, ptrdiff_t n,
                          ptrdiff_t channels)
 {
@@ -132,6 +167,8 @@ void check_depthwise(const struct nd_kernel_set *k, int dtype)
                 check_pixels(k, dtype, shapes + i, rows, n, k->vl + n % 3);
         }
         check_rows(k, dtype, shapes + i, 17, k->vl + 3);
+        check_lined(k, dtype, 1 + i, k->vl + 1 + i, 0, k->vl);
+        check_lined(k, dtype, 17, 2 * k->vl + i, i % 2 ? ND_CONSTANT : 1, i % 2 ? ND_CONSTANT : 0);
         check_rows(k, dtype, shapes + i, 1, 9 * k->vl + 1);
         check_pixels(k, dtype, shapes + i, 17, 3, 2 * k->vl);
     }

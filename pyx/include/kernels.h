@@ -77,12 +77,19 @@ enum { ND_PLACES = 32 }; /* cells of such a window at most */
  * column j of the taps column[j] further; rows of taps are `row` apart, output rows `step` = sh*row. Strides count elements.
  * Lanes that hold pixels: result i and tap j meet in column first + i*stride + column[j] of a row of `width` elements, x being
  * at column 0; what lies outside it counts as zero and is not read, as are input rows (row r*sh + t) below `low` or from `high`
- * on. Lanes that hold channels: neighbouring pixels are `pixel` apart, y_pixel in y, taps of a channel w_tap. */
+ * on. Or (`lines` not NULL: 3x3 taps of one plane, a column outside x on either side, rows of more than a vector) what lies
+ * outside is not zero: input row q begins lines[q] further than x or, if that is ND_CONSTANT, at `constants`, and the columns
+ * before and after x show its elements left and right, or constants[0].
+ * Lanes that hold channels: neighbouring pixels are `pixel` apart, y_pixel in y, taps of a channel w_tap. */
+#define ND_CONSTANT PTRDIFF_MIN
 struct nd_depthwise {
     ptrdiff_t planes, kh, kw;
     const ptrdiff_t *plane, *column;
     ptrdiff_t row, step, sh, y_row, rows, n;
     ptrdiff_t first, stride, width, low, high;
+    const ptrdiff_t *lines;
+    const void *constants;
+    ptrdiff_t left, right;
     ptrdiff_t channels, pixel, y_pixel, w_tap;
 };
 

@@ -249,7 +249,9 @@ static void NAME(depthwise_rows)(const struct nd_depthwise *s, const void *x, co
     const ptrdiff_t size = s->kh == s->kw && s->sh == s->stride ? s->kh : 0;
     /* rows of less than a vector are faster in strips */
     const int square = ((size == 3 && (s->sh == 2 || s->n > VL)) || (size == 5 && s->sh == 2)) && NAME(is_square)(s, w);
-    if (square && s->sh == 1)
+    if (s->lines)
+        NAME(squares_3_lined)(s, x, w, bias, y);
+    else if (square && s->sh == 1)
         NAME(squares_3)(s, x, w, bias, y);
     else if (square && size == 3)
         NAME(squares_3_step2)(s, x, w, bias, y);

@@ -158,7 +158,7 @@ static void NAME(pad)(void *restrict to_, ptrdiff_t width, const void *restrict 
 {
     T *restrict to = to_;
     const T *restrict from = from_;
-    const int edges = width >= VL && low <= VL && width - high <= VL;
+    const int edges = width >= VL && low <= VL;
     if (row == width && m > 1 && high > low) {
         NAME(copy)(to + low, from + low, (m - 1) * width + high - low, 1);
         for (; m > 0; m--, to += width) {
@@ -171,8 +171,10 @@ static void NAME(pad)(void *restrict to_, ptrdiff_t width, const void *restrict 
     }
     for (; m > 0; m--, to += width, from += row) {
         if (edges) {
-            /* a vector of zeros at either end, then the row over them */
+            /* vectors of zeros at either end, then the row over them */
             NAME(store)(to, (vec){0});
+            for (ptrdiff_t j = high; j < width - VL; j += VL)
+                NAME(store)(to + j, (vec){0});
             NAME(store)(to + width - VL, (vec){0});
         } else {
             for (ptrdiff_t j = 0; j < low; j++)

@@ -78,11 +78,14 @@ cdef extern from "kernels.h" nogil:
         int op
     enum:
         ND_PLACES
+    const ptrdiff_t ND_CONSTANT
     struct nd_depthwise:
         ptrdiff_t planes, kh, kw
         const ptrdiff_t *plane
         const ptrdiff_t *column
-        ptrdiff_t row, step, sh, y_row, rows, n, first, stride, width, low, high, channels, pixel, y_pixel, w_tap
+        ptrdiff_t row, step, sh, y_row, rows, n, first, stride, width, low, high, left, right, channels, pixel, y_pixel, w_tap
+        const ptrdiff_t *lines
+        const void *constants
     struct nd_dots:
         ptrdiff_t m, n, k, a_row, b_row, y_row, bias_col
     void nd_ask(const void *src, ptrdiff_t size) noexcept nogil

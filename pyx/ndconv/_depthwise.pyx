@@ -10,7 +10,8 @@ Bytes moved: x once, y once. The kernels need some 7 cycles a vector of results 
 beyond at about the rate of a copy.
 """
 from ndconv._c cimport nd_array, nd_job, nd_kernel_set, nd_method, nd_problem, nd_sizes, nd_weights
-from ndconv._depthwise_block cimport Block, Blocking, Run, blocking, has_lanes_c, set_block, set_worker, start_run, walk_block
+from ndconv._depthwise_block cimport (Block, Blocking, Run, blocking, can_be_lined, has_lanes_c, set_block, set_worker, start_run,
+                                      walk_block)
 from ndconv._depthwise_grad cimport weight_grad, weight_grad_bytes
 from ndconv._method cimport new_method
 from ndconv._pack cimport Pixel, finish_pixels, taps_of
@@ -43,6 +44,7 @@ cdef void prepare(const nd_problem *p, const nd_kernel_set *k, const nd_weights 
 cdef void forward(const nd_job *job) noexcept nogil:
     cdef Run f = start_run(job)
     f.rectangle = convolve_rectangle
+    f.lined = can_be_lined(&f)
     parallel_for(job.p.n * f.b.groups * f.b.units, 1, job.threads, forward_body, &f)
 
 cdef void forward_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:

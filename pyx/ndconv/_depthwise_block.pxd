@@ -22,16 +22,19 @@ cdef struct Block:
     char *out
     ptrdiff_t *plane
     ptrdiff_t *column
+    bint lined                         # whether the lines of s are those of all blocks
 
 cdef struct Run:
     const nd_job *job
     Blocking b
+    bint lined                         # whether lanes of pixels read x in place although not zeros are outside
     ptrdiff_t left, right              # output columns between them have no tap in the padding: for lanes of channels
     void (*rectangle)(const Run *f, Block *t, const char *x) noexcept nogil
 
 cdef Blocking blocking(const nd_problem *p, const nd_kernel_set *k) noexcept nogil
 cdef bint has_lanes_c(const nd_problem *p, const nd_kernel_set *k) noexcept nogil
 cdef Run start_run(const nd_job *job) noexcept nogil
+cdef bint can_be_lined(const Run *f) noexcept nogil
 cdef void set_worker(const Run *f, Block *t, char *workspace) noexcept nogil
 cdef void set_block(const Run *f, Block *t, ptrdiff_t n, ptrdiff_t group, ptrdiff_t unit) noexcept nogil
 cdef void walk_block(const Run *f, Block *t) noexcept nogil

@@ -2,8 +2,9 @@
 """Blocks of output rows of convolutions with very few input channels a group, and where they read x.
 
 A block is some output rows and columns of one image, depth and group (lanes hold pixels: NCHW memory) or some output
-channels (lanes hold channels: NHWC memory). Lanes of pixels read x in place, at its borders with masks (kernels/depthwise.h).
-For lanes of channels only the border of a block is copied:
+channels (lanes hold channels: NHWC memory). Lanes of pixels read x in place, at its borders with masks (kernels/depthwise.h);
+where not zeros are outside only 3x3 kernels do, with a table of the rows. For lanes of channels only the border of a block is
+copied:
 
     rows above, below            from a padded slab        +------------------+
     columns left, right          from a padded slab        |       slab       |
@@ -18,10 +19,10 @@ phases; elements that are not neighbours; depths outside x; and rows a multiple 
 lines of L1. It is up to 16 KiB, so it stays in L1. Rows of taps that are dilated by dh meet output rows dh apart, so a block
 takes every dh-th output row.
 """
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
-from ndconv._c cimport ND_FILL, nd_array, nd_job, nd_kernel_set, nd_problem, nd_source
-from ndconv._outside cimport copy_cells
+from ndconv._c cimport ND_CONSTANT, ND_FILL, ND_NOWHERE, nd_array, nd_job, nd_kernel_set, nd_problem, nd_source
+from ndconv._outside cimport copy_cells, put
 from ndconv._pack cimport ceil_div, copy_clipped, split
 
 cdef enum:
@@ -34,7 +35,6 @@ cdef enum:
     LEAST_PIXELS = 16        # between the borders that are worth reading in place
     ALIASED = 4096           # bytes after which lines share a set of L1
     ROWS = 4                 # output rows that kernels of pixels take at once
-    SIDES = 64               # cells before and after a row that are looked up once for many
 
 cdef bint has_lanes_c(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
     """Whether vectors hold output channels: where memory keeps them together and there is a whole vector of them."""
@@ -91,10 +91,20 @@ cdef Run start_run(const nd_job *job) noexcept nogil:
     cdef Run f
     cdef const nd_problem *p = job.p
     cdef ptrdiff_t last = p.iw - 1 - (p.kw - 1) * p.dw + p.pw
-    f.job, f.b = job, blocking(job.p, job.k)
+    f.job, f.b, f.lined = job, blocking(job.p, job.k), False
     f.left = min(ceil_div(p.pw, p.sw), p.ow) if p.pw > 0 else 0
     f.right = max(min(last // p.sw + 1, p.ow), f.left) if last >= 0 else f.left
     return f
+
+cdef bint can_be_lined(const Run *f) noexcept nogil:
+    """Whether 3x3 kernels read x in place although not zeros are outside."""
+    cdef const nd_problem *p = f.job.p
+    return (p.bordered and not f.b.lanes_c and f.job.x.w == 1 and f.job.y.w == 1 and f.b.planes == 1 and p.kh == p.kw == 3
+            and p.sh == p.sw == p.dh == p.dw == p.pw == 1 and p.ow == p.iw > f.job.k.vl and f.b.column_blocks == 1
+            and lines_bytes(f) + p.iw * f.job.k.size <= f.b.slab)
+
+cdef inline ptrdiff_t lines_bytes(const Run *f) noexcept nogil:
+    return (f.b.rows + 2) * <ptrdiff_t>sizeof(ptrdiff_t)
 
 cdef void set_worker(const Run *f, Block *t, char *workspace) noexcept nogil:
     """A worker's memory, b.slab + b.out + b.offsets bytes, and what all blocks have in common."""
@@ -105,6 +115,7 @@ cdef void set_worker(const Run *f, Block *t, char *workspace) noexcept nogil:
     t.column = t.plane + f.b.planes
     t.s.planes, t.s.kh, t.s.kw, t.s.plane, t.s.column = f.b.planes, p.kh, p.kw, t.plane, t.column
     t.s.w_tap = p.g * p.ocg
+    t.s.lines, t.lined = NULL, False
 
 cdef void set_block(const Run *f, Block *t, ptrdiff_t n, ptrdiff_t group, ptrdiff_t unit) noexcept nogil:
     cdef const nd_problem *p = f.job.p
@@ -129,6 +140,8 @@ cdef void walk_block(const Run *f, Block *t) noexcept nogil:
     cdef const nd_problem *p = f.job.p
     cdef ptrdiff_t first = t.od * p.sd - p.pd, reach = (p.kh - 1) * p.dh, top, bottom, left, right
     cdef bint in_place = first >= 0 and first + (p.kd - 1) * p.dd < p.id and reads_in_place(f)
+    if f.lined:
+        in_place = set_lines(f, t)
     left, right = min(max(f.left, t.c0), t.c1), max(min(f.right, t.c1), t.c0)
     if not f.b.lanes_c or not in_place or right - left < LEAST_PIXELS:
         place(f, t, t.r0, t.r1, t.c0, t.c1, in_place and not f.b.lanes_c)
@@ -151,6 +164,30 @@ cdef inline bint reads_in_place(const Run *f) noexcept nogil:
     # lanes of pixels are masked at the borders of x, so zeros are outside
     return not p.bordered and p.sw <= 2 and f.job.x.w == 1 \
         and (p.sw == 2 or p.kh <= ROWS or p.dh * f.job.x.h * f.job.k.size % ALIASED != 0)
+
+cdef bint set_lines(const Run *f, Block *t) noexcept nogil:
+    """Where the input rows of a block begin, and a row of the constant, both in the slab, which has no other use then; 0 if zeros
+    would be where the constant is."""
+    cdef const nd_problem *p = f.job.p
+    cdef ptrdiff_t top = t.r0 - p.ph, depth = t.od * p.sd - p.pd, r, row, plane = nd_source(&p.outside[0], depth, p.id)
+    cdef ptrdiff_t *lines = <ptrdiff_t *>t.slab
+    cdef bint nowhere = plane == ND_NOWHERE
+    t.s.lines, t.s.constants = lines, t.slab + lines_bytes(f)
+    if t.lined:
+        return True
+    for r in range(t.r1 - t.r0 + 2):
+        row = nd_source(&p.outside[1], top + r, p.ih)
+        nowhere = nowhere or row == ND_NOWHERE
+        lines[r] = (plane - depth) * f.job.x.d + (row - top) * f.job.x.h if plane >= 0 and row >= 0 else ND_CONSTANT
+    t.s.left, t.s.right = nd_source(&p.outside[2], -1, p.iw), nd_source(&p.outside[2], p.iw, p.iw)
+    if p.fill != 0 and (nowhere or ND_NOWHERE in (t.s.left, t.s.right)):
+        t.s.lines = NULL
+        return False
+    t.s.left = t.s.left if t.s.left >= 0 else ND_CONSTANT
+    t.s.right = t.s.right if t.s.right >= 0 else ND_CONSTANT
+    f.job.k.pool_fill(t.slab + lines_bytes(f), p.iw, p.fill)
+    t.lined = f.b.units == 1    # for all images and groups
+    return True
 
 cdef void place(const Run *f, Block *t, ptrdiff_t r0, ptrdiff_t r1, ptrdiff_t c0, ptrdiff_t c1, bint in_place) noexcept nogil:
     """Where the rows and columns of a rectangle read x, and its turn."""
@@ -184,6 +221,8 @@ cdef void place(const Run *f, Block *t, ptrdiff_t r0, ptrdiff_t r1, ptrdiff_t c0
     if pixels:
         t.s.first, t.s.stride, t.s.width = left, p.sw, p.iw
         rows_inside(p, top, t.s.high, &t.s.low, &t.s.high)
+        if f.lined and not 0 <= t.od * p.sd - p.pd < p.id:
+            t.s.low = t.s.high = 0    # of this depth
     t.s.step = f.b.sh * t.s.row
     t.s.channels, t.s.pixel = t.channels, p.sw * pixel
     f.rectangle(f, t, src)
@@ -207,9 +246,10 @@ cdef void fill_slab(const Run *f, Block *t) noexcept nogil:
     for i in range(b.planes):
         depth = t.od * p.sd - p.pd + i % p.kd * p.dd
         if p.bordered:
-            if (b.lanes_c or p.sw > 1 or not 0 <= depth < p.id
-                    or not repeat_rows(f, t, to, i // p.kd, depth, top, rows, left, columns)):
+            if b.lanes_c:
                 copy_rows(f, t, to, i // p.kd, depth, top, rows, left, columns)
+            else:
+                repeat_plane(f, t, to, i // p.kd, depth, top, rows, left, columns)
             to += rows * line
             continue
         if not 0 <= depth < p.id:
@@ -248,46 +288,53 @@ cdef void copy_rows(const Run *f, const Block *t, char *to, ptrdiff_t channel, p
                            t.channels, 1)
         to += t.line * size
 
-cdef bint repeat_rows(const Run *f, const Block *t, char *to, ptrdiff_t channel, ptrdiff_t depth, ptrdiff_t top, ptrdiff_t rows,
-                      ptrdiff_t left, ptrdiff_t columns) noexcept nogil:
-    """copy_rows at stride 1, which looks up what is outside along the rows once for all; 0 if that is too much."""
+cdef void repeat_plane(const Run *f, const Block *t, char *to, ptrdiff_t channel, ptrdiff_t depth, ptrdiff_t top, ptrdiff_t rows,
+                       ptrdiff_t left, ptrdiff_t columns) noexcept nogil:
+    """copy_rows of lanes of pixels: the rows of x as beside zeros, then columns outside all the way down, then rows outside, most
+    of which repeat rows of the slab."""
     cdef const nd_problem *p = f.job.p
-    cdef const nd_kernel_set *k = f.job.k
     cdef const nd_array *x = &f.job.x
-    cdef ptrdiff_t size = k.size, low = min(max(-left, 0), columns), high = max(min(p.iw - left, columns), low), r, i, h
-    cdef ptrdiff_t count = low + columns - high
-    cdef ptrdiff_t place[SIDES]
-    cdef ptrdiff_t source[SIDES]
-    cdef const char *plane = x.data + size * (t.n * x.n + (t.group * p.icg + channel) * x.c)
-    cdef const char *row
-    if count > SIDES:
-        return False
-    for i in range(count):
-        place[i] = i if i < low else i + high - low
-        source[i] = nd_source(&p.outside[2], left + place[i], p.iw)
+    cdef ptrdiff_t size = f.job.k.size, line = t.line * size, plane = nd_source(&p.outside[0], depth, p.id)
+    cdef ptrdiff_t low, high, r, i, source
+    cdef const char *src
+    cdef char *at
+    rows_inside(p, top, rows, &low, &high)
+    if plane < 0:
+        low = high = 0
+    src = x.data + size * (t.n * x.n + (t.group * p.icg + channel) * x.c + plane * x.d + (top + low * p.dh) * x.h)
+    fill_rows(f, t, to + low * line, src, high - low, left, columns)
+    i = 0
+    while i < columns and low < high:
+        if left + i >= 0 and left + i < p.iw:
+            i = p.iw - left
+            continue
+        source = nd_source(&p.outside[2], left + i, p.iw)
+        at = to + low * line + size * (i % p.sw * t.phase_size + i // p.sw)
+        if source >= 0 and size == 4:
+            repeat(<float *>at, <const float *>src + source * x.w, t.line, p.dh * x.h, high - low)
+        elif source >= 0:
+            repeat(<double *>at, <const double *>src + source * x.w, t.line, p.dh * x.h, high - low)
+        elif source == ND_FILL:
+            for r in range(high - low):
+                put(f.job.k, at + r * line, p.fill)
+        i += 1
     for r in range(rows):
-        h = nd_source(&p.outside[1], top + r * p.dh, p.ih)
-        row = plane + size * (depth * x.d + h * x.h)
-        if h < 0:
-            copy_cells(p, k, plane, x, depth, top + r * p.dh, left, 1, columns, 1, to, 1, 1)
+        if low <= r < high:
+            continue
+        source = nd_source(&p.outside[1], top + r * p.dh, p.ih) - top
+        if plane >= 0 and source % p.dh == 0 and low <= source // p.dh < high:
+            memcpy(to + r * line, to + source // p.dh * line, line)
         else:
-            k.copy(to + size * low, row + size * (left + low) * x.w, high - low, x.w)
-            if size == 4:
-                repeat(<float *>to, <const float *>row, place, source, x.w, count, p.fill)
-            else:
-                repeat(<double *>to, <const double *>row, place, source, x.w, count, p.fill)
-        to += t.line * size
-    return True
+            copy_rows(f, t, to + r * line, channel, depth, top + r * p.dh, 1, left, columns)
 
 ctypedef fused real:
     float
     double
 
-cdef inline void repeat(real *to, const real *row, const ptrdiff_t *place, const ptrdiff_t *source, ptrdiff_t step,
-                        ptrdiff_t count, double fill) noexcept nogil:
+cdef inline void repeat(real *to, const real *src, ptrdiff_t to_step, ptrdiff_t step, ptrdiff_t count) noexcept nogil:
     cdef ptrdiff_t i
     for i in range(count):
-        to[place[i]] = row[source[i] * step] if source[i] >= 0 else <real>fill if source[i] == ND_FILL else 0
+        to[i * to_step] = src[i * step]
 
 cdef void fill_rows(const Run *f, const Block *t, char *to, const char *src, ptrdiff_t rows, ptrdiff_t left,
                     ptrdiff_t columns) noexcept nogil:
