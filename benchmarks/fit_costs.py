@@ -23,7 +23,7 @@ from ndconv.timing import runs_of, time_runs
 SECONDS, FAR = 0.04, 10            # of a method in each half, estimates over the least that are not measured
 NOISE = 0.3, 0.15            # of an estimate, relative: steps of the fit
 SMALL = 0.03                       # of a constant that the least squares put at zero
-RIGHT, NEAR = 0.1, 0.002           # weights beside that of the regret
+RIGHT, NEAR = 0.1, 0.03           # weights beside that of the regret
 
 
 def measure(seed, count, path):
@@ -72,7 +72,7 @@ class Model:
         for i, row in enumerate(rows):
             layer = Layer(**row["layer"])
             for method, seconds in row["seconds"].items():
-                cycles, counts = cost.COUNTS[method](layer.problem, layer.use == "plan")
+                cycles, counts = cost.counts_of(method, layer.problem, layer.use == "plan")
                 table = tables[id(cycles)]
                 self.keys[table] = list(cycles)
                 self.constants |= {(table, key): value for key, value in cycles.items()}

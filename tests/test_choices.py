@@ -331,7 +331,7 @@ def test_calibrate_changes_estimates_by_what_differs(monkeypatch):
     problem = problem_of()
     slow = machine.PLAIN
     before = {name: cost.seconds(name, problem, True, slow) for name in cost.COUNTS}
-    assert before == {name: cost.total(*cost.COUNTS[name](problem, True), slow) for name in cost.COUNTS}
+    assert before == {name: cost.total(*cost.counts_of(name, problem, True), slow) for name in cost.COUNTS}
     for name, least in before.items():
         assert cost.seconds(name, problem, True, (1.0, 1.0, 1e-9)) > least
         assert np.isclose(cost.seconds(name, problem, True, (1.0, 1.0, 0.0)), least)

@@ -19,32 +19,37 @@ from ndconv.stages import alike
 SECONDS = 1 / 3e9          # a cycle
 
 # Cycles of one of each, two threads sharing them.
-DIRECT = dict(strided=1, runs=0.85, stored=0.254, steps=0.529, calls=3.94e-09, packed=1.01, gathered=1.73, across=1.68,
-              rows=108, prepared=0.713, stages=1776)
-DIRECT_BACK = dict(runs=1.67, stored=0.19, steps=0.794, calls=2.22, packed=0.392, gathered=1.42, across=0.27, rows=158,
-                   prepared=0.575, stages=596)
-PHASES = dict(stored=0.606, steps=0.733, calls=1.01e-08, stages=2173)
-GEMM = dict(turned=2.64e-11, strided=0.0728, runs=8.65, apart=12.5, stored=5.85e-12, steps=0.373, calls=24, packed=1.38,
-            gathered=0.13, lines=3.12, across=1.88e-09, prepared=0.779, stages=972)
-GEMM_BACK = dict(turned=2.38e-11, strided=7.18e-11, runs=4.59, apart=5.5, stored=0.0462, steps=0.54, calls=17.2, packed=0.59,
-                 gathered=0.998, lines=11.4, across=4.38e-10, prepared=1.1, stages=1023)
-DIRECT_GRAD = dict(steps=0.469, calls=4.99, packed=0.272, strided=0.14, weights=0.166, stages=2112)
-GEMM_GRAD = dict(steps=0.764, packed=0.738, lines=12.6, strided=0.448, weights=0.723, stages=4418)
-WINOGRAD = dict(calls=4.29, cells=11.2, steps=0.354, vectors=4.37, partial=10.8, turned=0.21, weights=0.0972, prepared=0.299,
-                fresh=0.199, sums=1.32, chunks=0.361, apart=1.48, stages=7380)
-DEPTHWISE = dict(halved=0.0972, strided=0.496, rows=0.257, steps=0.708, elements=0.377, gathered=7.63, planes=48.8,
-                 sums=3.33e-09, stages=1069)
-DEPTHWISE_BACK = dict(rows=1.23, steps=0.875, elements=0.298, gathered=1.55, planes=19.9, sums=3.33e-09, stages=524)
-DEPTHWISE_GRAD = dict(halved=0.279, strided=1.01, rows=3.92, steps=0.475, elements=0.29, gathered=0.916, planes=34.4, sums=10.1,
-                      stages=1924)
-FFT = dict(forward=0.362, input_grad=0.606, phases=0.662, weight_grad=0.411, elements=2.41, stages=8348)
+DIRECT = dict(pieces=3.46, strided=1.26, runs=0.876, stored=0.152, steps=0.508, calls=8.14e-11, packed=0.931, gathered=1.21,
+              across=1.57, rows=139, prepared=0.849, stages=6244)
+DIRECT_BACK = dict(pieces=0.103, runs=1.55, stored=0.344, steps=0.738, calls=0.046, packed=0.52, gathered=1.98, across=0.994,
+                   rows=126, prepared=1.22, stages=2801)
+PHASES = dict(stored=0.752, steps=0.567, calls=2.09e-10, stages=16008)
+GEMM = dict(planes=731, turned=5.46e-13, strided=0.308, runs=7.31, apart=1.28, stored=0.0869, steps=0.35, calls=10.1,
+            packed=0.945, gathered=0.37, lines=3.51, across=0.25, prepared=1.48, stages=4554)
+GEMM_BACK = dict(planes=425, turned=4.93e-13, strided=1.48e-12, runs=2.76, apart=3.99, stored=0.23, steps=0.469, calls=18.6,
+                 packed=0.471, gathered=0.689, lines=7.24, across=9.04e-12, prepared=1.57, stages=4547)
+DIRECT_GRAD = dict(steps=0.513, calls=7.66, packed=0.344, strided=0.241, weights=0.667, stages=8970)
+GEMM_GRAD = dict(steps=0.718, packed=0.285, lines=13, strided=0.787, weights=1.07, stages=22839)
+WINOGRAD = dict(calls=0.0589, cells=3.18, steps=0.362, vectors=4.89, partial=4.89, turned=0.185, weights=0.0938, prepared=0.565,
+                fresh=0.281, sums=1.68, chunks=0.565, apart=0.814, stages=11247)
+DEPTHWISE = dict(halved=0.509, strided=1.56, rows=1.84, steps=0.631, elements=0.155, gathered=4.7, planes=89.7, sums=6.89e-11,
+                 stages=6893)
+DEPTHWISE_BACK = dict(rows=2.03, steps=0.89, elements=0.317, gathered=1.79, planes=87.6, sums=6.89e-11, stages=2588)
+DEPTHWISE_GRAD = dict(halved=0.421, strided=1.24, rows=10.6, steps=0.431, elements=0.146, gathered=1.26, planes=0.711,
+                      sums=16.4, stages=14352)
+FFT = dict(across=0.634, forward=0.335, input_grad=0.543, phases=0.624, weight_grad=0.489, elements=2.24, weights=3.41,
+           stages=20286)
 
 # Not of the fit, since it takes the weights to tell; brought to the scale of DEPTHWISE on Gaussians of 3 to 31 taps.
 SEPARABLE = dict(taps=1.04, results=1.92, rows=96, stages=13000)
 
 # What memory bounds; all else but "stages", which are regions of work for all threads, is bound by multiply-adds.
 MOVED = frozenset(("stored", "packed", "gathered", "across", "prepared", "elements", "turned", "apart", "weights", "fresh",
-                   "strided", "halved", "lines", "chunks", "sums", "results"))
+                   "pieces", "strided", "halved", "lines", "chunks", "sums", "results"))
+
+# What is moved by vectors: of float64 so many times as much, since the way to memory is not all of the time.
+VECTORS_MOVED = frozenset(("stored", "packed", "prepared", "elements", "weights", "fresh", "turned", "sums", "chunks"))
+WIDE = 1.5
 
 LEAST_ROWS = 4             # fewer rows than this wait for the multiply-adds before them
 HIGHEST = 10               # rows of tiles of one vector
@@ -144,7 +149,15 @@ def slowness_of(problem):
 
 def seconds(method, problem, prepared, slow=None):
     """Estimated seconds of a method for a problem; `slow` is slowness_of(problem), for callers that have it."""
-    return total(*COUNTS[method](problem, prepared), slow or slowness_of(problem))
+    return total(*counts_of(method, problem, prepared), slow or slowness_of(problem))
+
+
+def counts_of(method, problem, prepared):
+    """(cycles of one of each, how many of each) of a method for a problem."""
+    table, counts = COUNTS[method](problem, prepared)
+    if problem.dtype == "float64":
+        counts = {name: WIDE * count if name in VECTORS_MOVED else count for name, count in counts.items()}
+    return table, counts
 
 
 def direct_counts(problem, prepared):
@@ -172,6 +185,7 @@ def direct_counts(problem, prepared):
         counts["runs"] += planes * rows * tiles * math.prod(k[:2] if wide and problem.dilation[2] == 1 else k)
         counts["rows"] += planes * rows
         counts["stored"] += outputs
+        counts["pieces"] += 0 if wide else planes * oc * rows    # rows of a channel's results
         counts["prepared"] += 0 if prepared else times * problem.g * oc * ic * math.prod(k)
         counts["stages"] += times
         if problem.lanes_oc and not wide and max(problem.ic, problem.oc) > 1:
@@ -217,11 +231,13 @@ def gemm_counts(problem, prepared):
         tiles, height = _tiles(joined * pixels, oc, tile) if wide else _tiles(oc, joined * pixels, tile)
         tiles *= planes / joined
         outputs, copied = planes * oc * pixels, planes * length * pixels
+        counts["planes"] += planes
         counts["calls"] += tiles * _up(length, 384)
         counts["steps"] += tiles * height * length
         counts["prepared"] += 0 if prepared else times * problem.g * oc * length
         counts["stored"] += outputs
         counts["stages"] += times
+        counts["lines"] += planes * oc if joined > 1 else 0     # an image's results of a channel
         apart = problem.reversed and max(problem.stride) > 1
         counts["across"] += outputs if wide and not problem.lanes_oc else 0
         counts["apart"] += outputs if apart or problem.lanes_oc and not wide else 0
@@ -229,7 +245,7 @@ def gemm_counts(problem, prepared):
             counts["packed"] += copied
             if not problem.lanes_oc:
                 counts["lines"] += planes * length * rows
-                counts["turned" if wide else "strided"] += copied if wide or stride[2] > 1 else 0
+                counts["turned" if wide else "strided"] += copied * stride[2] if wide or stride[2] > 1 else 0
             else:
                 counts["runs"] += planes * taps * pixels
                 counts["gathered"] += 0 if wide else copied
@@ -264,7 +280,11 @@ def fft_counts(problem, prepared):
     """Seconds of `fft`: the estimate that its tiles are chosen by, and every element loaded and stored once."""
     elements = problem.n * (problem.ic * math.prod(problem.x) + problem.oc * math.prod(problem.y))
     op = "phases" if problem.reversed and max(problem.stride) > 1 else "input_grad" if problem.reversed else problem.op
-    return FFT, {op: _fft.estimate(problem, prepared), "elements": elements, "stages": 1}
+    weights = problem.oc * (problem.ic // problem.g) * problem.taps if op == "weight_grad" else 0
+    # lanes of tiles, whose pixels are as far apart as there are channels
+    few = problem.lanes_oc and min(problem.ic, problem.oc) // problem.g < _tile_of(problem).lanes
+    return FFT, {op: _fft.estimate(problem, prepared), "elements": elements, "weights": weights,
+                 "across": elements if few else 0, "stages": 1}
 
 
 def winograd_counts(problem, prepared):
@@ -340,8 +360,10 @@ def depthwise_counts(problem, prepared):
         # the rows of many channels do not stay in L1
         steps = rows * (y[2] / lanes if wide else _up(y[2], lanes)) * ic * math.prod(k) * (1 if ic <= 8 else 2)
         counts["steps"] += steps
-        if stride[2] > 1:
-            counts["halved" if stride[2] == 2 and problem.dilation[2] == 1 else "strided"] += steps
+        if stride[2] == 2 and problem.dilation[2] == 1:
+            counts["halved"] += steps
+        elif stride[2] > 1 and not wide:    # rows taken apart; those of dilated kernels for each row of results
+            counts["strided"] += images * ic * (y[1] * k[1] if problem.dilation[1] > 1 else x[1]) * x[2]
         seen = math.prod(min(i, o * t) for i, o, t in zip(x, y, k, strict=True)) if wide else math.prod(x)
         counts["elements"] += rows * y[2] + times * problem.n * problem.g * ic * seen
         counts["rows"] += 0 if wide else rows * ic * math.prod(k[:2])
