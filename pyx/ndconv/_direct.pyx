@@ -182,6 +182,14 @@ cdef void convolve_lanes_pixels(Forward *f, Task *t) noexcept nogil:
         multiply_slab(f, t, &walk, c0)
         c0 += b.icb
 
+cdef inline bint is_seen(ptrdiff_t phase, ptrdiff_t phases, ptrdiff_t taps, ptrdiff_t dilation) noexcept nogil:
+    """Whether a tap falls on this phase of a stride."""
+    cdef ptrdiff_t tap
+    for tap in range(min(taps, phases)):
+        if tap * dilation % phases == phase:
+            return True
+    return False
+
 cdef void fill_slab(Forward *f, Task *t, ptrdiff_t c0, ptrdiff_t count) noexcept nogil:
     """The padded input rows of channels c0 <= c < c0 + count, taken apart into phases."""
     cdef const nd_problem *p = f.job.p
@@ -193,6 +201,9 @@ cdef void fill_slab(Forward *f, Task *t, ptrdiff_t c0, ptrdiff_t count) noexcept
     for td in range(p.kd):
         depth = t.od * p.sd + td * p.dd - p.pd
         for fh in range(b.fh):
+            if not is_seen(fh, b.fh, p.kh, p.dh):
+                to += plane
+                continue
             if p.bordered:
                 copy_rows(f, t, first, depth, t.oh * p.sh - p.ph + fh, p.dh if b.rows == 1 else b.fh, count, to)
             elif 0 <= depth < p.id:
@@ -209,6 +220,9 @@ cdef void copy_rows(Forward *f, const Task *t, const char *x, ptrdiff_t depth, p
     cdef Blocking *b = &f.b
     cdef ptrdiff_t fw, r
     for fw in range(b.fw):
+        if not b.copied and not is_seen(fw, b.fw, p.kw, p.dw):
+            to += f.job.k.size * b.slab_columns * b.slab_rows
+            continue
         for r in range(b.slab_rows):
             copy_cells(p, f.job.k, x, &f.job.x, depth, top + r * step, t.ow * p.sw - p.pw + (fw * p.dw if b.copied else fw), p.sw,
                        b.slab_columns, channels, to, 1, b.channel)
@@ -240,7 +254,7 @@ cdef void fill_rows(Forward *f, const Task *t, const char *x, ptrdiff_t top, ptr
                     last = max(min(p.iw - left, 2 * b.slab_columns), first)
                     k.pad_pairs(to + low * line, b.slab_columns, b.slab_rows * b.slab_columns, b.slab_columns,
                                 x + size * ((top + low * step) * a.h + left), high - low, step * a.h, first, last)
-            else:
+            elif b.copied or is_seen(fw, b.fw, p.kw, p.dw):
                 for r in range(low, high):
                     copy_clipped(k, to + (fw * b.slab_rows + r) * line, x + size * (top + r * step) * a.h, a.w, p.iw, left, p.sw,
                                  b.slab_columns)

@@ -2,9 +2,9 @@
 
 A cost is a count of what a method does, times what one of each takes: steps of the register tile, calls of it, elements
 packed, stored across memory, and so on. The counts follow from the loops in pyx/ndconv; the cycles were fitted by
-benchmarks/fit_costs.py to measured times of 3219 random layers and gradients of ranks 1 to 3, for the right order of methods
+benchmarks/fit_costs.py to measured times of 6043 random layers and gradients of ranks 1 to 3, for the right order of methods
 rather than for right times (two threads of a 3 GHz x86-64 with AVX2). auto's regret there: geometric mean 1.04, 95th percentile
-1.30; docs/selection.md has that of layers that were left out. Only ratios between methods matter to the choice, and they carry
+1.31; docs/selection.md has that of layers that were left out. Only ratios between methods matter to the choice, and they carry
 over to CPUs with wider vectors; where memory or threads differ, ndconv/machine.py says by how much. `prepared` says that weights
 are prepared once for many calls, as a plan does; a function call prepares them itself.
 """
@@ -19,33 +19,33 @@ from ndconv.stages import alike
 SECONDS = 1 / 3e9          # a cycle
 
 # Cycles of one of each, two threads sharing them.
-DIRECT = dict(pieces=3.46, strided=1.26, runs=0.876, stored=0.152, steps=0.508, calls=8.14e-11, packed=0.931, gathered=1.21,
-              across=1.57, rows=139, prepared=0.849, stages=6244)
-DIRECT_BACK = dict(pieces=0.103, runs=1.55, stored=0.344, steps=0.738, calls=0.046, packed=0.52, gathered=1.98, across=0.994,
-                   rows=126, prepared=1.22, stages=2801)
-PHASES = dict(stored=0.752, steps=0.567, calls=2.09e-10, stages=16008)
-GEMM = dict(planes=731, turned=5.46e-13, strided=0.308, runs=7.31, apart=1.28, stored=0.0869, steps=0.35, calls=10.1,
-            packed=0.945, gathered=0.37, lines=3.51, across=0.25, prepared=1.48, stages=4554)
-GEMM_BACK = dict(planes=425, turned=4.93e-13, strided=1.48e-12, runs=2.76, apart=3.99, stored=0.23, steps=0.469, calls=18.6,
-                 packed=0.471, gathered=0.689, lines=7.24, across=9.04e-12, prepared=1.57, stages=4547)
-DIRECT_GRAD = dict(steps=0.513, calls=7.66, packed=0.344, strided=0.241, weights=0.667, stages=8970)
-GEMM_GRAD = dict(steps=0.718, packed=0.285, lines=13, strided=0.787, weights=1.07, stages=22839)
-WINOGRAD = dict(calls=0.0589, cells=3.18, steps=0.362, vectors=4.89, partial=4.89, turned=0.185, weights=0.0938, prepared=0.565,
-                fresh=0.281, sums=1.68, chunks=0.565, apart=0.814, stages=11247)
-DEPTHWISE = dict(halved=0.509, strided=1.56, rows=1.84, steps=0.631, elements=0.155, gathered=4.7, planes=89.7, sums=6.89e-11,
-                 stages=6893)
-DEPTHWISE_BACK = dict(rows=2.03, steps=0.89, elements=0.317, gathered=1.79, planes=87.6, sums=6.89e-11, stages=2588)
-DEPTHWISE_GRAD = dict(halved=0.421, strided=1.24, rows=10.6, steps=0.431, elements=0.146, gathered=1.26, planes=0.711,
-                      sums=16.4, stages=14352)
-FFT = dict(across=0.634, forward=0.335, input_grad=0.543, phases=0.624, weight_grad=0.489, elements=2.24, weights=3.41,
-           stages=20286)
+DIRECT = dict(pieces=2.64, strided=1.85, runs=1.15, stored=0.13, steps=0.521, calls=0.773, packed=0.284, gathered=1.11,
+              across=2.04, rows=162, prepared=0.828, stages=4968)
+DIRECT_BACK = dict(pieces=0.00213, runs=1.66, stored=0.369, steps=0.773, calls=0.000952, packed=0.459, gathered=1.83,
+                   across=0.849, rows=116, prepared=1.33, stages=2870)
+PHASES = dict(stored=0.745, steps=0.614, calls=0.629, stages=14490)
+GEMM = dict(clipped=6.26, planes=658, turned=1.13e-14, strided=0.653, runs=6.13, apart=2.29, stored=0.0987, steps=0.346,
+            calls=6.89, packed=1.03, gathered=0.433, lines=5.58, across=0.00518, prepared=1.28, stages=7038)
+GEMM_BACK = dict(clipped=0.621, planes=380, turned=1.02e-14, strided=3.06e-14, runs=1.84, apart=4.04, stored=0.288, steps=0.513,
+                 calls=11.2, packed=0.464, gathered=0.731, lines=7.73, across=1.87e-13, prepared=1.66, stages=4133)
+DIRECT_GRAD = dict(steps=0.524, calls=5.92, packed=0.35, strided=0.193, weights=0.8, stages=9108)
+GEMM_GRAD = dict(steps=0.724, packed=0.296, lines=13.3, strided=0.731, weights=1.08, stages=23874)
+WINOGRAD = dict(calls=0.414, cells=0.069, steps=0.359, vectors=5.13, partial=3.59, turned=0.268, weights=0.0973, prepared=0.593,
+                fresh=0.304, sums=1.74, chunks=0.531, apart=0.731, stages=13110)
+DEPTHWISE = dict(halved=0.544, strided=1.93, rows=1.79, steps=0.569, elements=0.115, gathered=4.73, planes=111, sums=1.43e-12,
+                 stages=5002)
+DEPTHWISE_BACK = dict(rows=2.35, steps=0.821, elements=0.325, gathered=1.57, planes=75.9, sums=1.43e-12, stages=2394)
+DEPTHWISE_GRAD = dict(halved=0.422, strided=1.17, rows=7.87, steps=0.462, elements=0.121, gathered=1.54, planes=21.7, sums=14.7,
+                      stages=13869)
+FFT = dict(across=0.925, forward=0.336, input_grad=0.57, phases=0.64, weight_grad=0.48, elements=2.15, weights=3.46,
+           stages=19596)
 
 # Not of the fit, since it takes the weights to tell; brought to the scale of DEPTHWISE on Gaussians of 3 to 31 taps.
 SEPARABLE = dict(taps=1.04, results=1.92, rows=96, stages=13000)
 
 # What memory bounds; all else but "stages", which are regions of work for all threads, is bound by multiply-adds.
 MOVED = frozenset(("stored", "packed", "gathered", "across", "prepared", "elements", "turned", "apart", "weights", "fresh",
-                   "pieces", "strided", "halved", "lines", "chunks", "sums", "results"))
+                   "pieces", "clipped", "strided", "halved", "lines", "chunks", "sums", "results"))
 
 # What is moved by vectors: of float64 so many times as much, since the way to memory is not all of the time.
 VECTORS_MOVED = frozenset(("stored", "packed", "prepared", "elements", "weights", "fresh", "turned", "sums", "chunks"))
@@ -194,7 +194,7 @@ def direct_counts(problem, prepared):
             counts["packed"] += 0 if live == 1 and problem.lanes_oc else inputs    # read where it is
             counts["across"] += outputs if wide and not problem.lanes_oc else 0
         if stride[2] > 2 and not wide:
-            counts["strided"] += inputs    # taken apart one at a time
+            counts["strided"] += inputs * min(1, y[2] * k[2] / max(x[2], 1))     # taken apart one at a time
     counts["stored"] += _zeroed(problem)
     return table, counts
 
@@ -244,7 +244,7 @@ def gemm_counts(problem, prepared):
         if taps > 1 or stride != (1, 1, 1) or not problem.lanes_oc:
             counts["packed"] += copied
             if not problem.lanes_oc:
-                counts["lines"] += planes * length * rows
+                counts["clipped" if stride[2] > 1 else "lines"] += planes * length * rows
                 counts["turned" if wide else "strided"] += copied * stride[2] if wide or stride[2] > 1 else 0
             else:
                 counts["runs"] += planes * taps * pixels
