@@ -1,6 +1,7 @@
-/* Checks kernels/local.h: dot products of rows on every number of rows around the tiles and every length around whole
- * vectors, whose rows end where memory ends; the same bits in any tile. */
+/* Checks kernels/local.h and dots.h: sums of lanes, and dot products of rows, on every number of rows around the tiles and every
+ * length around whole vectors, whose rows end where memory ends; the same bits in any tile of both. */
 #include "check.h"
+#include <string.h>
 
 static void check_dots(const struct nd_kernel_set *k, int dtype, ptrdiff_t m, ptrdiff_t n, ptrdiff_t length, int bias)
 {
@@ -42,34 +43,76 @@ static void check_order(const struct nd_kernel_set *k, int dtype, ptrdiff_t leng
                     expect(get(alone, 0, dtype) == get(y, i * COLUMNS + j, dtype), "dots, order", dtype, s.m, s.n, (int)length);
                 }
         }
+    ptrdiff_t *at = room(length * (ptrdiff_t)sizeof(*at));
+    const struct nd_lanes lanes = {1, 2 * k->vl, COLUMNS, length, length, 2 * k->vl, 0, 0, 0, 0, 0, at};
+    void *rows = room(length * 2 * k->vl * size), *sums = room(COLUMNS * 2 * k->vl * size);
+    for (ptrdiff_t t = 0; t < length; t++) {
+        at[t] = 2 * t * k->vl;
+        for (ptrdiff_t i = 0; i < ROWS && i < 2 * k->vl; i++)
+            put(rows, at[t] + i, dtype, get(a, i * length + t, dtype));
+    }
+    k->lanes(&lanes, rows, b, sums, NULL);
+    for (ptrdiff_t i = 0; i < ROWS && i < 2 * k->vl; i++)
+        for (ptrdiff_t j = 0; j < COLUMNS; j++)
+            expect(get(sums, 2 * j * k->vl + i, dtype) == get(y, i * COLUMNS + j, dtype), "lanes, order", dtype, i, j, (int)length);
     release();
 }
 
-/* Windows of rows, and folded back: sums of as many windows as see an element. */
-static void check_windows(const struct nd_kernel_set *k, int dtype, ptrdiff_t taps, ptrdiff_t n, ptrdiff_t step)
+/* Sums of lanes at two pixels, forwards and added back: a's rows are in any order, weights of a pixel `gap` after their rows. */
+static void check_lanes(const struct nd_kernel_set *k, int dtype, ptrdiff_t vectors, ptrdiff_t n, ptrdiff_t length, int mode)
 {
-    enum { CHANNELS = 2, ROWS = 3 };
-    const ptrdiff_t size = size_of(dtype), width = whole_vectors((n - 1) * step + taps, k->vl) + k->vl;
-    const ptrdiff_t length = CHANNELS * ROWS * taps, to_row = length + 2 * k->vl, wide = n + 2 * (taps - 1) + k->vl;
-    const void *from = numbers(CHANNELS * ROWS * width, dtype);
-    void *to = room(n * to_row * size), *rows = room(length * wide * size), *sums = room(CHANNELS * ROWS * wide * size);
-    k->windows(to, to_row, from, CHANNELS, ROWS * width, ROWS, width, taps, n, step);
-    for (ptrdiff_t i = 0; i < n; i++)
-        for (ptrdiff_t q = 0; q < length; q++) {
-            const double want = get(from, q / taps * width + i * step + q % taps, dtype);
-            expect(get(to, i * to_row + q, dtype) == want, "windows", dtype, taps, n, (int)step);
-            put(rows, q * wide + taps - 1 + i, dtype, want);
-        }
-    for (int in_place = 0; in_place < 2; in_place++) {
-        double want[CHANNELS * ROWS][64] = {{0}};
-        for (ptrdiff_t q = 0; q < length; q++)
-            for (ptrdiff_t i = 0; i < n; i++)
-                want[q / taps][i + q % taps] += get(rows, q * wide + taps - 1 + i, dtype);
-        k->fold(in_place ? rows : sums, wide, rows, wide, CHANNELS * ROWS, taps, n);
-        for (ptrdiff_t q = 0; q < CHANNELS * ROWS; q++)
-            for (ptrdiff_t j = 0; j < n + taps - 1; j++)
-                expect(get(in_place ? rows : sums, q * wide + j, dtype) == want[q][j], "fold", dtype, taps, n, in_place);
+    enum { PIXELS = 2 };
+    const ptrdiff_t size = size_of(dtype), m = vectors * k->vl, step = m + k->vl, b_row = PIXELS * length + mode;
+    ptrdiff_t *at = room(length * (ptrdiff_t)sizeof(*at));
+    struct nd_lanes s = {PIXELS, m, n, length, b_row, step, mode == 2, step, length, n * step, mode == 2 ? n : 0, at};
+    void *a = numbers((length + PIXELS - 1) * step, dtype), *y = room(PIXELS * n * step * size);
+    const void *b = numbers((n - 1) * b_row + PIXELS * length, dtype);
+    const void *bias = mode ? numbers(PIXELS * n, dtype) : NULL, *dy = numbers(PIXELS * n * step, dtype);
+    void *inside = room(m * size);
+    for (ptrdiff_t t = 0; t < length; t++)
+        at[t] = (length - 1 - t) * step;
+    k->lanes(&s, a, b, y, bias);
+    for (ptrdiff_t i = 0; i < PIXELS * n * m; i++) {
+        const ptrdiff_t lane = i % m, j = i / m % n, p = i / m / n;
+        double want = !bias ? 0 : get(bias, mode == 2 ? p * n + j : 0, dtype);
+        for (ptrdiff_t t = 0; t < length; t++)
+            want += get(b, j * b_row + p * length + t, dtype) * get(a, at[t] + p * step + lane, dtype);
+        expect(get(y, (p * n + j) * step + lane, dtype) == want, "lanes", dtype, m, n, (int)length);
     }
+    double *want = room((length + PIXELS - 1) * step * (ptrdiff_t)sizeof(double));
+    for (ptrdiff_t i = 0; i < (length + PIXELS - 1) * step; i++)
+        want[i] = get(a, i, dtype);
+    for (ptrdiff_t i = 0; i < m; i++)
+        if (i % 3 || mode != 1)
+            memset((char *)inside + i * size, 255, (size_t)size);
+    for (ptrdiff_t i = 0; i < PIXELS * n * m; i++) {
+        const ptrdiff_t lane = i % m, j = i / m % n, p = i / m / n;
+        for (ptrdiff_t t = 0; t < length && (lane % 3 || mode != 1); t++)
+            want[at[t] + p * step + lane] += get(b, j * b_row + p * length + t, dtype) * get(dy, (p * n + j) * step + lane, dtype);
+    }
+    k->lanes_grad(&s, a, b, dy, mode == 1 ? inside : NULL);
+    for (ptrdiff_t i = 0; i < (length + PIXELS - 1) * step; i++)
+        expect(get(a, i, dtype) == want[i], "lanes_grad", dtype, m, n, (int)length);
+    release();
+}
+
+/* Lanes turned to rows, and added back. */
+static void check_turn(const struct nd_kernel_set *k, int dtype, ptrdiff_t m, ptrdiff_t length)
+{
+    const ptrdiff_t size = size_of(dtype), wide = whole_vectors(m, k->vl), row = whole_vectors(length, k->vl);
+    ptrdiff_t *at = room(length * (ptrdiff_t)sizeof(*at));
+    void *a = numbers(length * wide, dtype), *to = room(m * row * size), *sums = room(length * wide * size);
+    for (ptrdiff_t t = 0; t < length; t++)
+        at[t] = (length - 1 - t) * wide;
+    k->lanes_turn(to, row, a, at, m, length);
+    k->lanes_put(sums, at, to, row, m, length);
+    k->lanes_put(sums, at, to, row, m, length);
+    for (ptrdiff_t t = 0; t < length; t++)
+        for (ptrdiff_t i = 0; i < wide; i++) {
+            const double want = get(a, at[t] + i, dtype);
+            expect(i >= m || get(to, i * row + t, dtype) == want, "lanes_turn", dtype, m, length, 0);
+            expect(get(sums, at[t] + i, dtype) == (i < m ? 2 * want : 0), "lanes_put", dtype, m, length, 0);
+        }
     release();
 }
 
@@ -79,10 +122,13 @@ void check_local(const struct nd_kernel_set *k, int dtype)
         for (ptrdiff_t n = 1; n <= 20; n += n < 10 ? 1 : 5)
             for (ptrdiff_t length = 1; length <= 4 * k->vl; length += length < 2 * k->vl + 2 ? 1 : k->vl / 2 + 1)
                 check_dots(k, dtype, m, n, length, (int)((m + n + length) % 3));
-    for (ptrdiff_t taps = 1; taps <= k->vl + 3; taps += taps < 6 ? 1 : 4)
-        for (ptrdiff_t n = 1; n <= 2 * k->vl + 1; n += n < 4 ? 1 : 3)
-            for (ptrdiff_t step = 1; step <= 3; step++)
-                check_windows(k, dtype, taps, n, step);
+    for (ptrdiff_t vectors = 1; vectors <= 3; vectors++)
+        for (ptrdiff_t n = 1; n <= 14; n++)
+            for (ptrdiff_t length = 1; length <= 40; length += length < 14 ? 1 : 13)
+                check_lanes(k, dtype, vectors, n, length, (int)((vectors + n + length) % 3));
+    for (ptrdiff_t m = 1; m <= 2 * k->vl + 1; m += m < 4 ? 1 : 3)
+        for (ptrdiff_t length = 1; length <= 2 * k->vl + 1; length += length < 4 ? 1 : 3)
+            check_turn(k, dtype, m, length);
     check_order(k, dtype, k->vl - 1);
     check_order(k, dtype, 5 * k->vl + 1);
 }

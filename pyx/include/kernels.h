@@ -93,9 +93,16 @@ struct nd_depthwise {
     ptrdiff_t channels, pixel, y_pixel, w_tap;
 };
 
-/* Dot products of m rows with n rows of k elements, kernels/local.h. Strides count elements. */
+/* Dot products of m rows with n rows of k elements, kernels/dots.h. Strides count elements. */
 struct nd_dots {
     ptrdiff_t m, n, k, a_row, b_row, y_row, bias_col;
+};
+
+/* Sums of m lanes, whole vectors, with n rows of k weights, kernels/local.h, for `count` pixels whose a, b, y and bias are so many
+ * elements after those of the pixel before; at: of the rows of lanes of a. Weights of the next pixel are asked for unless b is 0. */
+struct nd_lanes {
+    ptrdiff_t count, m, n, k, b_row, y_row, bias_col, a, b, y, bias;
+    const ptrdiff_t *at;
 };
 
 /* Asks for the lines of `bytes` bytes: they are on their way while something else is done. Any address will do. */
@@ -234,17 +241,19 @@ struct nd_kernel_set {
     /* sums[((p*kh + t)*kw + j)*w_tap + c] += the sum over r < rows, i < n of dy[r*y_row + i*y_pixel + c]
      * * x[plane[p] + r*step + t*row + column[j] + i*pixel + c], c < channels; channels >= vl */
     void (*depthwise_grad_pixels)(const struct nd_depthwise *s, const void *x, const void *dy, void *sums);
+    /* y[j*y_row + i] = bias[j*bias_col] + sum over t < k of b[j*b_row + t] * a[at[t] + i], i < m, j < n, its terms added in their
+     * order; bias may be NULL */
+    void (*lanes)(const struct nd_lanes *s, const void *a, const void *b, void *y, const void *bias);
+    /* a[at[t] + i] += sum over j < n of b[j*b_row + t] * y[j*y_row + i], where the integer inside[i], as wide as an element, is
+     * -1; it is 0 elsewhere; inside may be NULL: everywhere */
+    void (*lanes_grad)(const struct nd_lanes *s, void *a, const void *b, const void *y, const void *inside);
+    /* to[i*to_row + t] = a[at[t] + i], i < m, t < k; vectors of a are read whole, those of `to` written whole */
+    void (*lanes_turn)(void *to, ptrdiff_t to_row, const void *a, const ptrdiff_t *at, ptrdiff_t m, ptrdiff_t k);
+    /* a[at[t] + i] += from[i*row + t], i < m, t < k */
+    void (*lanes_put)(void *a, const ptrdiff_t *at, const void *from, ptrdiff_t row, ptrdiff_t m, ptrdiff_t k);
     /* y[i*y_row + j] = bias[j*bias_col] + sum over t < k of a[i*a_row + t] * b[j*b_row + t], i < m, j < n, its terms added in
      * their order; bias may be NULL */
     void (*dots)(const struct nd_dots *s, const void *a, const void *b, void *y, const void *bias);
-    /* to[i*to_row + (c*rows + r)*taps + t] = from[c*channel + r*row + i*step + t], i < n, c < channels, r < rows, t < taps;
-     * vectors are read whole, and written whole: in the end beyond the last tap */
-    void (*windows)(void *to, ptrdiff_t to_row, const void *from, ptrdiff_t channels, ptrdiff_t channel, ptrdiff_t rows,
-                    ptrdiff_t row, ptrdiff_t taps, ptrdiff_t n, ptrdiff_t step);
-    /* to[q*to_row + j] = sum over t < taps, 0 <= j - t < n of from[(q*taps + t)*row + taps - 1 + j - t], q < rows,
-     * j < n + taps - 1; from has zeros around the n elements of a row, taps - 1 before, taps - 1 and a vector after; vectors
-     * are written whole; `to` may be from if to_row is row */
-    void (*fold)(void *to, ptrdiff_t to_row, const void *from, ptrdiff_t row, ptrdiff_t rows, ptrdiff_t taps, ptrdiff_t n);
     /* Pooling, kernels/pool*.h. To combine is to take the greatest or the least, NaN above all, or to add: `op`.
      * to[i] = rows[r][i] combined over r < count, i < n, divided by `divisor` unless that is 0; the last row is prefetched
      * `ahead` elements ahead if that is not 0 */

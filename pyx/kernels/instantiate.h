@@ -19,6 +19,7 @@
 #include "depthwise.h"
 #include "depthwise_grad.h"
 #include "local.h"
+#include "dots.h"
 #include "pool.h"
 #include "pool_plane.h"
 #include "pool_index.h"
@@ -59,9 +60,11 @@ static const struct nd_kernel_set NAME(set) = {
     .depthwise_pixels = NAME(depthwise_pixels),
     .depthwise_grad_rows = NAME(depthwise_grad_rows),
     .depthwise_grad_pixels = NAME(depthwise_grad_pixels),
+    .lanes = NAME(lanes),
+    .lanes_grad = NAME(lanes_grad),
+    .lanes_turn = NAME(lanes_turn),
+    .lanes_put = NAME(lanes_put),
     .dots = NAME(dots),
-    .windows = NAME(windows),
-    .fold = NAME(fold),
     .pool_combine = NAME(pool_combine),
     .pool_rows = NAME(pool_rows),
     .pool_split = NAME(pool_split),

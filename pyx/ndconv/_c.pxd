@@ -88,6 +88,9 @@ cdef extern from "kernels.h" nogil:
         const void *constants
     struct nd_dots:
         ptrdiff_t m, n, k, a_row, b_row, y_row, bias_col
+    struct nd_lanes:
+        ptrdiff_t count, m, n, k, b_row, y_row, bias_col, a, b, y, bias
+        const ptrdiff_t *at
     void nd_ask(const void *src, ptrdiff_t size) noexcept nogil
     struct nd_tiles:
         ptrdiff_t count, a, b, y, bias
@@ -165,11 +168,11 @@ cdef extern from "kernels.h" nogil:
                                  void *y) noexcept nogil
         void (*depthwise_grad_rows)(const nd_depthwise *s, const void *x, const void *dy, void *sums) noexcept nogil
         void (*depthwise_grad_pixels)(const nd_depthwise *s, const void *x, const void *dy, void *sums) noexcept nogil
+        void (*lanes)(const nd_lanes *s, const void *a, const void *b, void *y, const void *bias) noexcept nogil
+        void (*lanes_grad)(const nd_lanes *s, void *a, const void *b, const void *y, const void *inside) noexcept nogil
+        void (*lanes_turn)(void *to, ptrdiff_t to_row, const void *a, const ptrdiff_t *at, ptrdiff_t m, ptrdiff_t k) noexcept nogil
+        void (*lanes_put)(void *a, const ptrdiff_t *at, const void *src, ptrdiff_t row, ptrdiff_t m, ptrdiff_t k) noexcept nogil
         void (*dots)(const nd_dots *s, const void *a, const void *b, void *y, const void *bias) noexcept nogil
-        void (*windows)(void *to, ptrdiff_t to_row, const void *src, ptrdiff_t channels, ptrdiff_t channel, ptrdiff_t rows,
-                        ptrdiff_t row, ptrdiff_t taps, ptrdiff_t n, ptrdiff_t step) noexcept nogil
-        void (*fold)(void *to, ptrdiff_t to_row, const void *src, ptrdiff_t row, ptrdiff_t rows, ptrdiff_t taps,
-                     ptrdiff_t n) noexcept nogil
         void (*pool_combine)(void *to, const void *const *rows, ptrdiff_t count, ptrdiff_t n, int op,
                              double divisor, ptrdiff_t ahead) noexcept nogil
         void (*pool_rows)(const nd_pool_rows *s, const void **rows, ptrdiff_t lines, void *buffer,

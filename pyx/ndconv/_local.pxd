@@ -1,13 +1,19 @@
-# What the passes of a convolution with a kernel of its own for every position share.
+# What the passes of convolutions whose kernels differ from position to position share.
 from ndconv._c cimport nd_array, nd_kernel_set, nd_problem
 from ndconv._pack cimport Pixel
 
-# Weights [g*ocg + o, od, oh, ow, c, kd, kh, kw] in any memory.
+# Weights [g*ocg + o, td, th, tw, c, kd, kh, kw] in any memory.
 cdef struct Unshared:
     char *data
     ptrdiff_t o, yd, yh, yw, c, d, h, w
     bint flat                   # c, kd, kh, kw follow each other
-    const char *end             # of the memory that holds them
+
+# x with its padding, or what a part of the outputs sees of it: [d, h, channel, column % period, lane]. A lane is column // period
+# of an image; each image has `each` of them.
+cdef struct Frame:
+    char *data
+    ptrdiff_t planes, rows, channels, period, each
+    ptrdiff_t column, c, h, d, size     # distances, and elements in all
 
 cdef struct Local:
     nd_problem p
@@ -17,46 +23,40 @@ cdef struct Local:
     Unshared w                  # or dw
     nd_array bias               # n is not used; strides of what is shared are 0; data NULL: none
     char *workspace
-    ptrdiff_t length, row       # elements of a window, distance of the windows of images in scratch
-    ptrdiff_t pixel             # distance of pixels there
+    ptrdiff_t td, th, tw        # kernels used in turn along each axis
+    bint own                    # each pixel of a row has its own: lanes are images; else also every tw-th pixel
+    bint few                    # images, by which a vector would stay empty: lanes are elements of kernels
+    ptrdiff_t length, row       # elements of a window; distance of windows and kernels in scratch
+    ptrdiff_t run, strips       # kernels of the longest stretch of a row, stretches
     ptrdiff_t images, blocks    # images of the largest block, blocks
-    ptrdiff_t run, strips       # pixels of the longest stretch of an output row, stretches of a row
-    ptrdiff_t near              # pixels whose windows stay in L2
-    ptrdiff_t splits            # parts that output channels are dealt to
-    bint side_by_side           # the elements of a row of taps are neighbours
-    ptrdiff_t channels          # that are gathered or put back at a time
-    ptrdiff_t width             # of a row of x, or of turned columns, for that
-    ptrdiff_t windows, columns, packed, results     # bytes of a worker's scratch
+    ptrdiff_t block, count      # the block in work, its images
+    ptrdiff_t lanes, wide       # of the block in work, of a task
+    Frame frame
+    ptrdiff_t *at               # [kernel of a row of outputs, or one][element of a window]: of its lanes from its first
+    ptrdiff_t offsets           # bytes of them
+
+# Neighbouring lanes of one image, or of images: how many hold results, where the first is in y, how far the next, and which
+# lane follows.
+cdef struct Lanes:
+    ptrdiff_t count, to, step, after
 
 cdef inline ptrdiff_t whole_lines(ptrdiff_t size) noexcept nogil:
     return (size + 63) // 64 * 64
 
-cdef inline ptrdiff_t lanes_of(const nd_kernel_set *k, ptrdiff_t images) noexcept nogil:
-    """Images in whole vectors."""
-    return (images + k.vl - 1) // k.vl * k.vl
+cdef inline ptrdiff_t whole_vectors(const Local *f, ptrdiff_t n) noexcept nogil:
+    return (n + f.k.vl - 1) // f.k.vl * f.k.vl
 
-cdef struct Box:             # of x: from, extents
-    ptrdiff_t d, h, w, id, ih, iw
-
-# The outputs in parts along an axis (0, 1, 2 for d, h, w), and the elements of x that a group of the largest part sees.
-cdef struct Cut:
-    int axis
-    ptrdiff_t parts, slab
-
-# A task: a stretch of an output row, and some output channels, dealt out by the `unit`.
-cdef struct Stretch:
-    ptrdiff_t g, block, first, last    # group, block of images, output channels of the group
-    ptrdiff_t run
-    Pixel at                           # its first pixel
-
-cdef Stretch stretch_of(const nd_problem *p, ptrdiff_t unit, ptrdiff_t splits, ptrdiff_t strips, ptrdiff_t blocks,
-                        ptrdiff_t task) noexcept nogil
-cdef Cut cut_of(const nd_problem *p) noexcept nogil
-cdef void cut(const nd_problem *p, const Cut *c, ptrdiff_t part, Pixel *first, Pixel *end, Box *x) noexcept nogil
-cdef ptrdiff_t scratch_of(const Local *f) noexcept nogil
+cdef Frame frame_of(const Local *f, ptrdiff_t channels, Pixel outputs, ptrdiff_t images) noexcept nogil
+cdef void set_images(Local *f, ptrdiff_t limit) noexcept nogil
+cdef ptrdiff_t wide_of(const Local *f, ptrdiff_t images) noexcept nogil
+cdef size_t open_frame(Local *f) noexcept nogil
+cdef void set_block(Local *f, ptrdiff_t block, const Frame *frame) noexcept nogil
+cdef void fill_frame(Local *f) noexcept nogil
+cdef Lanes lanes_at(const Local *f, ptrdiff_t lane, ptrdiff_t last, Pixel at) noexcept nogil
 cdef char *kernel_at(const Local *f, ptrdiff_t o, Pixel at) noexcept nogil
-cdef ptrdiff_t pack_gradient(const Local *f, ptrdiff_t channel, ptrdiff_t channels, Pixel at, ptrdiff_t run, ptrdiff_t images,
-                             bint images_are_rows, char *to) noexcept nogil
+cdef ptrdiff_t at_once(const Local *f, ptrdiff_t run) noexcept nogil
+cdef char *window_at(const Local *f, const Frame *frame, ptrdiff_t channel, Pixel at, ptrdiff_t lane) noexcept nogil
+cdef ptrdiff_t *table_at(const Local *f, Pixel at) noexcept nogil
 cdef void pack_kernels(const Local *f, const char *src, ptrdiff_t count, char *to) noexcept nogil
 
 cdef class Pass:

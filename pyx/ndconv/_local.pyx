@@ -1,92 +1,213 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
-"""Convolution with a kernel of its own for every output position: forward with few images, and weight gradient.
+"""Convolution with a kernel of its own for every output position, or with a few in turn along each axis, forward:
 
-Forward, y[n, o, p] = b[o, p] + sum over k of X[n, p, k] * W[o, p, k], k = (channel, tap): W has k contiguous, so X is gathered
-the same way and every result is a dot product. A task is a stretch of an output row, a block of images and a part of the
-output channels:
+    y[n, o, p] = b[o, p] + sum over k of W[o, p, k] * X[p, k, n],  k = (channel, tap)
 
-    gather the windows of the stretch to [pixel][image][k]     (rows of x with their padding, L1; then vectors of a row of taps)
-    for pixels whose windows fit L2
-        for 16 output channels at a time                      (16 streams of weights, contiguous from pixel to pixel)
-            for pixels: dot products of images with channels     (kernels/local.h)
+What shares a weight are images and, where kernels take turns, every tw-th pixel of a row: these are lanes, W is broadcast from
+where it is, and x lies in a frame whose elements are rows of lanes, so that windows are read where they are, by one table of
+offsets for all pixels (or for those of one kernel):
 
-(with four images and more all output channels at a time, so that windows stay in L1).
+    for a block of images
+        x to the frame, [d][h][channel][column % period][image, column // period]    (one pass over x)
+        for stretches of kernels of an output row, blocks of lanes, parts of the output channels    (one task)
+            for output channels whose kernels fit L2: for pixels: sums of lanes       (kernels/local.h)
+            results, [pixel][channel][lane], to y                                     (transposed)
 
-Weight gradient, dW[o, p, k] = sum over n of dY[n, o, p] * X[n, p, k]: the register tile of the shared case with images as the
-summed index, dY broadcast from where it is, windows as rows of vectors:
+The period is the width of the frame where every pixel has its own kernel, so that images alone are lanes, else the tw * sw
+columns from one pixel of a kernel to its next one: the taps of neighbouring lanes are neighbours then, whatever stride and
+dilation. Of the lanes of an image the last few, kw*dw / period, hold no results.
 
-    for a stretch: for a block of images: gather; for tiles of output channels: for pixels: for vectors of k: tile
-
-A window costs 0.5 to 1 cycle an element to gather, twice that with dilation, and is used for all output channels. W is 4 or 8
-bytes for n multiply-adds, read (or written) once: with few images the bound is memory, from about 16 on the FMA peak. Blocks of
-images are the problem's, and every sum has one order, so bits depend neither on threads nor on the rest of the batch.
-
-Reached with AVX2 on two cores (30 GB/s, 184 GFLOP/s in float32): one image, 80 to 97 % of reading w; 2 to 4 images, 60 %. Weight
-gradients: 60 to 100 % of writing dw (15 GB/s) to 8 images, 25 to 45 % of the FMA peak with 16 and 32, of which gathering takes a
-fifth. A new dw of over 32 MiB is bound by the first touch of its pages, 30 % of the speed of writing.
+W is 4 or 8 bytes for n multiply-adds, read once a block: up to 8 images (float32) the bound is memory, from 16 on the FMA peak.
+With fewer images than lanes the others idle, which memory hides, but not for one or two of a vector of eight: then windows are
+turned to [pixel][image][k], and results are dot products of contiguous rows (kernels/dots.h). Every sum goes through k in its
+order: bits depend neither on threads nor on the rest of the batch.
 """
 from cpython.buffer cimport PyBuffer_Release
 from libc.string cimport memset
 
 from ndconv._arrays cimport Axes, array_of, axes_of, open_input, stride_at
-from ndconv._c cimport ND_ADD, ND_ZERO, nd_array, nd_dots, nd_kernel_set, nd_problem, nd_walk
-from ndconv._columns cimport gather_columns
-from ndconv._pack cimport Pixel, ceil_div, split, taps_of
+from ndconv._c cimport nd_dots, nd_lanes
+from ndconv._pack cimport ceil_div, split, taps_of
 from ndconv._plan cimport forward_geometry
 from ndconv._runtime cimport current_kernels, default_threads, parallel_for, scratch_give, scratch_take
 
 cdef enum:
     LINE = 64                # bytes of a cache line
-    STREAMS = 16             # output channels whose weights are read side by side
-    PARTS = 12               # that the outputs are cut into for a gradient by the input
-    NEAR_BYTES = 262144      # of windows in L2
-    WINDOWS_BYTES = 8388608  # of windows of a task
-    COLUMNS_BYTES = 16384    # of columns, or rows of x, in L1
-    RUN = 32                 # pixels of a stretch
+    KERNELS_BYTES = 262144   # of the kernels of a pixel, in L2
+    FRAME_BYTES = 67108864   # of the frame, unless a vector of images has more
+    WIDE = 8                 # vectors of lanes of a task, where kernels take turns
+    MOST = 32                # and where they do not
+    RUN = 32                 # kernels of a stretch
     TASKS = 12
+    STREAMS = 16             # output channels whose weights are read side by side, of few images
+    FEW = 4                  # lanes are so many times as many as few images
     SMALL = 100000           # multiply-adds that one thread does alone
 
-cdef extern from *:
-    void __builtin_prefetch(const void *address) nogil
+cdef struct Forward:
+    Local *f
+    ptrdiff_t splits                  # parts that output channels are dealt to
+    ptrdiff_t channels                # whose kernels are read side by side
+    ptrdiff_t windows, packed, results    # bytes of a worker's scratch
 
-cdef inline ptrdiff_t odd_lines(ptrdiff_t n, const nd_kernel_set *k) noexcept nogil:
-    """n elements rounded up to an odd number of cache lines: what lies so far apart falls into different sets."""
-    return (ceil_div(n * k.size, LINE) | 1) * LINE // k.size
-
-cdef void set_blocks(Local *f) noexcept nogil:
+cdef Frame frame_of(const Local *f, ptrdiff_t channels, Pixel outputs, ptrdiff_t images) noexcept nogil:
+    """The frame of some outputs along each axis, of so many images."""
     cdef const nd_problem *p = &f.p
-    cdef ptrdiff_t size = f.k.size, lines = p.od * p.oh, pixel, taps = taps_of(p)
-    f.length = p.icg * taps
-    f.row = ceil_div(f.length, f.k.vl) * f.k.vl
+    cdef ptrdiff_t width = (outputs.w - 1) * p.sw + (p.kw - 1) * p.dw + 1, after
+    cdef Frame frame
+    frame.data = NULL
+    frame.channels = channels
+    frame.period = width if f.own else f.tw * p.sw
+    frame.each = ceil_div(width, frame.period)
+    frame.planes = (outputs.d - 1) * p.sd + (p.kd - 1) * p.dd + 1
+    frame.rows = (outputs.h - 1) * p.sh + (p.kh - 1) * p.dh + 1
+    # lanes that windows see after the last vector
+    after = 0 if f.own else ((f.tw - 1) * p.sw + (p.kw - 1) * p.dw) // frame.period
+    frame.column = images if f.few else whole_vectors(f, images * frame.each) + whole_vectors(f, after)
+    frame.c = frame.period * frame.column
+    frame.h = channels * frame.c
+    frame.d = frame.rows * frame.h
+    frame.size = frame.planes * frame.d
+    return frame
+
+cdef void set_sizes(Local *f) noexcept nogil:
+    cdef const nd_problem *p = &f.p
+    cdef ptrdiff_t size = f.k.size, kernels
+    cdef Pixel outputs
+    f.own = f.tw >= p.ow
+    kernels = min(f.tw, p.ow)
+    f.length = p.icg * taps_of(p)
+    f.few = f.own and FEW * p.n <= f.k.vl <= f.length
+    f.row = whole_vectors(f, f.length)
     if f.row * size % 512 == 0:
         f.row += LINE // size   # else rows would share few sets of the caches
-    # stretches do not depend on the batch, since sums of dx are taken by stretches
-    f.run = min(p.ow, <ptrdiff_t>RUN, max(ceil_div(lines * p.ow * p.g, TASKS), 8))
-    f.strips = ceil_div(p.ow, f.run)
-    f.run = ceil_div(p.ow, f.strips)
-    f.images = max(min(p.n, WINDOWS_BYTES // ((f.row + p.ocg) * size * f.run)), 1)
-    f.blocks = ceil_div(p.n, f.images)
-    f.images = ceil_div(p.n, f.blocks)
-    f.pixel = odd_lines(f.images * f.row + f.k.vl, f.k)
-    pixel = f.pixel * size
-    f.near = max(NEAR_BYTES // pixel, 1)
-    f.splits = min(ceil_div(TASKS, lines * f.strips * p.g * f.blocks), ceil_div(p.ocg, STREAMS))
-    f.side_by_side = (p.kw == 1 or p.dw == 1) and p.sw <= 4
-    # rows of x with all that the stretch sees, or columns with room to add them up shifted
-    f.width = max((f.run - 1) * p.sw + p.kw, f.run + 2 * (p.kw - 1) + f.k.vl) if f.side_by_side else max(f.run, f.k.vl)
-    f.width = max(f.width, f.k.vl)
-    f.channels = max(min(p.icg, COLUMNS_BYTES // (taps * f.width * size)), 1)
-    f.windows = ceil_div(max(f.run, f.k.vl) * pixel, 64) * 64
-    f.columns = ceil_div((f.channels * taps * f.width + f.k.vl) * size, 64) * 64
-    f.packed = ceil_div(2 * STREAMS * f.row * size, 64) * 64
-    f.results = ceil_div(f.run * odd_lines((f.images + f.k.mr) * (p.ocg + f.k.mr), f.k) * size, 64) * 64
+    f.run = min(kernels, <ptrdiff_t>RUN, max(ceil_div(p.od * p.oh * kernels * p.g, TASKS), 8))
+    f.strips = ceil_div(kernels, f.run)
+    f.run = ceil_div(kernels, f.strips)
+    f.offsets = whole_lines((1 if f.own else f.tw) * f.length * sizeof(ptrdiff_t))
+    outputs.d, outputs.h, outputs.w = p.od, p.oh, p.ow
+    f.frame = frame_of(f, p.g * p.icg, outputs, 1)
+    # one image has a vector of lanes at least
+    set_images(f, FRAME_BYTES // max(f.frame.size // f.frame.column * f.frame.each * size, 1))
 
-cdef ptrdiff_t scratch_of(const Local *f) noexcept nogil:
-    return f.windows + f.columns + f.packed + f.results
+cdef void set_images(Local *f, ptrdiff_t limit) noexcept nogil:
+    """Blocks of at most `limit` images, which are a vector of lanes at least."""
+    f.images = max(min(limit // f.k.vl * f.k.vl, f.p.n), min(f.p.n, f.k.vl), 1)
+    f.blocks = ceil_div(f.p.n, f.images)
+    f.images = ceil_div(f.p.n, f.blocks)
+
+cdef ptrdiff_t wide_of(const Local *f, ptrdiff_t images) noexcept nogil:
+    """Lanes of a task."""
+    return min(whole_vectors(f, images * f.frame.each), (MOST if f.own else WIDE) * f.k.vl)
+
+cdef size_t open_frame(Local *f) noexcept nogil:
+    """The frame of a block of images: its bytes."""
+    cdef Pixel outputs
+    outputs.d, outputs.h, outputs.w = f.p.od, f.p.oh, f.p.ow
+    f.frame = frame_of(f, f.p.g * f.p.icg, outputs, f.images)
+    return whole_lines(f.k.size * (f.frame.size + f.k.vl))
+
+cdef void set_block(Local *f, ptrdiff_t block, const Frame *frame) noexcept nogil:
+    """A block of images, and the offsets of windows in `frame`."""
+    cdef const nd_problem *p = &f.p
+    cdef ptrdiff_t i = 0, j, c, kd, kh, kw, column
+    f.block = block
+    f.count = split(p.n, f.blocks, block + 1) - split(p.n, f.blocks, block)
+    f.lanes = f.count if f.few else whole_vectors(f, f.count * frame.each)
+    f.wide = wide_of(f, f.count)
+    for j in range(1 if f.own else f.tw):
+        for c in range(p.icg):
+            for kd in range(p.kd):
+                for kh in range(p.kh):
+                    for kw in range(p.kw):
+                        column = j * p.sw + kw * p.dw
+                        f.at[i] = (c * frame.c + kd * p.dd * frame.d + kh * p.dh * frame.h
+                                   + column % frame.period * frame.column + column // frame.period)
+                        i += 1
+
+cdef void fill_frame(Local *f) noexcept nogil:
+    parallel_for(f.frame.planes * f.frame.rows, 1, f.threads, frame_body, f)
+
+cdef void frame_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
+    """Rows of x of all channels to the frame."""
+    cdef const Local *f = <const Local *>context
+    cdef const nd_problem *p = &f.p
+    cdef const Frame *frame = &f.frame
+    cdef ptrdiff_t i, d, h, size = f.k.size
+    cdef const char *row
+    cdef char *to
+    for i in range(begin, end):
+        d, h = i // frame.rows - p.pd, i % frame.rows - p.ph
+        to = frame.data + size * i * frame.h
+        memset(to, 0, size * frame.h)
+        if 0 <= d < p.id and 0 <= h < p.ih:
+            row = f.x.data + size * (split(p.n, f.blocks, f.block) * f.x.n + d * f.x.d + h * f.x.h)
+            if f.own:
+                frame_images(f, row, to)
+            else:
+                frame_pixels(f, row, to)
+
+cdef void frame_images(const Local *f, const char *row, char *to) noexcept nogil:
+    """A row whose lanes are images."""
+    cdef const Frame *frame = &f.frame
+    cdef ptrdiff_t size = f.k.size, c, w, low = max(f.p.pw, 0), high = min(f.p.iw + f.p.pw, frame.period)
+    row += size * (low - f.p.pw) * f.x.w
+    to += size * low * frame.column
+    if low < high and f.x.c == 1:
+        for w in range(high - low):
+            f.k.move(to + size * w * frame.column, frame.c, row + size * w * f.x.w, frame.channels, f.count, 1, f.x.n)
+    elif low < high:
+        for c in range(frame.channels):
+            f.k.move(to + size * c * frame.c, frame.column, row + size * c * f.x.c, high - low, f.count, f.x.w, f.x.n)
+
+cdef void frame_pixels(const Local *f, const char *row, char *to) noexcept nogil:
+    """A row whose lanes are every period-th pixel of each image."""
+    cdef const Frame *frame = &f.frame
+    cdef ptrdiff_t size = f.k.size, n, c, r, w, low, high
+    for r in range(frame.period):
+        # lane i of the image is element w + i*period of x
+        w = r - f.p.pw
+        low = ceil_div(max(-w, 0), frame.period)
+        high = min(ceil_div(max(f.p.iw - w, 0), frame.period), frame.each)
+        if low < high:
+            for n in range(f.count):
+                for c in range(frame.channels):
+                    f.k.copy(to + size * (c * frame.c + r * frame.column + n * frame.each + low),
+                             row + size * (n * f.x.n + c * f.x.c + (w + low * frame.period) * f.x.w), high - low,
+                             frame.period * f.x.w)
+
+cdef Lanes lanes_at(const Local *f, ptrdiff_t lane, ptrdiff_t last, Pixel at) noexcept nogil:
+    """The lanes from `lane` on, before `last`, of the kernel of a pixel, which is the first that uses it."""
+    cdef Lanes s
+    cdef ptrdiff_t first = 0, n = lane
+    if f.own:
+        s.count, s.step, s.after = min(last, f.count) - lane, f.y.n, last
+    else:
+        n, first = lane // f.frame.each, lane % f.frame.each
+        s.after = min(lane - first + f.frame.each, last)
+        s.count = min(s.after - lane, ceil_div(f.p.ow - at.w, f.tw) - first)
+        s.step = f.tw * f.y.w
+    s.count = max(s.count, 0) if n < f.count else 0
+    s.to = (split(f.p.n, f.blocks, f.block) + n) * f.y.n + at.d * f.y.d + at.h * f.y.h + (at.w + first * f.tw) * f.y.w
+    return s
 
 cdef char *kernel_at(const Local *f, ptrdiff_t o, Pixel at) noexcept nogil:
     """The weights of output channel o at a position."""
-    return f.w.data + f.k.size * (o * f.w.o + at.d * f.w.yd + at.h * f.w.yh + at.w * f.w.yw)
+    return f.w.data + f.k.size * (o * f.w.o + at.d % f.td * f.w.yd + at.h % f.th * f.w.yh + at.w % f.tw * f.w.yw)
+
+cdef char *bias_at(const Local *f, ptrdiff_t o, Pixel at) noexcept nogil:
+    return f.bias.data + f.k.size * (o * f.bias.c + at.d % f.td * f.bias.d + at.h % f.th * f.bias.h + at.w % f.tw * f.bias.w)
+
+cdef ptrdiff_t at_once(const Local *f, ptrdiff_t run) noexcept nogil:
+    """Of `run` kernels, those that one table of offsets and one call serve."""
+    return run if f.own and f.w.flat else 1
+
+cdef char *window_at(const Local *f, const Frame *frame, ptrdiff_t channel, Pixel at, ptrdiff_t lane) noexcept nogil:
+    """Where the windows of a kernel begin in a frame whose first output is 0."""
+    return frame.data + f.k.size * (at.d * f.p.sd * frame.d + at.h * f.p.sh * frame.h + channel * frame.c
+                                    + (at.w * f.p.sw * frame.column if f.own else 0) + lane)
+
+cdef ptrdiff_t *table_at(const Local *f, Pixel at) noexcept nogil:
+    return f.at if f.own else f.at + at.w * f.length
 
 cdef void pack_kernels(const Local *f, const char *src, ptrdiff_t count, char *to) noexcept nogil:
     """The kernels of `count` output channels to contiguous rows."""
@@ -94,11 +215,6 @@ cdef void pack_kernels(const Local *f, const char *src, ptrdiff_t count, char *t
     cdef ptrdiff_t size = f.k.size, o, c, kd, kh
     cdef char *row
     for o in range(count):
-        if f.w.flat:
-            for c in range(ceil_div(size * f.length, LINE)):
-                __builtin_prefetch(src + size * (o + 2) * f.w.o + LINE * c)
-            f.k.copy(to + size * o * f.row, src + size * o * f.w.o, f.length, 1)
-            continue
         row = to + size * o * f.row
         for c in range(p.icg):
             for kd in range(p.kd):
@@ -106,254 +222,165 @@ cdef void pack_kernels(const Local *f, const char *src, ptrdiff_t count, char *t
                     f.k.copy(row, src + size * (o * f.w.o + c * f.w.c + kd * f.w.d + kh * f.w.h), p.kw, f.w.w)
                     row += size * p.kw
 
-cdef void gather_windows(const Local *f, ptrdiff_t g, Pixel at, ptrdiff_t run, ptrdiff_t images, char *to,
-                         char *columns) noexcept nogil:
-    """The windows of `images` images from at.n on at `run` pixels as [pixel][image][row]."""
-    cdef const nd_problem *p = &f.p
-    cdef ptrdiff_t size = f.k.size, wide = max(run, f.k.vl), image, c, count, taps = taps_of(p)
-    for image in range(images):
-        c = 0
-        while c < p.icg:
-            count = min(f.channels, p.icg - c)
-            if f.side_by_side:
-                pad_rows(f, g * p.icg + c, count, at, run, columns)
-                f.k.windows(to + size * (image * f.row + c * taps), f.pixel, columns, count, f.width, p.kd * p.kh,
-                            count * f.width, p.kw, run, p.sw)
-            else:
-                gather_columns(p, f.k, &f.x, g * p.icg + c, count, at, run, columns, wide)
-                # whole vectors of pixels; what those after the last hold is never read
-                f.k.move(to + size * (image * f.row + c * taps), f.pixel, columns, wide, count * taps, 1, wide)
-            c += count
-        at.n += 1
+cdef Forward forward_of(Local *f) noexcept nogil:
+    cdef Forward q
+    cdef ptrdiff_t size = f.k.size, wide = wide_of(f, f.images), blocks = ceil_div(f.images * f.frame.each, wide)
+    q.f = f
+    q.windows = whole_lines(f.run * f.images * f.row * size) if f.few else 0
+    q.channels = STREAMS if f.few else max(KERNELS_BYTES // max(f.row * size, 1) // 12, 1) * 12
+    q.channels = min(q.channels, f.p.ocg)
+    q.splits = min(ceil_div(TASKS, f.p.od * f.p.oh * f.strips * f.p.g * blocks), ceil_div(f.p.ocg, 6))
+    q.packed = 0 if f.w.flat else whole_lines(q.channels * f.row * size)
+    q.results = whole_lines(f.run * f.p.ocg * wide * size)
+    return q
 
-cdef void pad_rows(const Local *f, ptrdiff_t channel, ptrdiff_t channels, Pixel at, ptrdiff_t run, char *to) noexcept nogil:
-    """What `run` pixels from `at` on see of x, with zeros in the padding, as [kd][kh][channel][width]."""
-    cdef const nd_problem *p = &f.p
-    cdef ptrdiff_t size = f.k.size, kd, kh, d, h, c, w = at.w * p.sw - p.pw, columns = (run - 1) * p.sw + p.kw
-    cdef ptrdiff_t low = min(max(-w, 0), columns), high = max(min(p.iw - w, columns), low)
-    cdef const char *row
-    for kd in range(p.kd):
-        for kh in range(p.kh):
-            d, h = at.d * p.sd + kd * p.dd - p.pd, at.h * p.sh + kh * p.dh - p.ph
-            if low == high or not (0 <= d < p.id and 0 <= h < p.ih):
-                memset(to, 0, size * channels * f.width)
-                to += size * channels * f.width
-                continue
-            row = f.x.data + size * (at.n * f.x.n + channel * f.x.c + d * f.x.d + h * f.x.h)
-            if f.x.w == 1:
-                f.k.pad(to, f.width, row + size * w, channels, f.x.c, low, high)
-            else:
-                f.k.move(to + size * low, f.width, row + size * (w + low) * f.x.w, channels, high - low, f.x.c, f.x.w)
-                for c in range(channels):
-                    memset(to + size * c * f.width, 0, size * low)
-                    memset(to + size * (c * f.width + high), 0, size * (columns - high))
-            to += size * channels * f.width
-
-cdef Stretch stretch_of(const nd_problem *p, ptrdiff_t unit, ptrdiff_t splits, ptrdiff_t strips, ptrdiff_t blocks,
-                        ptrdiff_t task) noexcept nogil:
-    cdef Stretch s
-    cdef ptrdiff_t units = ceil_div(p.ocg, unit), part = task % splits, strip
-    s.first = min(split(units, splits, part) * unit, p.ocg)
-    s.last = min(split(units, splits, part + 1) * unit, p.ocg)
-    task //= splits
-    strip = task % strips
-    s.at.w = split(p.ow, strips, strip)
-    s.run = split(p.ow, strips, strip + 1) - s.at.w
-    task //= strips
-    s.at.h = task % p.oh
-    task //= p.oh
-    s.at.d = task % p.od
-    task //= p.od
-    s.g, s.block = task % p.g, task // p.g
-    s.at.n = split(p.n, blocks, s.block)
-    return s
+cdef size_t scratch_of(const Forward *q) noexcept nogil:
+    return q.windows + q.packed + q.results
 
 cdef void forward_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
-    cdef const Local *f = <const Local *>context
-    cdef char *windows = f.workspace + worker * scratch_of(f)
-    cdef ptrdiff_t i, near, images
-    cdef Stretch s
-    for i in range(begin, end):
-        s = stretch_of(&f.p, STREAMS, f.splits, f.strips, f.blocks, i)
-        images = split(f.p.n, f.blocks, s.block + 1) - s.at.n
-        gather_windows(f, s.g, s.at, s.run, images, windows, windows + f.windows)
-        near = 0
-        while near < s.run:
-            multiply_near(f, &s, near, min(near + f.near, s.run), images, windows)
-            near += f.near
-        store_results(f, &s, images, windows + f.windows + f.columns + f.packed)
+    cdef const Forward *q = <const Forward *>context
+    cdef const Local *f = q.f
+    cdef char *packed = f.workspace + worker * scratch_of(q)
+    cdef char *results = packed + q.packed + q.windows
+    cdef ptrdiff_t i, task, part, chunk, chunks, first, last, strip, lane, run, o
+    cdef Pixel at
+    at.n = 0
+    for task in range(begin, end):
+        i, part = task // q.splits, task % q.splits
+        first, last = split(f.p.ocg, q.splits, part), split(f.p.ocg, q.splits, part + 1)
+        i, strip = i // f.strips, i % f.strips
+        at.w = split(min(f.tw, f.p.ow), f.strips, strip)
+        run = split(min(f.tw, f.p.ow), f.strips, strip + 1) - at.w
+        i, at.h = i // f.p.oh, i % f.p.oh
+        i, at.d = i // f.p.od, i % f.p.od
+        lane, i = i // f.p.g * f.wide, i % f.p.g * f.p.ocg
+        chunks = ceil_div(last - first, q.channels)
+        for chunk in range(chunks):
+            o = split(last - first, chunks, chunk)
+            if f.few:
+                multiply_few(q, at, run, i + first + o, split(last - first, chunks, chunk + 1) - o, last - first, packed,
+                             o == 0, results + f.k.size * o)
+            else:
+                multiply(q, at, lane, run, i + first + o, split(last - first, chunks, chunk + 1) - o, last - first, packed,
+                         results + f.k.size * o * f.wide)
+        store_results(f, at, lane, run, i + first, last - first, results)
 
-cdef void multiply_near(const Local *f, const Stretch *s, ptrdiff_t first, ptrdiff_t last, ptrdiff_t images,
-                        char *windows) noexcept nogil:
-    """Results of the pixels first <= i < last of a stretch, as [pixel][image][channel]: y would have them far apart."""
-    cdef ptrdiff_t size = f.k.size, o = s.first, channel, i, w_row = f.w.o if f.w.flat else f.row
-    # with several images the work lies in L1 between one row of weights and the next: windows are read once for all channels
-    cdef ptrdiff_t channels = STREAMS if images < 4 or not f.w.flat else s.last - s.first
-    cdef ptrdiff_t row = s.last - s.first, pixel = odd_lines(images * row, f.k)
-    cdef char *packed = windows + f.windows + f.columns
-    cdef char *results = packed + f.packed
+cdef void multiply(const Forward *q, Pixel at, ptrdiff_t lane, ptrdiff_t run, ptrdiff_t o, ptrdiff_t count, ptrdiff_t channels,
+                   char *packed, char *results) noexcept nogil:
+    """Results of `count` output channels from o on at `run` kernels, as [kernel][channel][lane]."""
+    cdef const Local *f = q.f
+    cdef ptrdiff_t size = f.k.size, step = at_once(f, run), last = at.w + run
     cdef const char *w
     cdef const char *bias = NULL
-    cdef nd_dots dots
-    cdef Pixel at
-    dots.m, dots.k, dots.a_row, dots.b_row, dots.y_row, dots.bias_col = images, f.length, f.row, w_row, row, f.bias.c
-    while o < s.last:
-        dots.n = min(channels, s.last - o)
-        channel = s.g * f.p.ocg + o
-        for i in range(first, last):
-            at = s.at
-            at.w += i
-            w = kernel_at(f, channel, at)
-            if not f.w.flat:
-                pack_kernels(f, w, dots.n, packed)
-                w = packed
-            if f.bias.data != NULL:
-                bias = f.bias.data + size * (channel * f.bias.c + at.d * f.bias.d + at.h * f.bias.h + at.w * f.bias.w)
-            f.k.dots(&dots, windows + size * i * f.pixel, w, results + size * (i * pixel + o - s.first), bias)
-        o += channels
+    cdef nd_lanes s
+    s.count, s.m, s.n, s.k = step, min(f.wide, f.lanes - lane), count, f.length
+    s.b_row, s.y_row, s.bias_col = f.w.o if f.w.flat else f.row, f.wide, f.bias.c
+    s.a, s.b, s.y, s.bias = f.p.sw * f.frame.column, f.w.yw if f.own and f.w.flat else 0, channels * f.wide, f.bias.w
+    while at.w < last:
+        w = kernel_at(f, o, at)
+        if not f.w.flat:
+            pack_kernels(f, w, count, packed)
+            w = packed
+        if f.bias.data != NULL:
+            bias = bias_at(f, o, at)
+        s.at = table_at(f, at)
+        f.k.lanes(&s, window_at(f, &f.frame, o // f.p.ocg * f.p.icg, at, lane), w, results, bias)
+        results += size * step * s.y
+        at.w += step
 
-cdef void store_results(const Local *f, const Stretch *s, ptrdiff_t images, const char *results) noexcept nogil:
-    """Results of a stretch to y, along whichever of channels and pixels y has side by side."""
-    cdef ptrdiff_t size = f.k.size, row = s.last - s.first, pixel = odd_lines(images * row, f.k), image, c
-    cdef const nd_array *y = &f.y
-    cdef char *to = y.data + size * (s.at.n * y.n + (s.g * f.p.ocg + s.first) * y.c + s.at.d * y.d + s.at.h * y.h + s.at.w * y.w)
-    for image in range(images):
-        if y.c == 1:
-            f.k.move(to, y.w, results, s.run, row, pixel, 1)
-        elif y.w == 1:
-            f.k.move(to, y.c, results, row, s.run, 1, pixel)
-        else:
-            for c in range(row):
-                f.k.scatter(to + size * c * y.c, y.w, results + size * c, pixel, s.run)
-        results += size * row
-        to += size * y.n
+cdef void multiply_few(const Forward *q, Pixel at, ptrdiff_t run, ptrdiff_t o, ptrdiff_t count, ptrdiff_t channels,
+                       char *packed, bint turn, char *results) noexcept nogil:
+    """The same of few images, as [kernel][image][channel]; windows are turned first if nobody has done so."""
+    cdef const Local *f = q.f
+    cdef ptrdiff_t size = f.k.size, i
+    cdef char *windows = packed + q.packed
+    cdef const char *w
+    cdef const char *bias = NULL
+    cdef nd_dots s
+    s.m, s.n, s.k, s.a_row, s.b_row = f.count, count, f.length, f.row, f.w.o if f.w.flat else f.row
+    s.y_row, s.bias_col = channels, f.bias.c
+    for i in range(run):
+        if turn:
+            f.k.lanes_turn(windows, f.row, window_at(f, &f.frame, o // f.p.ocg * f.p.icg, at, 0), f.at, f.count, f.length)
+        w = kernel_at(f, o, at)
+        if not f.w.flat:
+            pack_kernels(f, w, count, packed)
+            w = packed
+        if f.bias.data != NULL:
+            bias = bias_at(f, o, at)
+        f.k.dots(&s, windows, w, results, bias)
+        windows += size * f.count * f.row
+        results += size * f.count * channels
+        at.w += 1
 
-cdef ptrdiff_t pack_gradient(const Local *f, ptrdiff_t channel, ptrdiff_t channels, Pixel at, ptrdiff_t run, ptrdiff_t images,
-                             bint images_are_rows, char *to) noexcept nogil:
-    """dy of a stretch as tiles read it: [pixel][tile][k][row of the tile], where rows are images and k channels or the other way
-    round. Returns the distance of pixels; tiles have as many rows as the register tile, or all if those are fewer."""
-    cdef ptrdiff_t rows = images if images_are_rows else channels, count = channels if images_are_rows else images
-    cdef ptrdiff_t size = f.k.size, wide = min(rows, f.k.mr), image, c, r, k
-    cdef ptrdiff_t pixel = odd_lines(ceil_div(rows, wide) * wide * count, f.k)
-    cdef const char *src
-    for image in range(images):
-        src = f.y.data + size * ((at.n + image) * f.y.n + channel * f.y.c + at.d * f.y.d + at.h * f.y.h + at.w * f.y.w)
+cdef void store_results(const Local *f, Pixel at, ptrdiff_t lane, ptrdiff_t run, ptrdiff_t channel, ptrdiff_t channels,
+                        const char *results) noexcept nogil:
+    """Results, [kernel][channel][lane] or, of few images, [kernel][image][channel], to y, along
+    whichever of channels and pixels y has side by side."""
+    cdef ptrdiff_t size = f.k.size, last = min(lane + f.wide, f.lanes), i, c, l
+    cdef ptrdiff_t row = 1 if f.few else f.wide, step = channels if f.few else 1
+    cdef ptrdiff_t pixel = channels * (f.count if f.few else f.wide)
+    cdef char *to = f.y.data + size * channel * f.y.c
+    cdef Lanes s
+    if f.own and f.y.c != 1 and f.y.w == 1:
+        s = lanes_at(f, lane, last, at)
         for c in range(channels):
-            r, k = (image, c) if images_are_rows else (c, image)
-            f.k.scatter(to + size * ((r // wide * count + k) * wide + r % wide), pixel, src + size * c * f.y.c, f.y.w, run)
-    return pixel
+            f.k.move(to + size * (c * f.y.c + s.to), f.y.n, results + size * c * row, s.count, run, step, pixel)
+        return
+    for i in range(run):
+        l = lane
+        while l < last:
+            s = lanes_at(f, l, last, at)
+            if f.y.c == 1:
+                f.k.move(to + size * s.to, s.step, results + size * (l - lane) * step, s.count, channels, step, row)
+            else:
+                for c in range(channels):
+                    f.k.scatter(to + size * (c * f.y.c + s.to), s.step, results + size * (c * row + (l - lane) * step), step,
+                                s.count)
+            l = s.after
+        results += size * pixel
+        at.w += 1
 
-cdef void weight_grad_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
-    cdef const Local *f = <const Local *>context
-    cdef char *windows = f.workspace + worker * scratch_of(f)
-    cdef ptrdiff_t i, block, near, images, pixel
-    cdef Stretch s
-    for i in range(begin, end):
-        s = stretch_of(&f.p, STREAMS, f.splits, f.strips, f.blocks, i)
-        for block in range(f.blocks):
-            s.block, s.at.n = block, split(f.p.n, f.blocks, block)
-            images = split(f.p.n, f.blocks, block + 1) - s.at.n
-            gather_windows(f, s.g, s.at, s.run, images, windows, windows + f.windows)
-            pixel = pack_gradient(f, s.g * f.p.ocg + s.first, s.last - s.first, s.at, s.run, images, False,
-                                  windows + f.windows + f.columns + f.packed)
-            near = 0
-            while near < s.run:
-                outer_near(f, &s, near, min(near + f.near, s.run), images, pixel, windows)
-                near += f.near
-
-cdef void outer_near(const Local *f, const Stretch *s, ptrdiff_t first, ptrdiff_t last, ptrdiff_t images, ptrdiff_t pixel,
-                     const char *windows) noexcept nogil:
-    """Weight gradients of the pixels first <= i < last of a stretch, a block of images added to those before."""
-    cdef ptrdiff_t size = f.k.size, o = s.first, wide = min(f.k.mr, s.last - s.first), i, m, j, columns, zero = 0
-    cdef int start = ND_ADD if s.block > 0 else ND_ZERO
-    cdef const char *gradient = windows + f.windows + f.columns + f.packed
-    cdef const char *row
-    cdef char *dw
-    cdef nd_walk walk
-    cdef Pixel at
-    walk.runs, walk.len, walk.a_off, walk.b_off = 1, images, &zero, &zero
-    walk.a_row, walk.a_k, walk.b_k = 1, wide, f.row
-    while o < s.last:
-        m = min(wide, s.last - o)
-        columns = f.k.tile_columns(m)
-        for i in range(first, last):
-            at = s.at
-            at.w += i
-            dw, row = kernel_at(f, s.g * f.p.ocg + o, at), windows + size * i * f.pixel
-            j = 0
-            while j < f.length:
-                f.k.gemm(&walk, m, min(columns, f.length - j), gradient + size * (i * pixel + (o - s.first) * images),
-                         row + size * j, dw + size * j, f.w.o, 1, start, NULL)
-                j += columns
-        o += m
-
-cdef void cut(const nd_problem *p, const Cut *c, ptrdiff_t part, Pixel *first, Pixel *end, Box *x) noexcept nogil:
-    """The outputs of a part, first <= position < end on each axis, and the box of x that they see."""
-    first.d = first.h = first.w = 0
-    end.d, end.h, end.w = p.od, p.oh, p.ow
-    x.d = x.h = x.w = 0
-    x.id, x.ih, x.iw = p.id, p.ih, p.iw
-    if c.axis == 0:
-        first.d, end.d = split(p.od, c.parts, part), split(p.od, c.parts, part + 1)
-        x.d = min(max(first.d * p.sd - p.pd, 0), p.id)
-        x.id = max(min((end.d - 1) * p.sd + (p.kd - 1) * p.dd - p.pd + 1, p.id) - x.d, 0)
-    elif c.axis == 1:
-        first.h, end.h = split(p.oh, c.parts, part), split(p.oh, c.parts, part + 1)
-        x.h = min(max(first.h * p.sh - p.ph, 0), p.ih)
-        x.ih = max(min((end.h - 1) * p.sh + (p.kh - 1) * p.dh - p.ph + 1, p.ih) - x.h, 0)
-    else:
-        first.w, end.w = split(p.ow, c.parts, part), split(p.ow, c.parts, part + 1)
-        x.w = min(max(first.w * p.sw - p.pw, 0), p.iw)
-        x.iw = max(min((end.w - 1) * p.sw + (p.kw - 1) * p.dw - p.pw + 1, p.iw) - x.w, 0)
-
-cdef Cut cut_of(const nd_problem *p) noexcept nogil:
-    """Parts of the outputs along their longest axis."""
-    cdef Cut c
-    cdef Pixel first, end
-    cdef Box x
-    cdef ptrdiff_t part
-    c.slab = 0
-    c.axis = 2 if p.ow > max(p.od, p.oh) else 1 if p.oh >= p.od else 0
-    c.parts = min(<ptrdiff_t>PARTS, max(p.od, p.oh, p.ow))
-    for part in range(c.parts):
-        cut(p, &c, part, &first, &end, &x)
-        c.slab = max(c.slab, p.icg * x.id * x.ih * x.iw)
-    return c
+cdef void run_blocks(Forward *q) noexcept nogil:
+    cdef Local *f = q.f
+    cdef ptrdiff_t block
+    for block in range(f.blocks):
+        set_block(f, block, &f.frame)
+        fill_frame(f)
+        parallel_for(ceil_div(f.lanes, f.wide) * f.p.g * f.p.od * f.p.oh * f.strips * q.splits, 1, f.threads, forward_body, q)
 
 cdef Unshared kernels_of(const Py_buffer *b, const nd_problem *p, int rank) noexcept nogil:
     cdef Unshared w
-    cdef int i, last = b.ndim - 1
-    cdef const char *end = <const char *>b.buf + b.itemsize
+    cdef int last = b.ndim - 1
     w.data = <char *>b.buf
     w.o, w.c = stride_at(b, 0), stride_at(b, 1 + rank)
     w.yw, w.yh, w.yd = stride_at(b, rank), stride_at(b, rank - 1 if rank > 1 else -1), stride_at(b, rank - 2 if rank > 2 else -1)
     w.w, w.h, w.d = stride_at(b, last), stride_at(b, last - 1 if rank > 1 else -1), stride_at(b, last - 2 if rank > 2 else -1)
     w.flat = ((p.kw == 1 or w.w == 1) and (p.kh == 1 or w.h == p.kw) and (p.kd == 1 or w.d == p.kh * p.kw)
               and (p.icg == 1 or w.c == taps_of(p)))
-    for i in range(b.ndim):
-        end += max((b.shape[i] - 1) * b.strides[i], 0)
-    w.end = end
     return w
 
 cdef class Pass:
     """Checked arrays of one pass, open until it is gone. x and y may be dx and dy, w may be dw; those that are written to are
-    aligned, so none of them is copied. bias has an axis for channels and one for each axis of positions, or is None."""
+    aligned, so none of them is copied. bias has an axis for channels and one for each axis of kernels, or is None."""
 
     def __cinit__(self, problem, x, y, w, bias, bint batched, bint channels_last, threads):
         cdef Axes axes = axes_of(problem.rank, batched, channels_last), bias_axes = axes_of(problem.rank, False, False)
         cdef double products
         cdef Local *f = &self.f
+        cdef int rank = problem.rank
         memset(&self.buffers, 0, sizeof(self.buffers))
         memset(f, 0, sizeof(Local))
         f.p = forward_geometry(problem)
         f.k = current_kernels().set[f.p.dtype]
-        set_blocks(f)
+        f.tw, f.th, f.td = w.shape[rank], w.shape[rank - 1] if rank > 1 else 1, w.shape[rank - 2] if rank > 2 else 1
+        set_sizes(f)
         products = <double>f.p.n * f.p.g * f.p.ocg * f.p.od * f.p.oh * f.p.ow * f.length
         f.threads = 1 if products < SMALL else threads or default_threads()
         self.arrays = [open_input(a, name, problem.dtype, &self.buffers[i])
                        for i, (a, name) in enumerate(((x, "x"), (y, "y"), (w, "w")))]
         f.x, f.y = array_of(&self.buffers[0], &axes), array_of(&self.buffers[1], &axes)
-        f.w = kernels_of(&self.buffers[2], &f.p, problem.rank)
+        f.w = kernels_of(&self.buffers[2], &f.p, rank)
         if bias is not None:
             self.arrays.append(open_input(bias, "bias", problem.dtype, &self.buffers[3]))
             f.bias = array_of(&self.buffers[3], &bias_axes)
@@ -364,9 +391,11 @@ cdef class Pass:
             PyBuffer_Release(&self.buffers[i])
 
     cdef int take_scratch(self, size_t size) except -1:
-        self.f.workspace = <char *>scratch_take(size)
+        """So many bytes, and the offsets of windows."""
+        self.f.workspace = <char *>scratch_take(size + self.f.offsets)
         if self.f.workspace == NULL:
             raise MemoryError(f"no memory for {size} bytes of workspace")
+        self.f.at = <ptrdiff_t *>(self.f.workspace + size)
         return 0
 
 
@@ -374,17 +403,11 @@ def forward(problem, x, w, bias, y, bint batched, bint channels_last, threads):
     """Writes y."""
     cdef Pass a = Pass(problem, x, y, w, bias, batched, channels_last, threads)
     cdef Local *f = &a.f
-    a.take_scratch(f.threads * scratch_of(f))
+    cdef Forward q = forward_of(f)
+    cdef size_t scratch = f.threads * scratch_of(&q), size
+    size = open_frame(f)
+    a.take_scratch(scratch + size)
+    f.frame.data = f.workspace + scratch
     with nogil:
-        parallel_for(f.blocks * f.p.g * f.p.od * f.p.oh * f.strips * f.splits, 1, f.threads, forward_body, f)
-        scratch_give(f.workspace)
-
-
-def weight_grad(problem, x, dw, dy, bint batched, bint channels_last, threads):
-    """Writes dw, whose kernels are contiguous."""
-    cdef Pass a = Pass(problem, x, dy, dw, None, batched, channels_last, threads)
-    cdef Local *f = &a.f
-    a.take_scratch(f.threads * scratch_of(f))
-    with nogil:
-        parallel_for(f.p.g * f.p.od * f.p.oh * f.strips * f.splits, 1, f.threads, weight_grad_body, f)
+        run_blocks(&q)
         scratch_give(f.workspace)

@@ -1,8 +1,8 @@
 """Convolution with a kernel of its own for every output position: locally connected layers."""
 import numpy as np
 
-from ndconv import _local, _local_grad, _local_lanes, _local_lanes_grad
-from ndconv._local import weight_grad
+from ndconv._local import forward
+from ndconv._local_grad import input_grad, weight_grad
 from ndconv._plan import run_bias_grad
 from ndconv._runtime import check_threads
 from ndconv.activation import resolve_activation
@@ -33,8 +33,8 @@ def local_conv(x, w, bias=None, *, stride=1, padding=0, dilation=1, groups=1, fl
     x : array, shape (n, ic, *spatial), or (ic, *spatial) for one image; float32 or float64
         One to three spatial axes, any strides.
     w : array, shape (oc, *positions, ic/groups, *kernel), dtype of x
-        Fastest where the last axes, (ic/groups, *kernel), follow each other in memory. Each weight is read once for up to about
-        8 MiB of windows, so with few images the time is that of reading w.
+        Fastest where the last axes, (ic/groups, *kernel), follow each other in memory. Each weight is read once for up to 256
+        images (128 of float64), so with few images the time is that of reading w.
     bias : array, shape (oc,) or (oc, *positions), dtype of x, optional
     stride, padding, dilation, groups, flip, layout, threads, out : as in `conv`; padding is with zeros
     activation, residual : as in `conv`; they take a pass of their own over the result
@@ -68,14 +68,9 @@ def local_conv(x, w, bias=None, *, stride=1, padding=0, dilation=1, groups=1, fl
     if bias is not None:
         bias = np.asarray(bias)
         check_same(bias, "bias", problem.dtype, "x")
-        bias = np.broadcast_to(shared_bias(bias, problem.oc, _positions(problem), "bias"), (problem.oc, *_positions(problem)))
+        bias = np.broadcast_to(shared_bias(bias, problem.oc, positions(problem), "bias"), (problem.oc, *positions(problem)))
     y = result_array(x.astype(problem.dtype, copy=False), shape, layout, batched, out, x, w, bias, residual)
-    w = flipped(w, problem.rank, flip)
-    if y.size:
-        _way(problem, _local, _local_lanes).forward(problem, x, w, bias, y, batched, last, threads)
-    if residual is not None or activation is not None:
-        ones = np.ones((problem.oc, 1, *(1,) * problem.rank), problem.dtype)
-        y = conv(y, ones, groups=problem.oc, layout=layout, activation=activation, residual=residual, threads=threads)
+    y = run_forward(problem, x, w, bias, y, batched, last, layout, flip, activation, residual, threads)
     return deliver(y, out)
 
 
@@ -101,19 +96,9 @@ def local_conv_backward(dy, x, w, *, wrt=("x", "w", "b"), bias_shape=None, strid
     check_same(w, "w", problem.dtype, "dy")
     check_gradient(dy, problem, batched, last)
     threads = None if threads is None else check_threads(threads, "threads")
-    each = is_each(bias_shape, problem.oc, _positions(problem))
-    dx = dw = db = None
-    if "x" in wrt:
-        dx = result_array(dy.astype(problem.dtype, copy=False), x.shape, layout, batched, None)
-        dx[...] = 0
-        if dx.size and w.size:
-            w = flipped(w, problem.rank, flip)
-            _way(problem, _local_grad, _local_lanes_grad).input_grad(problem, dx, w, dy, batched, last, threads)
-    if "w" in wrt:
-        dw = np.empty(w.shape, problem.dtype) if problem.n else np.zeros(w.shape, problem.dtype)
-        if dw.size and problem.n:
-            weight_grad(problem, x, dw, dy, batched, last, threads)
-        dw = flipped(dw, problem.rank, flip)
+    each = is_each(bias_shape, problem.oc, positions(problem))
+    dx, dw = run_gradients(problem, dy, x, w, wrt, batched, last, layout, flip, threads)
+    db = None
     if "b" in wrt and each:
         first = np.moveaxis(dy, -1, 1 if batched else 0) if last else dy
         db = first.sum(0, dtype=np.float64).astype(problem.dtype) if batched else np.array(first, problem.dtype)
@@ -122,9 +107,31 @@ def local_conv_backward(dy, x, w, *, wrt=("x", "w", "b"), bias_shape=None, strid
     return Gradients(dx, dw, db)
 
 
-def _way(problem, few, many):
-    """The module that is faster: with many images, from a vector of 32 bytes on, these are the lanes. The bits are the same."""
-    return many if problem.n * np.dtype(problem.dtype).itemsize >= 32 else few
+def run_forward(problem, x, w, bias, y, batched, last, layout, flip, activation, residual, threads):
+    """The result, in y or in a new array, with kernels w in turn and a bias of as many places."""
+    if y.size:
+        forward(problem, x, _rotated(w, problem.rank, flip), bias, y, batched, last, threads)
+    if residual is None and activation is None:
+        return y
+    ones = np.ones((problem.oc, 1, *(1,) * problem.rank), problem.dtype)
+    return conv(y, ones, groups=problem.oc, layout=layout, activation=activation, residual=residual, threads=threads)
+
+
+def run_gradients(problem, dy, x, w, wrt, batched, last, layout, flip, threads):
+    """dx and dw, or None, of kernels w in turn."""
+    dx = dw = None
+    if "x" in wrt:
+        dx = result_array(dy.astype(problem.dtype, copy=False), x.shape, layout, batched, None)
+        dx[...] = 0
+        if dx.size and w.size and dy.size:
+            input_grad(problem, dx, _rotated(w, problem.rank, flip), dy, batched, last, threads)
+    if "w" in wrt:
+        used = problem.n and all(t <= size for t, size in zip(w.shape[1:], positions(problem)))
+        dw = np.empty(w.shape, problem.dtype) if used else np.zeros(w.shape, problem.dtype)
+        if dw.size and dy.size:
+            weight_grad(problem, x, dw, dy, batched, last, threads)
+        dw = _rotated(dw, problem.rank, flip)
+    return dx, dw
 
 
 def checked_residual(residual, activation, shape, dtype):
@@ -136,7 +143,7 @@ def checked_residual(residual, activation, shape, dtype):
     return residual
 
 
-def flipped(w, rank, flip):
+def _rotated(w, rank, flip):
     """w, or a view of it with its kernels rotated."""
     return np.flip(w, tuple(range(-rank, 0))) if flip else w
 
@@ -159,7 +166,8 @@ def is_each(bias_shape, oc, places):
     return True
 
 
-def _positions(problem):
+def positions(problem):
+    """Extents of the result."""
     return problem.y[3 - problem.rank:]
 
 
@@ -176,7 +184,7 @@ def _problem_of(a, name, x_shape, w_shape, stride, padding, dilation, groups, la
     rank, oc, places, kernel = split_kernels(w_shape)
     geometry = dict(stride=stride, dilation=dilation, groups=groups, flip=False, layout=layout)
     problem, batched, last = forward_problem(x_shape, (oc, *kernel), check_dtype(a.dtype, name), padding, geometry)
-    if places != _positions(problem):
-        raise ValueError(f"w must have a kernel for each of the {_positions(problem)} positions of the result, so the shape "
-                         f"{(oc, *_positions(problem), *kernel)}; got {w_shape}")
+    if places != positions(problem):
+        raise ValueError(f"w must have a kernel for each of the {positions(problem)} positions of the result, so the shape "
+                         f"{(oc, *positions(problem), *kernel)}; got {w_shape}")
     return problem, batched, last

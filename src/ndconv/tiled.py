@@ -1,9 +1,11 @@
 """Tiled convolution: a few kernels used in turn along every axis.
 
-Output positions that share a kernel, i = t*q + r for a remainder r, are a convolution of stride t*stride that begins at
-r*stride: the forward pass is one strided convolution for each kernel, written to every t-th element of the result, and the
-gradients are those convolutions' own. So each method, layout and plan of `conv` serves here too.
+Many kernels, or kernels of little work, are taken in turn in one pass, as `local_conv` takes its own (_local.pyx). Else, and with
+`method=`, each is a convolution: output positions that share a kernel, i = t*q + r for a remainder r, are one of stride t*stride
+that begins at r*stride, written to every t-th element of the result, and the gradients are those convolutions' own. So each
+method, layout and plan of `conv` serves here too.
 """
+import math
 from itertools import product
 
 import numpy as np
@@ -21,8 +23,13 @@ from ndconv.arguments import (
 )
 from ndconv.conv import conv
 from ndconv.gradient import Gradients, conv_weight_grad
-from ndconv.local import checked_residual, is_each, shared_bias, split_kernels
+from ndconv.local import checked_residual, is_each, positions, run_forward, run_gradients, shared_bias, split_kernels
 from ndconv.plan import check_dtype, check_options
+
+# One pass with kernels in turn is as fast as a convolution for each, or faster, with so many kernels, or fewer multiply-adds of
+# each.
+MANY = 8
+EASY = dict(y=2**24, x=3 * 2**23, w=0)
 
 
 def tiled_conv(x, w, bias=None, *, stride=1, padding=0, dilation=1, groups=1, flip=False, layout=None, activation=None,
@@ -73,6 +80,10 @@ def tiled_conv(x, w, bias=None, *, stride=1, padding=0, dilation=1, groups=1, fl
         return conv(x, w[tiles.alone], None if bias is None else bias[tiles.alone], padding=padding, out=out, stride=stride,
                     activation=activation, residual=residual, **tiles.geometry, **options)
     y = result_array(x.astype(tiles.dtype, copy=False), tiles.shape, layout, tiles.batched, out, x, w, bias, residual)
+    if tiles.in_turn("y", options):
+        y = run_forward(tiles.problem, x, w, bias, y, tiles.batched, tiles.last, layout, flip, activation, residual,
+                        options["threads"])
+        return deliver(y, out)
     for tile, here, spec in tiles.parts():
         conv(x, w[tile], None if bias is None else bias[tile], activation=activation,
              residual=None if residual is None else residual[here], out=y[here], **spec, **options)
@@ -101,17 +112,26 @@ def tiled_conv_backward(dy, x, w, *, wrt=("x", "w", "b"), bias_shape=None, strid
     check_gradient(dy, tiles.problem, tiles.batched, tiles.last)
     options = check_options(method, accuracy, workspace_limit, threads)
     each = is_each(bias_shape, w.shape[0], tiles.t)
-    dx = _input_grad(tiles, dy, x.shape, w, options) if "x" in wrt else None
-    dw = np.zeros(w.shape, tiles.dtype) if "w" in wrt else None
+    dx, dw = run_gradients(tiles.problem, dy, x, w, [key for key in wrt if key in "xw" and tiles.in_turn(key, options)],
+                           tiles.batched, tiles.last, layout, flip, options["threads"])
+    if "x" in wrt and dx is None:
+        dx = _input_grad(tiles, dy, x.shape, w, options)
+    if "w" in wrt and dw is None:
+        dw = _weight_grad(tiles, dy, x, w.shape, options)
     axes, db = (tiles.problem.rank, tiles.batched, tiles.last, options["threads"]), None
     if "b" in wrt:
         db = np.zeros((w.shape[0], *tiles.t), tiles.dtype) if each else run_bias_grad(dy, *axes)
-    for tile, here, spec in tiles.parts():
-        if dw is not None:
-            conv_weight_grad(dy[here], x, dw[tile].shape, out=dw[tile], **spec, **options)
-        if db is not None and each:
+    if db is not None and each:
+        for tile, here, _ in tiles.parts():
             db[tile] = run_bias_grad(dy[here], *axes)
     return Gradients(dx, dw, db)
+
+
+def _weight_grad(tiles, dy, x, w_shape, options):
+    dw = np.zeros(w_shape, tiles.dtype)
+    for tile, here, spec in tiles.parts():
+        conv_weight_grad(dy[here], x, dw[tile].shape, out=dw[tile], **spec, **options)
+    return dw
 
 
 def _input_grad(tiles, dy, x_shape, w, options):
@@ -141,6 +161,14 @@ class _Tiles:
             x_shape, (oc, *kernel), self.dtype, padding, dict(self.geometry, stride=stride))
         self.shape = result_shape(self.problem, self.batched, self.last)
         self.alone = (slice(None), *(0,) * rank) if set(self.t) == {1} else None
+
+    def in_turn(self, key, options):
+        """Whether y or the gradient by x or w is faster in one pass, with kernels in turn, than kernel by kernel."""
+        p = self.problem
+        kernels = math.prod(min(t, size) for t, size in zip(self.t, positions(p)))
+        products = p.n * p.oc * math.prod(p.y) * (p.ic // p.g) * math.prod(p.k) // max(kernels, 1)
+        easy = kernels >= MANY or (products < EASY[key] and (key != "x" or p.rank > 1))
+        return options["method"] == "auto" and options["workspace_limit"] is None and not self.alone and easy
 
     def parts(self):
         """For each kernel that is used: its index in w, that of its part of the result, and the arguments of its convolution."""
