@@ -73,6 +73,17 @@ struct nd_pool_places {
 };
 enum { ND_PLACES = 32 }; /* cells of such a window at most */
 
+/* Lines of small windows of kh x kw cells of a plane of ih rows of iw contiguous elements, rows `row` apart: window j of line l
+ * begins in row top + l*sh and column left + j*sw, sw 1 or 2, kh and kw at most ND_TAPS, and has at least one row and column in
+ * x. Lines are y_row and at_row apart; positions count fw elements a row and are integers of at_size bytes. `rows` rows of x,
+ * kh to ND_ROWS, are taken at a time; `pitch` elements hold a row and what is read beside it: 2*vl + kw more. */
+struct nd_pool_walk {
+    ptrdiff_t kh, kw, sh, sw, top, left, ih, iw, row, lines, ow, rows, pitch;
+    ptrdiff_t y_row, at_row, at_size, fw;
+    int op;
+};
+enum { ND_ROWS = 256, ND_TAPS = 8 };
+
 /* A block of output rows of a depthwise convolution, see kernels/depthwise.h. Plane p of the input begins plane[p] further,
  * column j of the taps column[j] further; rows of taps are `row` apart, output rows `step` = sh*row. Strides count elements.
  * Lanes that hold pixels: result i and tap j meet in column first + i*stride + column[j] of a row of `width` elements, x being
@@ -261,6 +272,8 @@ struct nd_kernel_set {
                          ptrdiff_t ahead);
     /* `lines` rows of windows; rows are moved on */
     void (*pool_rows)(const struct nd_pool_rows *s, const void **rows, ptrdiff_t lines, void *buffer, void *y);
+    /* the lines of s; op is not ND_SUM; copies is workspace of rows*pitch elements */
+    void (*pool_walk)(const struct nd_pool_walk *s, const void *x, void *copies, void *y, void *at);
     /* to[(at + i) % split * phase + (at + i) / split] = from[i], i < n */
     void (*pool_split)(void *to, ptrdiff_t phase, ptrdiff_t split, ptrdiff_t at, const void *from, ptrdiff_t n);
     /* y[j] = from[taps[t] + j] combined over t < count, j < n, times shares[j] unless shares is NULL; from and shares are

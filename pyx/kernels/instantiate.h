@@ -23,6 +23,7 @@
 #include "pool.h"
 #include "pool_plane.h"
 #include "pool_index.h"
+#include "pool_walk.h"
 #include "pool_places.h"
 #include "pool_weigh.h"
 #include "pool_spread.h"
@@ -67,6 +68,7 @@ static const struct nd_kernel_set NAME(set) = {
     .dots = NAME(dots),
     .pool_combine = NAME(pool_combine),
     .pool_rows = NAME(pool_rows),
+    .pool_walk = NAME(pool_walk),
     .pool_split = NAME(pool_split),
     .pool_taps = NAME(pool_taps),
     .pool_shares = NAME(pool_shares),

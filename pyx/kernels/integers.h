@@ -3,6 +3,7 @@
 #include "../simd/gnu.h"
 #include "pack.h"
 #include "pool.h"
+#include "pool_walk.h"
 #include "pair.h"
 #if TSIZE == 2
 #include "separable.h"
@@ -26,6 +27,7 @@ static const struct nd_kernel_set NAME(set) = {
 #endif
     .pool_combine = NAME(pool_combine),
     .pool_rows = NAME(pool_rows),
+    .pool_walk = NAME(pool_walk),
     .pool_split = NAME(pool_split),
     .pool_taps = NAME(pool_taps),
     .pool_window = NAME(pool_window),

@@ -7,37 +7,7 @@
  *
  * Registers: value, position, the cell, two masks. Bytes moved: x once from memory, value and position
  * written once. A cell costs a load, two comparisons and two selections a vector; a stride of 2 three
- * operations more.
- *
- * Where windows move by one cell, each row's part of a window is taken once for all
- * windows that have the row, from a copy of the row whose ends are repeated: a cell that is repeated before the row
- * wins only where the first cell would, which then has its place. 3x3 compares 4 times instead of 8, and no window is
- * taken alone: 0.6 of the time on rows of 14 to 112, 5x5 0.4. Windows that move by two gain nothing. */
-
-/* where m keeps its place against a, which came after it: a is not greater (less), or m is NaN already */
-POOL_INLINE ivec NAME(places_stay)(vec a, vec m, int op)
-{
-    return (op == ND_LEAST ? (ivec)(a >= m) : (ivec)(a <= m)) | (ivec)(m != m);
-}
-
-/* positions of a vector of windows, as integers of `size` bytes */
-POOL_INLINE void NAME(places_store)(void *to, ivec at, ptrdiff_t size)
-{
-#if TSIZE == 4
-    if (size == 4) {
-        NAME(store_index)(to, at);
-        return;
-    }
-#endif
-    IT lane[LANES] __attribute__((aligned(VL_BYTES)));
-    *(ivec *)lane = at;
-    if (size == 4)
-        for (int l = 0; l < LANES; l++)
-            ((int32_t *)to)[l] = (int32_t)lane[l];
-    else
-        for (int l = 0; l < LANES; l++)
-            ((int64_t *)to)[l] = lane[l];
-}
+ * operations more. Planes whose rows are short are faster a tile at a time (pool_walk.h). */
 
 /* windows j to j + VL - 1; relative[r*columns + t] is the place of a cell in a window */
 POOL_INLINE vec NAME(places_windows)(ivec *at, const void *const *rows, const IT *relative, ptrdiff_t count,
@@ -174,113 +144,11 @@ POOL_INLINE void NAME(pool_rows_index_as)(const struct nd_pool_places *s, const 
     }
 }
 
-#define SHARED 256 /* cells of a row of windows at most, and rows of windows and of copies: all together half of L1 */
-#define SHARED_ROWS 8
-#define COPIES 8
-#define APART 40 /* so that rows are not 4 KiB apart */
-
-/* Whether windows move by one cell and share rows, at one distance, and all have a cell of each. */
-POOL_INLINE int NAME(places_shared)(const struct nd_pool_places *s, const void *const *rows, const ptrdiff_t *bases)
-{
-    if (s->count < 2 || s->count > SHARED_ROWS || s->columns < 2 || s->dilation != 1 || s->stride != 1 || s->pad < 0
-        || s->pad >= s->columns || s->ow - 1 - s->pad >= s->n || s->ow < VL || s->ow - 1 + s->columns > SHARED)
-        return 0;
-    const ptrdiff_t apart = (const T *)rows[1] - (const T *)rows[0];
-    for (ptrdiff_t r = 2; r < s->count; r++)
-        if ((const T *)rows[r] - (const T *)rows[r - 1] != apart || bases[r] - bases[r - 1] != bases[1] - bases[0])
-            return 0;
-    return s->row_step == apart && s->place_step == bases[1] - bases[0];
-}
-
-/* A row whose first and last cell are repeated in the padding. */
-POOL_INLINE void NAME(places_copy)(const struct nd_pool_places *s, const T *row, T *to)
-{
-    const ptrdiff_t wide = s->ow - 1 + s->columns, after = wide - s->pad < s->n ? wide - s->pad : s->n;
-    NAME(copy)(to + s->pad, row, after, 1);
-    for (ptrdiff_t i = 0; i < s->pad; i++)
-        to[i] = row[0];
-    for (ptrdiff_t i = s->pad + after; i < wide; i++)
-        to[i] = row[s->n - 1];
-}
-
-/* Its part of all windows: values and places. */
-POOL_INLINE void NAME(places_row)(const struct nd_pool_places *s, const T *row, ptrdiff_t base, T *best, IT *place,
-                                  ptrdiff_t columns, int op)
-{
-    ivec lanes;
-    for (int l = 0; l < VL; l++)
-        lanes[l] = (IT)(l - s->pad);
-    for (ptrdiff_t j = 0; j < s->ow; j += VL) {
-        j = j < s->ow - VL ? j : s->ow - VL;
-        vec m = NAME(load)(row + j);
-        ivec at = {0};
-        for (ptrdiff_t t = 1; t < columns; t++) {
-            const vec a = NAME(load)(row + j + t);
-            const ivec stay = NAME(places_stay)(a, m, op);
-            m = NAME(select)(stay, m, a);
-            at = NAME(select_index)(stay, at, (ivec){0} + (IT)t);
-        }
-        at += lanes + (IT)j;
-        NAME(store)(best + j, m);
-        NAME(store_index)(place + j, (at & (ivec)(at > 0)) + (IT)base);
-    }
-}
-
-/* All lines, each of which takes one row more than the line before. Rows are copied some ahead, since memory that was
- * just written is not read across two writes. */
-POOL_INLINE void NAME(places_lines)(const struct nd_pool_places *s, const void *const *rows, const ptrdiff_t *bases,
-                                    ptrdiff_t lines, T *y, char *at, ptrdiff_t count, ptrdiff_t columns, int op)
-{
-    T copy[COPIES][SHARED + APART], best[SHARED_ROWS][SHARED + APART];
-    IT place[SHARED_ROWS][SHARED + APART];
-    const T *row = rows[0];
-    ptrdiff_t copied = 0, done = 0; /* rows */
-    for (ptrdiff_t line = 0; line < lines; line++, y += s->y_step, at += s->at_step * s->at_size) {
-        for (; done < line + count; done++) {
-            for (; copied <= done || (copied % COPIES && copied < lines - 1 + count); copied++, row += s->row_step)
-                NAME(places_copy)(s, row, copy[copied % COPIES]);
-            NAME(places_row)(s, copy[done % COPIES], bases[0] + done * s->place_step, best[done % count],
-                             place[done % count], columns, op);
-        }
-        for (ptrdiff_t j = 0; j < s->ow; j += VL) {
-            j = j < s->ow - VL ? j : s->ow - VL;
-            vec m = NAME(load)(best[line % count] + j);
-            ivec here = NAME(load_index)(place[line % count] + j);
-            for (ptrdiff_t r = 1; r < count; r++) {
-                const vec a = NAME(load)(best[(line + r) % count] + j);
-                const ivec stay = NAME(places_stay)(a, m, op);
-                m = NAME(select)(stay, m, a);
-                here = NAME(select_index)(stay, here, NAME(load_index)(place[(line + r) % count] + j));
-            }
-            NAME(store)(y + j, m);
-            NAME(places_store)(at + j * s->at_size, here, s->at_size);
-        }
-    }
-}
-
-static __attribute__((noinline)) void NAME(pool_lines_index)(const struct nd_pool_places *s, const void *const *rows,
-                                                             const ptrdiff_t *bases, ptrdiff_t lines, void *y,
-                                                             void *at)
-{
-    if (s->op == ND_LEAST)
-        NAME(places_lines)(s, rows, bases, lines, y, at, s->count, s->columns, ND_LEAST);
-    else if (s->count == 3 && s->columns == 3)
-        NAME(places_lines)(s, rows, bases, lines, y, at, 3, 3, ND_GREATEST);
-    else
-        NAME(places_lines)(s, rows, bases, lines, y, at, s->count, s->columns, ND_GREATEST);
-}
-#undef SHARED
-#undef SHARED_ROWS
-#undef COPIES
-#undef APART
-
 static void NAME(pool_rows_index)(const struct nd_pool_places *s, const void *const *rows,
                                   const ptrdiff_t *bases, ptrdiff_t lines, void *y, void *at)
 {
     const ptrdiff_t count = s->count, columns = s->columns;
-    if (NAME(places_shared)(s, rows, bases))
-        NAME(pool_lines_index)(s, rows, bases, lines, y, at);
-    else if (s->op == ND_LEAST)
+    if (s->op == ND_LEAST)
         NAME(pool_rows_index_as)(s, rows, bases, lines, y, at, count, columns, s->stride, ND_LEAST);
     else if (count == 2 && columns == 2 && s->stride == 2)
         NAME(pool_rows_index_as)(s, rows, bases, lines, y, at, 2, 2, 2, ND_GREATEST);

@@ -76,8 +76,11 @@ cdef extern from "kernels.h" nogil:
     struct nd_pool_places:
         ptrdiff_t count, columns, stride, dilation, pad, n, first, last, ow, row_step, y_step, at_step, place_step, at_size
         int op
+    struct nd_pool_walk:
+        ptrdiff_t kh, kw, sh, sw, top, left, ih, iw, row, lines, ow, rows, pitch, y_row, at_row, at_size, fw
+        int op
     enum:
-        ND_PLACES
+        ND_PLACES, ND_ROWS, ND_TAPS
     const ptrdiff_t ND_CONSTANT
     struct nd_depthwise:
         ptrdiff_t planes, kh, kw
@@ -177,6 +180,7 @@ cdef extern from "kernels.h" nogil:
                              double divisor, ptrdiff_t ahead) noexcept nogil
         void (*pool_rows)(const nd_pool_rows *s, const void **rows, ptrdiff_t lines, void *buffer,
                           void *y) noexcept nogil
+        void (*pool_walk)(const nd_pool_walk *s, const void *x, void *copies, void *y, void *at) noexcept nogil
         void (*pool_split)(void *to, ptrdiff_t phase, ptrdiff_t split, ptrdiff_t at, const void *src,
                            ptrdiff_t n) noexcept nogil
         void (*pool_taps)(void *y, const void *src, const ptrdiff_t *taps, ptrdiff_t count, ptrdiff_t n, int op,

@@ -29,8 +29,8 @@ import numpy as np
 
 cdef object _empty = np.empty
 
-# Work below this many element operations stays on the calling thread.
-cdef double SMALL = 3e5
+# Work below this many operations of vectors stays on the calling thread.
+cdef double SMALL = 4e4
 
 # What each asks for.
 NEEDS = {
@@ -223,9 +223,9 @@ cdef bint plan_method(int method, Pool *f, Way *way) noexcept nogil:
     if method <= CHANNELS_METHOD and f.at_size and f.k.size < 8 and <double>f.p.id * f.fh * f.fw >= INT32_MAX:
         return False
     if method == ROWS_METHOD:
-        return plain and f.x.w == 1 and plan_rows(f, way)
+        return plain and f.x.w == 1 and plan_rows(f, way) and (f.walked or f.at_size == 0 or f.k.pool_combine_index != NULL)
     if method == CHANNELS_METHOD:
-        return plain and f.x.c == 1 and plan_channels(f, way)
+        return plain and f.x.c == 1 and (f.at_size == 0 or f.k.pool_combine_index != NULL) and plan_channels(f, way)
     if method == SLIDES_METHOD:
         return plan_slide(f, way)
     if method == BLOCKS_METHOD:
@@ -256,7 +256,7 @@ def refuse(method):
 cdef int run(Pool *f, const Way *way, threads) except -1:
     """All tasks of the way chosen, with scratch memory."""
     cdef size_t cells = f.k.size * pads_to(f.q.ow)
-    cdef int count = 1 if way.work < SMALL else threads or default_threads()
+    cdef int count = 1 if way.work < SMALL * f.k.vl else threads or default_threads()
     cdef ptrdiff_t grain
     cdef char *block
     if way.body == NULL:
@@ -339,6 +339,14 @@ cdef class Pooling:
             trial = f
             found.append((WORK[method] * way.work / f.k.vl, trial.slice) if plan_method(method, &trial, &way) else None)
         return found
+
+    def walks(self, x, str dtype):
+        """Whether windows of x, of integers, are so small that their indices are found among integers."""
+        cdef Pool f = self.geometry(dtype)
+        cdef Way way
+        f.x.w = x.strides[self.axes.w] // x.itemsize
+        f.y.w, f.at.w, f.at_size = 1, 1, 8
+        return plan_method(ROWS_METHOD, &f, &way)
 
     cdef int set_kind(self, Pool *f, str kind, double p) except -1:
         f.op = ND_GREATEST if kind == "max" or p == INFINITY else ND_LEAST if kind == "min" else ND_SUM

@@ -1,13 +1,15 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
 """Windows where the elements of a row are neighbours in memory (NCHW): the rows of a window are combined to one padded
-row, then its columns. Rows of windows that lie wholly in x follow each other without a look at the geometry."""
+row, then its columns. Rows of windows that lie wholly in x follow each other without a look at the geometry. Small windows
+with indices are walked down straight in memory (kernels/pool_walk.h)."""
 from libc.stdint cimport INT32_MAX, INT64_MAX, int32_t, int64_t
 
-from ndconv._c cimport ND_PLACES, nd_kernel_set, nd_pool_places, nd_pool_rows, nd_problem
+from ndconv._c cimport ND_PLACES, ND_ROWS, ND_TAPS, nd_kernel_set, nd_pool_places, nd_pool_rows, nd_pool_walk, nd_problem
 from ndconv._window cimport (GRAIN, TABLE, Pool, Way, clip, empty_value, least, most_of, pads_to, row_cells, up)
 
 cdef enum:
     ROW = 60               # element operations that a row of windows costs besides
+    WALKED = 1 << 13       # bytes of rows of x that windows are walked down at a time: with their results they stay in L1
 
 cdef double SLICE = 1 << 26    # bytes of a worker's buffers
 
@@ -29,6 +31,7 @@ cdef struct Rows:
     char *out
     char *out_places
     char *shares           # one over what each window of a row counts
+    char *copies           # of rows of x, for walked windows
     const void **cells     # rows of a window, and their positions
     ptrdiff_t *bases
     ptrdiff_t *taps        # where in the buffer the columns of a window begin
@@ -44,10 +47,40 @@ cdef size_t rows_bytes(const Pool *f, Rows *r, char *base) noexcept nogil:
     r.out = r.row_places + wide
     r.out_places = r.out + wide
     r.shares = r.out_places + wide
-    r.cells = <const void **>(r.shares + wide)
+    r.copies = r.shares + wide
+    r.cells = <const void **>(r.copies + (f.k.size * walked_rows(f) * walked_pitch(f) if f.walked else 0))
     r.bases = <ptrdiff_t *>(r.cells + p.kd * p.kh)
     r.taps = r.bases + p.kd * p.kh
     return (<char *>(r.taps + p.kw) - base + 63) & ~63
+
+cdef bint is_walked(const Pool *f) noexcept nogil:
+    """Whether windows with indices are small, move by one column, or two among integers, and have a row and a column in x
+    each: pool_walk takes them."""
+    cdef const nd_problem *p = &f.p
+    return (f.at_size != 0 and p.ih > 0 and p.iw > 0 and p.id == 1 and p.kd == 1 and p.pd == 0 and p.dh == 1 and p.dw == 1
+            and p.kh <= ND_TAPS and p.kw <= ND_TAPS and p.sh <= ND_TAPS and p.sw <= (2 if f.k.pool_combine_index == NULL else 1)
+            and p.ph < p.kh and p.pw < p.kw and (p.oh - 1) * p.sh - p.ph < p.ih and (p.ow - 1) * p.sw - p.pw < p.iw
+            and f.y.w == 1 and f.at.w == 1 and p.iw * f.k.size * (p.kh + 3 * p.sh) <= 4 * WALKED)
+
+cdef ptrdiff_t walked_rows(const Pool *f) noexcept nogil:
+    """Rows of x at a time."""
+    return least(ND_ROWS, most_of(WALKED // (f.p.iw * f.k.size), f.p.kh + 3 * f.p.sh))
+
+cdef ptrdiff_t walked_pitch(const Pool *f) noexcept nogil:
+    return pads_to(f.p.iw + f.p.kw + 2 * f.k.vl)
+
+cdef void walk_lines(const Pool *f, const Rows *r, ptrdiff_t n, ptrdiff_t c, ptrdiff_t od, ptrdiff_t oh,
+                     ptrdiff_t last) noexcept nogil:
+    """Rows of windows oh to last with their indices."""
+    cdef const nd_problem *p = &f.p
+    cdef nd_pool_walk s
+    s.kh, s.kw, s.sh, s.sw, s.top, s.left = p.kh, p.kw, p.sh, p.sw if p.ow > 1 else 1, oh * p.sh - p.ph, -p.pw
+    s.ih, s.iw, s.row, s.lines, s.ow = p.ih, p.iw, f.x.h if p.ih > 1 else p.iw, last - oh, p.ow
+    s.rows, s.pitch, s.y_row, s.at_row, s.at_size, s.fw, s.op = (walked_rows(f), walked_pitch(f), f.y.h, f.at.h, f.at_size, f.fw,
+                                                                 f.op)
+    f.k.pool_walk(&s, f.x.data + f.k.size * (n * f.x.n + c * f.x.c), r.copies,
+                  f.y.data + f.k.size * (n * f.y.n + c * f.y.c + od * f.y.d + oh * f.y.h),
+                  f.at.data + f.at_size * (n * f.at.n + c * f.at.c + od * f.at.d + oh * f.at.h))
 
 cdef ptrdiff_t window_rows(const Pool *f, const Rows *r, const char *plane, ptrdiff_t od, ptrdiff_t oh,
                            ptrdiff_t column) noexcept nogil:
@@ -148,6 +181,9 @@ cdef void rows_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) n
         n = task // parts // p.od // p.icg
         oh = task % parts * f.block_h
         last = least(oh + f.block_h, p.oh)
+        if f.walked:
+            walk_lines(f, &r, n, c, od, oh, last)
+            continue
         while oh < last:
             lines = least(whole_windows(f, oh), last - oh)
             s.count = 0
@@ -187,7 +223,10 @@ cdef bint plan_rows(Pool *f, Way *way) noexcept nogil:
     f.split = p.sw if p.ow > 1 else 1
     f.phase = pads_to(<ptrdiff_t>reach // f.split + 1)
     f.block_h = least(p.oh, 1 + GRAIN // most_of(p.ow * p.kd * p.kh * f.split, 1))
+    f.walked = is_walked(f)
     f.slice = rows_bytes(f, &r, NULL)
     way.body, way.tasks = rows_body, p.n * p.icg * p.od * up(p.oh, f.block_h)
-    way.work = <double>p.n * p.icg * p.od * p.oh * (p.kd * p.kh * p.iw + p.kw * p.ow + ROW)
+    # rows of less than a vector, or two that are taken apart, are combined one element at a time
+    way.work = <double>p.n * p.icg * p.od * p.oh * (
+        <double>p.kd * p.kh * p.iw * (f.k.vl if p.iw < f.k.vl * least(f.split, 2) and not f.walked else 1) + p.kw * p.ow + ROW)
     return True

@@ -20,6 +20,7 @@ cdef struct Pool:
     char *scratch          # `slice` bytes a worker
     size_t slice
     ptrdiff_t split, phase           # phases of a row and their lengths
+    bint walked                      # rows: small windows straight from memory
     ptrdiff_t block_c, block_d, block_h, block_w  # outputs of a task
 
 cdef enum:

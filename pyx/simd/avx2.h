@@ -4,6 +4,14 @@
 #define TILE_VECTORS 2
 #define VECTOR_MAX_F32(a, m) _mm256_max_ps(a, m)
 #define VECTOR_MAX_F64(a, m) _mm256_max_pd(a, m)
+/* mask ? a : b. GCC takes the intrinsic for a comparison of the mask with 0, which it makes if the mask has other uses. */
+static inline __m256i nd_select(__m256i mask, __m256i a, __m256i b)
+{
+    __m256i r;
+    __asm__("vpblendvb %1, %2, %3, %0" : "=x"(r) : "x"(mask), "xm"(a), "x"(b));
+    return r;
+}
+#define VECTOR_SELECT(mask, a, b) nd_select((__m256i)(mask), (__m256i)(a), (__m256i)(b))
 #define VECTOR_MIN_F32(a, m) _mm256_min_ps(a, m)
 #define VECTOR_MIN_F64(a, m) _mm256_min_pd(a, m)
 #define VECTOR_MAX_U8(a, m) _mm256_max_epu8((__m256i)(a), (__m256i)(m))

@@ -203,11 +203,15 @@ static inline vec NAME(every_other)(const T *p) { return NAME(in_turn)(NAME(alte
 #undef PAIRS
 
 /* mask ? a : b */
-static inline vec NAME(select)(ivec mask, vec a, vec b)
+static inline ivec NAME(select_index)(ivec mask, ivec a, ivec b)
 {
-    return (vec)(((ivec)a & mask) | ((ivec)b & ~mask));
+#ifdef VECTOR_SELECT
+    return (ivec)VECTOR_SELECT(mask, a, b);
+#else
+    return (a & mask) | (b & ~mask);
+#endif
 }
-static inline ivec NAME(select_index)(ivec mask, ivec a, ivec b) { return (a & mask) | (b & ~mask); }
+static inline vec NAME(select)(ivec mask, vec a, vec b) { return (vec)NAME(select_index)(mask, (ivec)a, (ivec)b); }
 
 /* The greater of a and m; NaN where either is. VECTOR_MAX, where simd/<isa>.h has it, gives m or NaN
  * if a or m is NaN. */

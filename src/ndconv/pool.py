@@ -28,7 +28,8 @@ def max_pool(x, size, *, stride=None, padding=0, dilation=1, ceil_mode=False, re
 
     ``y[n, c, i] = max over t < size of x[n, c, i*stride + t*dilation - padding]`` for positions i and taps t with one index
     per spatial axis, over the cells that x has. NaN is greater than everything. A window without any cell gives -inf, or the
-    least integer. Integers are compared as they are; only for their indices is x converted to floats that hold them exactly.
+    least integer. Integers are compared as they are; only for indices in windows of more than 8 rows or columns, dilated windows,
+    strides above two or wide rows is x converted to floats that hold them exactly.
 
     Parameters
     ----------
@@ -103,7 +104,7 @@ def _extreme_pool(kind, x, size, stride, padding, dilation, ceil_mode, return_in
     if not return_indices:
         return geometry.forward(x, dtype, kind, out, None, **options_of(method, geometry, kind, dtype, False, threads))[0]
     index_dtype = _index_dtype(index_dtype)
-    if dtype not in IMAGE_DTYPES:
+    if dtype not in IMAGE_DTYPES or (method in ("auto", "rows") and geometry.walks(x, dtype)):
         return geometry.forward(x, dtype, kind, out, index_dtype, **options_of(method, geometry, kind, dtype, True, threads))
     wide = IMAGE_DTYPES[dtype]
     indices = geometry.forward(x.astype(wide), wide, kind, None, index_dtype,
