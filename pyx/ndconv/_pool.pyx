@@ -29,8 +29,8 @@ import numpy as np
 
 cdef object _empty = np.empty
 
-# Work below this many operations of vectors stays on the calling thread.
-cdef double SMALL = 4e4
+# Work below this many element operations stays on the calling thread.
+cdef double SMALL = 3e5
 
 # What each asks for.
 NEEDS = {
@@ -256,7 +256,7 @@ def refuse(method):
 cdef int run(Pool *f, const Way *way, threads) except -1:
     """All tasks of the way chosen, with scratch memory."""
     cdef size_t cells = f.k.size * pads_to(f.q.ow)
-    cdef int count = 1 if way.work < SMALL * f.k.vl else threads or default_threads()
+    cdef int count = 1 if way.work < SMALL else threads or default_threads()
     cdef ptrdiff_t grain
     cdef char *block
     if way.body == NULL:
