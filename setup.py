@@ -48,8 +48,11 @@ def extension(path):
     return Extension(f"ndconv.{name}", sources, include_dirs=["pyx/include", "pyx"], depends=HEADERS)
 
 
+# the kernels of all instruction sets take longest, one after the other: they begin first
+MODULES = sorted(glob("pyx/ndconv/*.pyx"), key=lambda path: ("_runtime" not in path, path))
+
 setup(
-    ext_modules=cythonize([extension(p) for p in sorted(glob("pyx/ndconv/*.pyx"))], include_path=["pyx"],
+    ext_modules=cythonize([extension(p) for p in MODULES], include_path=["pyx"],
                           nthreads=TRANSLATORS, compiler_directives={"language_level": 3}, build_dir="build/cython"),
     cmdclass={"build_ext": BuildExt},
 )
