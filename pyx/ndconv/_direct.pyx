@@ -3,7 +3,7 @@
 reads each operand where it is.
 
 A task is a block of output rows of one image, depth and group; where rows are long or few, of a stretch of their columns, and
-of some of the output channels (`_direct_plan.pyx` cuts them):
+of some of the output channels (`_direct_plan.pyx` cuts them, `_direct_slab.pyx` copies what they read):
 
     for cb in blocks of input channels
         copy the padded input rows of cb to a slab, unless they can be read in place    (up to 256 KiB, L2)
@@ -27,14 +27,12 @@ tile, 90 to 95 % of the FMA peak, less what short sums cost.
 Sources: Georganas et al., Anatomy of High-Performance Deep Learning Convolutions on SIMD Architectures, SC 2018; Zhang et
 al., High Performance Zero-Memory Overhead Direct Convolutions, ICML 2018.
 """
-from libc.string cimport memset
-
 from ndconv._c cimport (ND_ADD, ND_BIAS_COLUMN, ND_BIAS_ROW, ND_LIST, ND_ZERO, nd_array, nd_job, nd_kernel_set,
                         nd_method, nd_problem, nd_sizes, nd_tiles, nd_walk, nd_weights)
 from ndconv._direct_plan cimport SHORT, Blocking, blocking
+from ndconv._direct_slab cimport Forward, Task, fill_pixels, fill_slab
 from ndconv._method cimport new_method
-from ndconv._outside cimport copy_cells
-from ndconv._pack cimport Pixel, ceil_div, copy_clipped, finish_pixels, gemm_rows, pad_rows, panels_bytes, prepare_panels, split
+from ndconv._pack cimport Pixel, ceil_div, finish_pixels, gemm_rows, panels_bytes, prepare_panels, split
 from ndconv._phases cimport transpose_forward, transpose_prepare, transpose_sizes
 from ndconv._runtime cimport parallel_for
 from ndconv._weight_grad cimport direct_weight_grad, direct_weight_grad_bytes
@@ -48,21 +46,6 @@ cdef void prepare(const nd_problem *p, const nd_kernel_set *k, const nd_weights 
                   int threads) noexcept nogil:
     cdef Blocking b = blocking(p, k)
     prepare_panels(p, k, w, to, b.icb, threads)
-
-cdef struct Forward:
-    const nd_job *job
-    Blocking b
-
-cdef struct Task:
-    ptrdiff_t n, g, od, oh, rows      # the block of output rows
-    ptrdiff_t ow, columns             # and of their columns
-    ptrdiff_t low, high               # weight panels
-    char *slab
-    char *tile                        # results of a tile or a panel, before they are taken apart
-    ptrdiff_t *a_off
-    ptrdiff_t *b_off
-    ptrdiff_t *a_live                 # room for the offsets of a part of the taps
-    ptrdiff_t *b_live
 
 cdef void forward(const nd_job *job) noexcept nogil:
     cdef Forward f
@@ -182,85 +165,6 @@ cdef void convolve_lanes_pixels(Forward *f, Task *t) noexcept nogil:
         multiply_slab(f, t, &walk, c0)
         c0 += b.icb
 
-cdef inline bint is_seen(ptrdiff_t phase, ptrdiff_t phases, ptrdiff_t taps, ptrdiff_t dilation) noexcept nogil:
-    """Whether a tap falls on this phase of a stride."""
-    cdef ptrdiff_t tap
-    for tap in range(min(taps, phases)):
-        if tap * dilation % phases == phase:
-            return True
-    return False
-
-cdef void fill_slab(Forward *f, Task *t, ptrdiff_t c0, ptrdiff_t count) noexcept nogil:
-    """The padded input rows of channels c0 <= c < c0 + count, taken apart into phases."""
-    cdef const nd_problem *p = f.job.p
-    cdef const nd_array *x = &f.job.x
-    cdef Blocking *b = &f.b
-    cdef ptrdiff_t c, td, fh, depth, size = f.job.k.size, plane = b.fw * b.slab_rows * b.slab_columns * size
-    cdef const char *first = x.data + size * (t.n * x.n + (t.g * p.icg + c0) * x.c)
-    cdef char *to = t.slab
-    for td in range(p.kd):
-        depth = t.od * p.sd + td * p.dd - p.pd
-        for fh in range(b.fh):
-            if not is_seen(fh, b.fh, p.kh, p.dh):
-                to += plane
-                continue
-            if p.bordered:
-                copy_rows(f, t, first, depth, t.oh * p.sh - p.ph + fh, p.dh if b.rows == 1 else b.fh, count, to)
-            elif 0 <= depth < p.id:
-                fill_rows(f, t, first + size * depth * x.d, t.oh * p.sh - p.ph + fh, p.dh if b.rows == 1 else b.fh, count, to)
-            else:
-                for c in range(count):
-                    memset(to + size * c * b.channel, 0, plane)
-            to += plane
-
-cdef void copy_rows(Forward *f, const Task *t, const char *x, ptrdiff_t depth, ptrdiff_t top, ptrdiff_t step, ptrdiff_t channels,
-                    char *to) noexcept nogil:
-    """fill_rows where what is outside x is not zero."""
-    cdef const nd_problem *p = f.job.p
-    cdef Blocking *b = &f.b
-    cdef ptrdiff_t fw, r
-    for fw in range(b.fw):
-        if not b.copied and not is_seen(fw, b.fw, p.kw, p.dw):
-            to += f.job.k.size * b.slab_columns * b.slab_rows
-            continue
-        for r in range(b.slab_rows):
-            copy_cells(p, f.job.k, x, &f.job.x, depth, top + r * step, t.ow * p.sw - p.pw + (fw * p.dw if b.copied else fw), p.sw,
-                       b.slab_columns, channels, to, 1, b.channel)
-            to += f.job.k.size * b.slab_columns
-
-cdef void fill_rows(Forward *f, const Task *t, const char *x, ptrdiff_t top, ptrdiff_t step, ptrdiff_t channels,
-                    char *to) noexcept nogil:
-    """Rows top, top + step, ... of one plane of so many channels, each taken apart into its phases."""
-    cdef const nd_problem *p = f.job.p
-    cdef const nd_kernel_set *k = f.job.k
-    cdef const nd_array *a = &f.job.x
-    cdef Blocking *b = &f.b
-    cdef ptrdiff_t size = k.size, line = b.slab_columns * size, low, high, first, last, c, fw, r, left
-    # rows and columns of the slab that lie in the array
-    low = min(ceil_div(-top, step), b.slab_rows) if top < 0 else 0
-    high = max(min(ceil_div(p.ih - top, step), b.slab_rows), low) if top < p.ih else low
-    for c in range(channels):
-        for fw in range(b.fw):
-            left = t.ow * p.sw - p.pw + (fw * p.dw if b.copied else fw)
-            if p.sw == 1 and a.w == 1:
-                pad_rows(p, k, x, a.h, top, step, left, b.slab_rows, b.slab_columns, to + fw * b.slab_rows * line)
-                continue
-            memset(to + fw * b.slab_rows * line, 0, low * line)
-            memset(to + (fw * b.slab_rows + high) * line, 0, (b.slab_rows - high) * line)
-            if p.sw == 2 and a.w == 1 and not b.copied:
-                if fw == 0:
-                    # both phases
-                    first = min(max(-left, 0), 2 * b.slab_columns)
-                    last = max(min(p.iw - left, 2 * b.slab_columns), first)
-                    k.pad_pairs(to + low * line, b.slab_columns, b.slab_rows * b.slab_columns, b.slab_columns,
-                                x + size * ((top + low * step) * a.h + left), high - low, step * a.h, first, last)
-            elif b.copied or is_seen(fw, b.fw, p.kw, p.dw):
-                for r in range(low, high):
-                    copy_clipped(k, to + (fw * b.slab_rows + r) * line, x + size * (top + r * step) * a.h, a.w, p.iw, left, p.sw,
-                                 b.slab_columns)
-        to += size * b.channel
-        x += size * a.c
-
 # Positions of the slab's long row, dealt out evenly to tiles, as split() does: so many vectors each, one more to the first few.
 cdef struct Columns:
     ptrdiff_t length, tiles, least, wider
@@ -282,11 +186,12 @@ cdef void multiply_slab(Forward *f, Task *t, const nd_walk *walk, ptrdiff_t c0) 
     """All tiles of a task for one block of channels."""
     cdef Blocking *b = &f.b
     cdef ptrdiff_t low = t.low, high, row
-    cdef Columns columns = columns_of(f, t, t.rows)
+    cdef Columns columns
     if b.panels_first:
         for row in range(ceil_div(t.rows, b.together)):
             multiply_panels(f, t, walk, row * b.together, min(b.together, t.rows - row * b.together))
         return
+    columns = columns_of(f, t, t.rows)
     while low < t.high:
         high = min(low + b.ob, t.high)
         for row in range(t.rows if b.by_row else 1):
@@ -324,13 +229,13 @@ cdef void multiply_panels(Forward *f, Task *t, const nd_walk *walk, ptrdiff_t ro
 cdef void multiply_stretch(const nd_kernel_set *k, const nd_walk *walk, const Columns *columns, ptrdiff_t m, const char *a,
                            const char *x, char *y, ptrdiff_t y_row, ptrdiff_t y_col, int start, const char *bias) noexcept nogil:
     """The tiles of a panel; the last is as wide as the row lets it be."""
-    cdef ptrdiff_t step, done = 0, last
+    cdef ptrdiff_t step, done = 0, i
+    cdef ptrdiff_t[3] count = [columns.wider, columns.tiles - columns.wider - 1, 1]
     cdef nd_tiles tiles
     tiles.a = tiles.bias = 0
-    for last in range(3):
-        step = (columns.least + (last == 0)) * k.vl
-        tiles.count = columns.wider if last == 0 else columns.tiles - columns.wider - 1 if last == 1 else 1
-        if tiles.count > 0 and done < columns.length:
+    for i in range(3):
+        step, tiles.count = (columns.least + (i == 0)) * k.vl, count[i]
+        if tiles.count > 0:
             tiles.b, tiles.y = step, step * y_col
             k.gemm_tiles(walk, &tiles, m, min(step, columns.length - done), a, x + k.size * done, y + k.size * done * y_col,
                          y_row, y_col, start, bias)
@@ -402,10 +307,11 @@ cdef void store_across_rows(Forward *f, Task *t, char *to, ptrdiff_t m, ptrdiff_
         run = min(t.columns - column, cols - i)
         if run > 0:
             at = to + k.size * ((t.oh + row) * y.h + column * y.w)
-            if not add:
+            if add:
+                for c in range(m):
+                    k.add(at + k.size * c * y.c, y.w, t.tile + k.size * (c * f.b.wide + i), run)
+            else:
                 store_rows(k, at, y.c, y.w, t.tile + k.size * i, m, run, f.b.wide)
-            for c in range(m if add else 0):
-                k.add(at + k.size * c * y.c, y.w, t.tile + k.size * (c * f.b.wide + i), run)
         i += f.b.slab_columns - column
         row, column = row + 1, 0
 
@@ -454,36 +360,6 @@ cdef void convolve_lanes_oc(Forward *f, Task *t) noexcept nogil:
             multiply_rows(f, t, &walk, c0, low, high, a, line * p.sh)
             low = high
         c0 += b.icb
-
-cdef void fill_pixels(Forward *f, Task *t, ptrdiff_t c0, ptrdiff_t count) noexcept nogil:
-    """The padded input rows as [kd][row][column][channel], channels c0 <= c < c0 + count."""
-    cdef const nd_problem *p = f.job.p
-    cdef const nd_kernel_set *k = f.job.k
-    cdef const nd_array *x = &f.job.x
-    cdef ptrdiff_t td, r, low, high, depth, row, size = k.size
-    cdef ptrdiff_t columns = f.b.slab_columns, left = t.ow * p.sw - p.pw
-    cdef const char *src
-    cdef char *to = t.slab
-    low = min(max(-left, 0), columns)
-    high = max(min(p.iw - left, columns), low)
-    for td in range(p.kd):
-        depth = t.od * p.sd + td * p.dd - p.pd
-        for r in range(f.b.slab_rows):
-            row = t.oh * p.sh - p.ph + (r * p.dh if f.b.rows == 1 else r)
-            if p.bordered:
-                copy_cells(p, k, x.data + size * (t.n * x.n + (t.g * p.icg + c0) * x.c), x, depth, row, left, 1, columns, count,
-                           to, count, 1)
-            elif not (0 <= depth < p.id and 0 <= row < p.ih):
-                memset(to, 0, columns * count * size)
-            else:
-                memset(to, 0, low * count * size)
-                memset(to + high * count * size, 0, (columns - high) * count * size)
-                src = x.data + size * (t.n * x.n + (t.g * p.icg + c0) * x.c + depth * x.d + row * x.h + (left + low) * x.w)
-                if x.c == 1 and x.w == count:
-                    k.copy(to + low * count * size, src, (high - low) * count, 1)
-                else:
-                    k.move(to + low * count * size, count, src, high - low, count, x.w, x.c)
-            to += columns * count * size
 
 cdef void multiply_rows(Forward *f, Task *t, const nd_walk *whole, ptrdiff_t c0, ptrdiff_t low, ptrdiff_t high, const char *a,
                         ptrdiff_t row_step) noexcept nogil:
