@@ -40,6 +40,10 @@ cdef struct Local:
 cdef struct Lanes:
     ptrdiff_t count, to, step, after
 
+# Every period-th pixel of a row of an image: lanes low <= lane < high are elements column + lane*period.
+cdef struct Run:
+    ptrdiff_t column, low, high
+
 cdef inline ptrdiff_t whole_lines(ptrdiff_t size) noexcept nogil:
     return (size + 63) // 64 * 64
 
@@ -54,10 +58,11 @@ cdef void set_block(Local *f, ptrdiff_t block, const Frame *frame) noexcept nogi
 cdef void fill_frame(Local *f) noexcept nogil
 cdef Lanes lanes_at(const Local *f, ptrdiff_t lane, ptrdiff_t last, Pixel at) noexcept nogil
 cdef char *kernel_at(const Local *f, ptrdiff_t o, Pixel at) noexcept nogil
+cdef char *flat_kernels(const Local *f, ptrdiff_t o, ptrdiff_t count, Pixel at, char *packed) noexcept nogil
+cdef Run run_of(const Local *f, const Frame *frame, ptrdiff_t phase) noexcept nogil
 cdef ptrdiff_t at_once(const Local *f, ptrdiff_t run) noexcept nogil
 cdef char *window_at(const Local *f, const Frame *frame, ptrdiff_t channel, Pixel at, ptrdiff_t lane) noexcept nogil
 cdef ptrdiff_t *table_at(const Local *f, Pixel at) noexcept nogil
-cdef void pack_kernels(const Local *f, const char *src, ptrdiff_t count, char *to) noexcept nogil
 
 cdef class Pass:
     cdef Local f

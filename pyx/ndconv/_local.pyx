@@ -162,18 +162,23 @@ cdef void frame_images(const Local *f, const char *row, char *to) noexcept nogil
 cdef void frame_pixels(const Local *f, const char *row, char *to) noexcept nogil:
     """A row whose lanes are every period-th pixel of each image."""
     cdef const Frame *frame = &f.frame
-    cdef ptrdiff_t size = f.k.size, n, c, r, w, low, high
-    for r in range(frame.period):
-        # lane i of the image is element w + i*period of x
-        w = r - f.p.pw
-        low = ceil_div(max(-w, 0), frame.period)
-        high = min(ceil_div(max(f.p.iw - w, 0), frame.period), frame.each)
-        if low < high:
-            for n in range(f.count):
-                for c in range(frame.channels):
-                    f.k.copy(to + size * (c * frame.c + r * frame.column + n * frame.each + low),
-                             row + size * (n * f.x.n + c * f.x.c + (w + low * frame.period) * f.x.w), high - low,
-                             frame.period * f.x.w)
+    cdef ptrdiff_t size = f.k.size, n, c, i
+    cdef Run r
+    for i in range(frame.period):
+        r = run_of(f, frame, i)
+        for n in range(f.count if r.low < r.high else 0):
+            for c in range(frame.channels):
+                f.k.copy(to + size * (c * frame.c + i * frame.column + n * frame.each + r.low),
+                         row + size * (n * f.x.n + c * f.x.c + (r.column + r.low * frame.period) * f.x.w), r.high - r.low,
+                         frame.period * f.x.w)
+
+cdef Run run_of(const Local *f, const Frame *frame, ptrdiff_t phase) noexcept nogil:
+    """The pixels of x that are lanes of an image in column `phase` of the frame's period."""
+    cdef Run r
+    r.column = phase - f.p.pw
+    r.low = ceil_div(max(-r.column, 0), frame.period)
+    r.high = min(ceil_div(max(f.p.iw - r.column, 0), frame.period), frame.each)
+    return r
 
 cdef Lanes lanes_at(const Local *f, ptrdiff_t lane, ptrdiff_t last, Pixel at) noexcept nogil:
     """The lanes from `lane` on, before `last`, of the kernel of a pixel, which is the first that uses it."""
@@ -195,6 +200,8 @@ cdef char *kernel_at(const Local *f, ptrdiff_t o, Pixel at) noexcept nogil:
     return f.w.data + f.k.size * (o * f.w.o + at.d % f.td * f.w.yd + at.h % f.th * f.w.yh + at.w % f.tw * f.w.yw)
 
 cdef char *bias_at(const Local *f, ptrdiff_t o, Pixel at) noexcept nogil:
+    if f.bias.data == NULL:
+        return NULL
     return f.bias.data + f.k.size * (o * f.bias.c + at.d % f.td * f.bias.d + at.h % f.th * f.bias.h + at.w % f.tw * f.bias.w)
 
 cdef ptrdiff_t at_once(const Local *f, ptrdiff_t run) noexcept nogil:
@@ -209,18 +216,22 @@ cdef char *window_at(const Local *f, const Frame *frame, ptrdiff_t channel, Pixe
 cdef ptrdiff_t *table_at(const Local *f, Pixel at) noexcept nogil:
     return f.at if f.own else f.at + at.w * f.length
 
-cdef void pack_kernels(const Local *f, const char *src, ptrdiff_t count, char *to) noexcept nogil:
-    """The kernels of `count` output channels to contiguous rows."""
+cdef char *flat_kernels(const Local *f, ptrdiff_t o, ptrdiff_t count, Pixel at, char *packed) noexcept nogil:
+    """The kernels of `count` output channels from o on as contiguous rows: where they are, or else `packed`."""
     cdef const nd_problem *p = &f.p
-    cdef ptrdiff_t size = f.k.size, o, c, kd, kh
+    cdef ptrdiff_t size = f.k.size, i, c, kd, kh
+    cdef char *src = kernel_at(f, o, at)
     cdef char *row
-    for o in range(count):
-        row = to + size * o * f.row
+    if f.w.flat:
+        return src
+    for i in range(count):
+        row = packed + size * i * f.row
         for c in range(p.icg):
             for kd in range(p.kd):
                 for kh in range(p.kh):
-                    f.k.copy(row, src + size * (o * f.w.o + c * f.w.c + kd * f.w.d + kh * f.w.h), p.kw, f.w.w)
+                    f.k.copy(row, src + size * (i * f.w.o + c * f.w.c + kd * f.w.d + kh * f.w.h), p.kw, f.w.w)
                     row += size * p.kw
+    return packed
 
 cdef Forward forward_of(Local *f) noexcept nogil:
     cdef Forward q
@@ -270,21 +281,14 @@ cdef void multiply(const Forward *q, Pixel at, ptrdiff_t lane, ptrdiff_t run, pt
     """Results of `count` output channels from o on at `run` kernels, as [kernel][channel][lane]."""
     cdef const Local *f = q.f
     cdef ptrdiff_t size = f.k.size, step = at_once(f, run), last = at.w + run
-    cdef const char *w
-    cdef const char *bias = NULL
     cdef nd_lanes s
     s.count, s.m, s.n, s.k = step, min(f.wide, f.lanes - lane), count, f.length
     s.b_row, s.y_row, s.bias_col = f.w.o if f.w.flat else f.row, f.wide, f.bias.c
     s.a, s.b, s.y, s.bias = f.p.sw * f.frame.column, f.w.yw if f.own and f.w.flat else 0, channels * f.wide, f.bias.w
     while at.w < last:
-        w = kernel_at(f, o, at)
-        if not f.w.flat:
-            pack_kernels(f, w, count, packed)
-            w = packed
-        if f.bias.data != NULL:
-            bias = bias_at(f, o, at)
         s.at = table_at(f, at)
-        f.k.lanes(&s, window_at(f, &f.frame, o // f.p.ocg * f.p.icg, at, lane), w, results, bias)
+        f.k.lanes(&s, window_at(f, &f.frame, o // f.p.ocg * f.p.icg, at, lane), flat_kernels(f, o, count, at, packed), results,
+                  bias_at(f, o, at))
         results += size * step * s.y
         at.w += step
 
@@ -294,21 +298,13 @@ cdef void multiply_few(const Forward *q, Pixel at, ptrdiff_t run, ptrdiff_t o, p
     cdef const Local *f = q.f
     cdef ptrdiff_t size = f.k.size, i
     cdef char *windows = packed + q.packed
-    cdef const char *w
-    cdef const char *bias = NULL
     cdef nd_dots s
     s.m, s.n, s.k, s.a_row, s.b_row = f.count, count, f.length, f.row, f.w.o if f.w.flat else f.row
     s.y_row, s.bias_col = channels, f.bias.c
     for i in range(run):
         if turn:
             f.k.lanes_turn(windows, f.row, window_at(f, &f.frame, o // f.p.ocg * f.p.icg, at, 0), f.at, f.count, f.length)
-        w = kernel_at(f, o, at)
-        if not f.w.flat:
-            pack_kernels(f, w, count, packed)
-            w = packed
-        if f.bias.data != NULL:
-            bias = bias_at(f, o, at)
-        f.k.dots(&s, windows, w, results, bias)
+        f.k.dots(&s, windows, flat_kernels(f, o, count, at, packed), results, bias_at(f, o, at))
         windows += size * f.count * f.row
         results += size * f.count * channels
         at.w += 1

@@ -33,13 +33,15 @@ from ndconv._local cimport (
     Lanes,
     Local,
     Pass,
+    Run,
     at_once,
     fill_frame,
+    flat_kernels,
     frame_of,
     kernel_at,
     lanes_at,
     open_frame,
-    pack_kernels,
+    run_of,
     set_block,
     set_images,
     table_at,
@@ -191,10 +193,7 @@ cdef void add_stretch(const Grad *g, ptrdiff_t index, ptrdiff_t c, ptrdiff_t cha
         s.n = split(f.p.ocg, chunks, chunk + 1) - o
         pixel, i = at, 0
         while i < run:
-            w = kernel_at(f, group * f.p.ocg + o, pixel)
-            if not f.w.flat:
-                pack_kernels(f, w, s.n, packed)
-                w = packed
+            w = flat_kernels(f, group * f.p.ocg + o, s.n, pixel, packed)
             to.n, to.d, to.h, to.w = 0, pixel.d - first.d, pixel.h - first.h, pixel.w - first.w
             s.at = table_at(f, pixel) + term
             if f.few:
@@ -281,17 +280,14 @@ cdef void store_pixels(const Grad *g, ptrdiff_t channels, char *to, const char *
     """A row of dx whose lanes are every period-th pixel of each image."""
     cdef const Local *f = g.f
     cdef const Frame *slab = &g.slab
-    cdef ptrdiff_t size = f.k.size, n, c, r, w, low, high
-    for r in range(slab.period):
-        # lane i of the image is element w + i*period of dx
-        w = r - f.p.pw
-        low = ceil_div(max(-w, 0), slab.period)
-        high = min(ceil_div(max(f.p.iw - w, 0), slab.period), slab.each)
-        if low < high:
-            for c in range(channels):
-                for n in range(f.count):
-                    f.k.scatter(to + size * (n * f.x.n + c * f.x.c + (w + low * slab.period) * f.x.w), slab.period * f.x.w,
-                                sums + size * (c * slab.c + r * slab.column + n * slab.each + low), 1, high - low)
+    cdef ptrdiff_t size = f.k.size, n, c, i
+    cdef Run r
+    for i in range(slab.period):
+        r = run_of(f, slab, i)
+        for c in range(channels if r.low < r.high else 0):
+            for n in range(f.count):
+                f.k.scatter(to + size * (n * f.x.n + c * f.x.c + (r.column + r.low * slab.period) * f.x.w), slab.period * f.x.w,
+                            sums + size * (c * slab.c + i * slab.column + n * slab.each + r.low), 1, r.high - r.low)
 
 cdef void add_blocks(Grad *g) noexcept nogil:
     cdef Local *f = g.f

@@ -5,7 +5,7 @@ from ndconv._local import forward
 from ndconv._local_grad import input_grad, weight_grad
 from ndconv._plan import run_bias_grad
 from ndconv._runtime import check_threads
-from ndconv.activation import resolve_activation
+from ndconv.activation import finished, resolve_activation
 from ndconv.arguments import (
     check_gradient,
     check_residual,
@@ -113,8 +113,7 @@ def run_forward(problem, x, w, bias, y, batched, last, layout, flip, activation,
         forward(problem, x, _rotated(w, problem.rank, flip), bias, y, batched, last, threads)
     if residual is None and activation is None:
         return y
-    ones = np.ones((problem.oc, 1, *(1,) * problem.rank), problem.dtype)
-    return conv(y, ones, groups=problem.oc, layout=layout, activation=activation, residual=residual, threads=threads)
+    return finished(conv, y, problem.oc, problem.rank, layout=layout, activation=activation, residual=residual, threads=threads)
 
 
 def run_gradients(problem, dy, x, w, wrt, batched, last, layout, flip, threads):

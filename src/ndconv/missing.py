@@ -20,6 +20,7 @@ convolution, CVPR 1993.
 """
 import numpy as np
 
+from ndconv.activation import finished
 from ndconv.plan import check_dtype
 
 POLICIES = ("propagate", "omit")
@@ -51,10 +52,8 @@ def conv_omitting(conv, x, w, bias, residual, mask, nan_policy, activation, out,
         return conv(x, w, bias, residual=residual, activation=activation, out=out, **options)
     y = conv(np.where(gaps, x.dtype.type(0), x), w, **steer)
     y *= _scale(conv, x, w, gaps, outside, modes, steer)
-    # a convolution with ones adds what comes after the sum, while it passes over y
-    ones = np.ones((w.shape[0], 1) + (1,) * (w.ndim - 2), w.dtype)
-    return conv(y, ones, bias, residual=residual, activation=activation, groups=w.shape[0], layout=options["layout"],
-                threads=options["threads"], out=out)
+    return finished(conv, y, w.shape[0], w.ndim - 2, bias=bias, residual=residual, activation=activation,
+                    layout=options["layout"], threads=options["threads"], out=out)
 
 
 def backward_omitting(conv, conv_input_grad, conv_weight_grad, dy, x, w, wrt, gaps, options):
