@@ -235,9 +235,10 @@ struct nd_kernel_set {
     void (*image_fold)(void *to, const void *const *rows, const void *weights, ptrdiff_t folds, ptrdiff_t n, int shift,
                        int offset);
     /* int16, from rows of bytes, for few of them:
-     * to[i] = sum over f < folds of weights[f] * (rows[2*f][i] + rows[2*f + 1][i]) / 2**9, i < n and up to two whole vectors, which are in an order of their own; and such rows to bytes:
-     * to[i] = (sum over f of weights[f] * mean of rows[2*f][i] and rows[2*f + 1][i] / 2**15) / 2**7, i < n. Each product and each
-     * mean is rounded, ties up, the result ties to even */
+     * to[i] = sum over f < folds of weights[f] * (rows[2*f][i] + rows[2*f + 1][i]) / 2**9, i < n and up to two whole vectors,
+     * which are in an order of their own; and such rows to bytes:
+     * to[i] = (sum over f of weights[f] * mean of rows[2*f][i] and rows[2*f + 1][i] / 2**15) / 2**7, i < n. Each product and
+     * each mean is rounded, ties up, the result ties to even */
     void (*smooth_row)(void *to, const void *const *rows, const void *weights, ptrdiff_t folds, ptrdiff_t n);
     void (*smooth_column)(void *to, const void *const *rows, const void *weights, ptrdiff_t folds, ptrdiff_t n);
     /* y[r*y_row + i] = *bias + sum over p, t, j of x[plane[p] + r*step + t*row + first + i*stride + column[j]]

@@ -213,16 +213,16 @@ static inline __attribute__((always_inline)) void NAME(strips_beside)(
     NAME(square_beside)(rc, 2, at, last, weights, start, y);
 }
 
-#define SQUARE_STRIPS(count)                                                                                 \
-    case count:                                                                                              \
-        if (count > highest)                                                                                 \
-            break;                                                                                           \
-        if (lined)                                                                                           \
-            NAME(strips_beside)(count, rows_inside, &at, x, w, held, start, y);                               \
-        else if (rows_inside)                                                                                     \
-            NAME(square_strips)(count, size, stride, 1, &at, x, w, held, start, y);                           \
-        else                                                                                                 \
-            NAME(square_strips)(count, size, stride, 0, &at, x, w, held, start, y);                           \
+#define SQUARE_STRIPS(count)                                                                         \
+    case count:                                                                                      \
+        if (count > highest)                                                                         \
+            break;                                                                                   \
+        if (lined)                                                                                   \
+            NAME(strips_beside)(count, rows_inside, &at, x, w, held, start, y);                      \
+        else if (rows_inside)                                                                        \
+            NAME(square_strips)(count, size, stride, 1, &at, x, w, held, start, y);                  \
+        else                                                                                         \
+            NAME(square_strips)(count, size, stride, 0, &at, x, w, held, start, y);                  \
         break;
 
 /* All rows, dealt out evenly to strips of up to `highest`. 9 weights stay in registers. */
@@ -264,9 +264,9 @@ static inline __attribute__((always_inline)) void NAME(squares_of)(
 /* A function each, so that the compiler deals out registers to one kernel at a time. */
 #define SQUARES_OF(kind, size, stride, highest, lined)                                                           \
     static __attribute__((noinline)) void NAME(kind)(const struct nd_depthwise *s, const void *x, const void *w, \
-                                                     const void *bias, void *y)                               \
-    {                                                                                                        \
-        NAME(squares_of)(size, stride, highest, lined, s, x, w, bias, y);                                     \
+                                                     const void *bias, void *y)                                  \
+    {                                                                                                            \
+        NAME(squares_of)(size, stride, highest, lined, s, x, w, bias, y);                                        \
     }
 SQUARES_OF(squares_3, 3, 1, 4, 0)
 SQUARES_OF(squares_3_lined, 3, 1, 4, 1)

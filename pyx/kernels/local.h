@@ -11,8 +11,9 @@
  * are asked for meanwhile.
  * Budget: 12 sums, 2 vectors of a, 1 weight in 16 registers. A step of 6 x 2 is 9 loads for 12 multiply-adds, 6 cycles: the FMA
  * peak. One vector is 14 loads, 7 cycles, for 12 products with a weight of 4 or 8 bytes each: 6.9 bytes a cycle, the speed of
- * memory, even if one image is all that a vector holds. Reached with AVX2 where b comes from L3: 85 % of the FMA peak with two
- * vectors, 73 % with one. All this needs few pages: b, `b_row` apart, in pages of 4096 bytes halves it. */
+ * memory, even if one image is all that a vector holds. Reached by this kernel alone, with AVX2, where b comes from L3: 85 % of
+ * the FMA peak with two vectors, 73 % with one; a whole convolution adds its copies. All this needs few pages: b, `b_row` apart,
+ * in pages of 4096 bytes halves it. */
 enum { NAME(LANES_HIGH) = 12, NAME(LANES_WIDE) = 6, NAME(LANES_LINE) = 64 / TSIZE };
 
 /* mc rows of b with vc vectors of a */

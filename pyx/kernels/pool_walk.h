@@ -80,7 +80,8 @@ static void NAME(walk_rows)(const struct nd_pool_walk *s, const T *x, ptrdiff_t 
     const ptrdiff_t from = low > 0 ? low : 0, to = high < s->iw - 1 ? high : s->iw - 1, ih = s->ih, step = s->row, fw = s->fw;
     /* rows of x that may be read from low to high */
     const int whole = from == low && to == high, dense = step == s->iw;
-    const ptrdiff_t least = whole ? 0 : dense ? (step - 1 - low) / step : ih, most = whole ? ih : dense ? ih - (high + step) / step + 1 : 0;
+    const ptrdiff_t least = whole ? 0 : dense ? (step - 1 - low) / step : ih;
+    const ptrdiff_t most = whole ? ih : dense ? ih - (high + step) / step + 1 : 0;
     for (ptrdiff_t r = 0; r < rows; r++) {
         ptrdiff_t h = top + r;
         if (h < least || h >= most) {

@@ -173,7 +173,8 @@ cdef extern from "kernels.h" nogil:
         void (*depthwise_grad_pixels)(const nd_depthwise *s, const void *x, const void *dy, void *sums) noexcept nogil
         void (*lanes)(const nd_lanes *s, const void *a, const void *b, void *y, const void *bias) noexcept nogil
         void (*lanes_grad)(const nd_lanes *s, void *a, const void *b, const void *y, const void *inside) noexcept nogil
-        void (*lanes_turn)(void *to, ptrdiff_t to_row, const void *a, const ptrdiff_t *at, ptrdiff_t m, ptrdiff_t k) noexcept nogil
+        void (*lanes_turn)(void *to, ptrdiff_t to_row, const void *a, const ptrdiff_t *at, ptrdiff_t m,
+                           ptrdiff_t k) noexcept nogil
         void (*lanes_put)(void *a, const ptrdiff_t *at, const void *src, ptrdiff_t row, ptrdiff_t m, ptrdiff_t k) noexcept nogil
         void (*dots)(const nd_dots *s, const void *a, const void *b, void *y, const void *bias) noexcept nogil
         void (*pool_combine)(void *to, const void *const *rows, ptrdiff_t count, ptrdiff_t n, int op,
@@ -219,7 +220,8 @@ cdef extern from "kernels.h" nogil:
         void (*narrow_half)(void *to, ptrdiff_t to_step, const void *src, ptrdiff_t step, ptrdiff_t n, int brain) noexcept nogil
         void (*split_complex)(void *re, void *im, void *total, const void *src, ptrdiff_t step, ptrdiff_t n) noexcept nogil
         void (*join_complex)(void *to, ptrdiff_t step, const void *re, const void *im, ptrdiff_t n) noexcept nogil
-        void (*pair)(void *to, ptrdiff_t to_step, const void *first, const void *second, ptrdiff_t step, ptrdiff_t n) noexcept nogil
+        void (*pair)(void *to, ptrdiff_t to_step, const void *first, const void *second, ptrdiff_t step,
+                     ptrdiff_t n) noexcept nogil
         double (*peak)(ptrdiff_t steps, void *result) noexcept nogil
     struct nd_kernels:
         const char *isa

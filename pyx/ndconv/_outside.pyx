@@ -62,8 +62,8 @@ cdef void copy_cells(const nd_problem *p, const nd_kernel_set *k, const char *x,
     else:
         x += size * (depth * a.d + row * a.h)
         if low < high:
-            move(k, x + size * (w + low * step) * a.w, step * a.w, a.c, high - low, channels, to + size * low * to_pixel, to_pixel,
-                 to_channel)
+            move(k, x + size * (w + low * step) * a.w, step * a.w, a.c, high - low, channels, to + size * low * to_pixel,
+                 to_pixel, to_channel)
     while i < count:
         if i == low and low < high:
             i = high

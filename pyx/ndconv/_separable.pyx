@@ -390,8 +390,8 @@ cdef void fill_row(Forward *f, Task *t, ptrdiff_t row, char *to) noexcept nogil:
         low = 0 if depth >= 0 else min(ceil_div(-depth, p.dd), p.kd)
         high = 0 if depth >= p.id else min((p.id - 1 - depth) // p.dd + 1, p.kd)
     for tap in range(high if p.bordered else 0):
-        copy_cells(p, k, x.data + k.size * (t.n * x.n + t.g * x.c), x, t.od * p.sd - p.pd + tap * p.dd, row, t.column * p.sw - p.pw,
-                   1, count, 1, t.lines + k.size * tap * b.line, 1, 1)
+        copy_cells(p, k, x.data + k.size * (t.n * x.n + t.g * x.c), x, t.od * p.sd - p.pd + tap * p.dd, row,
+                   t.column * p.sw - p.pw, 1, count, 1, t.lines + k.size * tap * b.line, 1, 1)
     for tap in range(low, 0 if p.bordered else high):
         copy_clipped(k, t.lines + k.size * (tap - low) * b.line,
                      x.data + k.size * (t.n * x.n + t.g * x.c + (depth + tap * p.dd) * x.d + row * x.h), x.w, p.iw,
