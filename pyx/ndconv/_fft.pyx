@@ -33,6 +33,8 @@ from ndconv._pack cimport ceil_div, split, taps_of
 from ndconv._plan cimport forward_geometry, stage_geometry
 from ndconv._runtime cimport current_kernels, parallel_for
 
+import math
+
 from ndconv.stages import alike
 
 cdef enum:
@@ -213,16 +215,16 @@ METHOD = new_method("fft", "products of spectra, tile by tile", False,
 
 def estimate(problem, prepared):
     """Cycles that one thread is expected to take, the estimate that tiles are chosen by; with those of the kernels' spectra
-    unless they are prepared once for many calls."""
+    unless they are prepared once for many calls. All phases of a stride are taken for the one with the most taps: transforms
+    of the same pixels cost nearly the same."""
     cdef nd_problem p = forward_geometry(problem)
     cdef const nd_kernel_set *k = current_kernels().set[p.dtype]
     cdef Tiling t
-    cdef double cycles = 0
     if problem.op == "weight_grad":
         return choose_tiling(&p, k, WEIGHT_GRAD).cycles
-    for stage, times in alike(problem):
-        p = stage_geometry(problem, stage)
-        if taps_of(&p) * p.icg * p.ocg * p.od * p.oh * p.ow:
-            t = choose_tiling(&p, k, FORWARD)
-            cycles += times * (p.n * t.cycles + (0 if prepared else t.prepare))
-    return cycles
+    stages = alike(problem)
+    if not stages or 0 in (problem.ic, problem.oc, *problem.y):
+        return 0
+    p = stage_geometry(problem, max(stages, key=lambda entry: math.prod(entry[0].k))[0])
+    t = choose_tiling(&p, k, FORWARD)
+    return sum(times for _, times in stages) * (p.n * t.cycles + (0 if prepared else t.prepare))

@@ -228,9 +228,8 @@ cdef void sides_of_all(const nd_problem *p, bint by_phases, bint by_splits, Side
     count[0] = sides_of(side_of(p.id, p.od, p.kd, p.sd, p.dd, p.pd, by_phases, by_splits, wraps), False, most, side[0])
     count[1] = sides_of(side_of(p.ih, p.oh, p.kh, p.sh, p.dh, p.ph, by_phases, by_splits, wraps), False, most, side[1])
     count[2] = sides_of(side_of(p.iw, p.ow, p.kw, p.sw, p.dw, p.pw, by_phases, by_splits, wraps), True, most, side[2])
-    if axes == 3:
-        for a in range(3):
-            count[a] = without_waste(side[a], count[a])
+    for a in range(3 if axes > 1 else 0):
+        count[a] = without_waste(side[a], count[a])
 
 cdef inline double least_cycles(const nd_problem *p, const nd_kernel_set *k, const Tiling *t) noexcept nogil:
     """Fewer than the transforms of all tiles take, whatever the lanes hold: most combinations need no closer look."""

@@ -1,7 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
 """The run of a plan: check the buffers, allocate what is missing, hand over to the method without the GIL."""
 from cpython.buffer cimport PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
-from libc.stdlib cimport free, malloc
+from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
 from ndconv._arrays cimport (Axes, array_of, axes_of, dtype_of, has_shape, may_overlap, open_input, open_output, stride_at)
@@ -15,6 +15,7 @@ import numpy as np
 
 from ndconv._method import BLOCKINGS
 from ndconv.border import outside_of
+from ndconv.stages import stages_of
 
 cdef object _empty = np.empty
 
@@ -68,11 +69,8 @@ cdef class Core:
     cdef object bias
     cdef Py_ssize_t w_first_axis
 
-    def __cinit__(self, problem, Method method, list stages, bint batched, bint channels_last, threads, tuple activation=None,
+    def __cinit__(self, problem, Method method, bint batched, bint channels_last, threads, tuple activation=None,
                   str blocking="usual"):
-        cdef int i, j
-        cdef Stage *s
-        cdef nd_problem outside
         self.method = method
         self.dtype = problem.dtype
         self.k = kernels_of(SETS[self.dtype])
@@ -81,56 +79,63 @@ cdef class Core:
         self.activation, self.low, self.high = activation or (ND_NONE, 0, 0)
         self.axes = axes_of(problem.rank, batched, channels_last)
         self.source = "dy" if problem.op == "input_grad" else "x"
-        self.count = len(stages)
-        self.stages = <Stage *>malloc(sizeof(Stage) * max(self.count, 1))
-        if self.stages == NULL:
-            raise MemoryError("no memory for a plan")
-        self.fill = False
-        self.owners = [set_outside(&outside, problem)]
-        for i in range(self.count):
-            s, stage = &self.stages[i], stages[i]
-            s.p = stage_geometry(problem, stage)
-            s.p.outside, s.p.blocking = outside.outside, BLOCKINGS[blocking]
-            s.transposed = stage.transposed
-            for j in range(3):
-                s.w_start[j], s.w_step[j] = stage.w_start[j], stage.w_step[j]
-                s.y_phase[j], s.y_step[j] = stage.y_phase[j], stage.y_step[j]
-            s.prepared = NULL
-            memset(&s.size, 0, sizeof(nd_sizes))
-            if s.p.n * s.p.ocg * s.p.od * s.p.oh * s.p.ow == 0:
-                continue  # no result
-            if s.p.icg * s.p.kd * s.p.kh * s.p.kw == 0:
-                self.fill = True  # results that no tap reaches
-            else:
-                method.c.sizes(&s.p, self.k, &s.size)
-                s.size.prepared = (s.size.prepared + 63) & ~<size_t>63
         self.whole = whole_geometry(problem)
         self.whole.blocking = BLOCKINGS[blocking]
-        self.join_phases(problem)
+        self.owners, self.fill = [], False
+        self.joined = self.join_phases(problem)
+        if not self.joined:
+            self.set_stages(problem, stages_of(problem))
         self._set_shapes(problem, batched, channels_last)
 
     def __dealloc__(self):
         free(self.stages)
 
-    cdef join_phases(self, problem):
+    cdef Stage *new_stages(self, int count) except NULL:
+        self.count, self.stages = count, <Stage *>calloc(max(count, 1), sizeof(Stage))
+        if self.stages == NULL:
+            raise MemoryError("no memory for a plan")
+        return self.stages
+
+    cdef set_stages(self, problem, list stages):
+        cdef Stage *s = self.new_stages(len(stages)) - 1
+        cdef nd_problem outside
+        cdef int j
+        self.owners.append(set_outside(&outside, problem))
+        for stage in stages:
+            s += 1
+            s.p = stage_geometry(problem, stage)
+            s.p.outside, s.p.blocking = outside.outside, self.whole.blocking
+            s.transposed = stage.transposed
+            for j in range(3):
+                s.w_start[j], s.w_step[j] = stage.w_start[j], stage.w_step[j]
+                s.y_phase[j], s.y_step[j] = stage.y_phase[j], stage.y_step[j]
+            if s.p.n * s.p.ocg * s.p.od * s.p.oh * s.p.ow == 0:
+                continue  # no result
+            if s.p.icg * s.p.kd * s.p.kh * s.p.kw == 0:
+                self.fill = True  # results that no tap reaches
+            else:
+                self.method.c.sizes(&s.p, self.k, &s.size)
+                s.size.prepared = (s.size.prepared + 63) & ~<size_t>63
+
+    cdef bint join_phases(self, problem) except -1:
         """One stage for all phases of a stride, if the method has a way to do them together."""
-        cdef Stage *s = &self.stages[0]
+        cdef Stage *s
         cdef nd_sizes size
         cdef int i
-        self.joined = False
         if not problem.reversed or max(problem.stride) == 1 or self.method.c.transpose == NULL or 0 in (
                 problem.n, problem.ic, problem.oc, *problem.x):
-            return
+            return False
         memset(&size, 0, sizeof(nd_sizes))
         self.method.c.transpose_sizes(&self.whole, self.k, &size)
         if size.prepared == 0:
-            return
-        self.joined, self.fill, self.count = True, False, 1
+            return False
+        s = self.new_stages(1)
         s.p, s.size, s.transposed = self.whole, size, True
         s.size.prepared = (size.prepared + 63) & ~<size_t>63
         for i in range(3):
-            s.y_phase[i], s.y_step[i] = 0, 1
+            s.y_step[i] = 1
             s.w_start[i], s.w_step[i] = (problem.k[i] - 1, -1) if problem.flip else (0, 1)
+        return True
 
     cdef void prepare_stage(self, const Stage *s, const nd_weights *w, void *to, char *workspace, int threads) noexcept nogil:
         if self.joined:

@@ -4,7 +4,6 @@ import numpy as np
 
 from ndconv._method import Method
 from ndconv.problem import Problem
-from ndconv.stages import Stage
 
 ACTIVATIONS: dict[str, int]
 
@@ -13,8 +12,8 @@ class Core:
     in_shape: tuple[int, ...]
     w_shape: tuple[int, ...]
     out_shape: tuple[int, ...]
-    def __init__(self, problem: Problem, method: Method, stages: list[Stage], batched: bool, channels_last: bool,
-                 threads: int | None, activation: tuple[int, float, float] | None = ..., blocking: str = ...) -> None: ...
+    def __init__(self, problem: Problem, method: Method, batched: bool, channels_last: bool, threads: int | None,
+                 activation: tuple[int, float, float] | None = ..., blocking: str = ...) -> None: ...
     def forward_bytes(self, threads: int | None = ...) -> int: ...
     def prepared_bytes(self) -> int: ...
     def prepare(self, w: np.ndarray, bias: np.ndarray | None) -> None: ...

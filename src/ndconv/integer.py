@@ -26,7 +26,6 @@ from ndconv.dtypes import name_of
 from ndconv.plan import make_problem
 from ndconv.select import METHODS, MethodNotApplicable, explain_problem
 from ndconv.slabs import SlabPlan, solve
-from ndconv.stages import stages_of
 
 OPERANDS = ("int8", "uint8", "int16", "uint16", "int32")
 PAIRED = ("int8", "uint8", "int16")
@@ -64,7 +63,7 @@ class IntegerPlan(SlabPlan):
             part = make_problem("forward", tuple(shape), (problem.oc, icg, *problem.k[3 - problem.rank:]), self.part, stride,
                                 slab.padding, dilation, groups, flip, layout, problem.lanes_oc)[0]
             method = METHODS[method_for(part, *self._options)]
-            self._plans[key] = Core(part, method, stages_of(part), self.batched, self.last, self.threads)
+            self._plans[key] = Core(part, method, self.batched, self.last, self.threads)
         return self._plans[key]
 
     def weights(self, w, bias):

@@ -145,7 +145,7 @@ def make_problem(op, x_shape, w_shape, dtype, stride, padding, dilation, groups,
 
 def plan_by(problem, batched, channels_last, options, method, blocking=select.USUAL, activation=None):
     """A Plan by that Method and blocking, which has no weights yet."""
-    plan = Plan(problem, method, stages_of(problem), batched, channels_last, options["threads"], activation, blocking)
+    plan = Plan(problem, method, batched, channels_last, options["threads"], activation, blocking)
     plan.problem, plan.method, plan.blocking, plan._options = problem, method.name, blocking, options
     return plan
 

@@ -15,7 +15,6 @@ from ndconv._plan import Core, weight_grad_bytes
 from ndconv._runtime import get_isa
 from ndconv.choices import choices
 from ndconv.cost import seconds, separable_seconds, slowness_of
-from ndconv.stages import stages_of
 
 METHODS = {module.METHOD.name: module.METHOD for module in (_direct, _gemm, _depthwise, _winograd, _fft)}
 # Whether this one can is a matter of the weights; a problem alone does not say.
@@ -85,7 +84,7 @@ def workspace_of(problem, method, threads, blocking=USUAL):
     """Bytes of memory that a call takes beyond its arrays and one copy of the weights."""
     if problem.op == "weight_grad":
         return weight_grad_bytes(problem, method, threads)
-    core = Core(problem, method, stages_of(problem), True, False, threads, None, blocking)
+    core = Core(problem, method, True, False, threads, None, blocking)
     itemsize = 4 if problem.dtype == "float32" else 8
     weights = problem.oc * (problem.ic // problem.g) * problem.taps * itemsize
     return core.forward_bytes(threads) + max(core.prepared_bytes() - weights, 0)

@@ -39,18 +39,26 @@ def stages_of(problem):
     """The stages of a forward or input-gradient problem; the list is shared, so it stays as it is."""
     if problem.op == "forward":
         return [_forward_stage(problem)]
-    phases = [_axis_phases(*axis) for axis in zip(problem.x, problem.k, problem.stride, problem.dilation, problem.before)]
-    return [_phase_stage(problem, axes) for axes in product(*phases)]
+    return [_phase_stage(problem, axes) for axes in product(*_phases(problem))]
 
 
 @lru_cache(maxsize=REMEMBERED)
 def alike(problem):
     """[(a stage, how many have its extents)] of the stages that have taps: phases differ by little more than their place."""
-    groups = {}
-    for stage in stages_of(problem):
-        if math.prod(stage.k):
-            groups.setdefault((stage.y, stage.k), []).append(stage)
-    return [(stages[0], len(stages)) for stages in groups.values()]
+    if problem.op == "forward":
+        return [(stage, 1) for stage in stages_of(problem) if problem.taps]
+    groups = []
+    for phases in _phases(problem):
+        kinds = {}
+        for phase in phases:
+            if phase[2]:
+                kinds.setdefault(phase[1:3], []).append(phase)     # positions, taps
+        groups.append(kinds.values())
+    return [(_phase_stage(problem, [kind[0] for kind in kinds]), math.prod(map(len, kinds))) for kinds in product(*groups)]
+
+
+def _phases(problem):
+    return [_axis_phases(*axis) for axis in zip(problem.x, problem.k, problem.stride, problem.dilation, problem.before)]
 
 
 def _reversed_taps(k, start, step):
