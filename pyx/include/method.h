@@ -23,6 +23,7 @@ struct nd_job {
     double low, high;                /* and its numbers */
     struct nd_weights dw;            /* weight_grad: the result */
     char *workspace;
+    const struct nd_frame *frame;    /* NULL, or what forward folds into y, of a method that does so */
 };
 
 /* Bytes: prepared weights; workspace of each thread while preparing them; workspace of a run, once and a thread; of a thread
@@ -45,5 +46,6 @@ struct nd_method {
     /* bytes of workspace of a weight gradient on that many threads, and the gradient */
     size_t (*weight_grad_bytes)(const struct nd_problem *, const struct nd_kernel_set *, int threads);
     void (*weight_grad)(const struct nd_job *);
+    int folds;                       /* whether forward folds in a frame */
 };
 #endif

@@ -66,6 +66,13 @@ struct nd_array {
     ptrdiff_t n, c, d, h, w;
 };
 
+/* What is folded into a gradient with respect to x: the gradient of a `wide` array, axes d, h, w, whose position i of an axis
+ * repeats its position cells[i]; x is start <= i < stop. */
+struct nd_frame {
+    const ptrdiff_t *cells[3];
+    ptrdiff_t wide[3], start[3], stop[3];
+};
+
 /* Weights [g, o, c, kd, kh, kw], likewise. */
 struct nd_weights {
     char *data;

@@ -31,6 +31,11 @@ cdef extern from "problem.h" nogil:
     struct nd_array:
         char *data
         ptrdiff_t n, c, d, h, w
+    struct nd_frame:
+        const ptrdiff_t *cells[3]
+        ptrdiff_t wide[3]
+        ptrdiff_t start[3]
+        ptrdiff_t stop[3]
     struct nd_weights:
         char *data
         ptrdiff_t g, o, c, d, h, w
@@ -241,6 +246,7 @@ cdef extern from "method.h" nogil:
         double low, high
         nd_weights dw
         char *workspace
+        const nd_frame *frame
     struct nd_sizes:
         size_t prepared, prepare_worker, shared, worker, fresh
     struct nd_method:
@@ -254,6 +260,7 @@ cdef extern from "method.h" nogil:
         void (*transpose)(const nd_job *job) noexcept nogil
         size_t (*weight_grad_bytes)(const nd_problem *p, const nd_kernel_set *k, int threads) noexcept nogil
         void (*weight_grad)(const nd_job *job) noexcept nogil
+        bint folds
 
 cdef extern from "threads.h" nogil:
     ctypedef void (*nd_body)(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil

@@ -13,6 +13,7 @@ from ndconv._c cimport nd_array, nd_job, nd_kernel_set, nd_method, nd_problem, n
 from ndconv._depthwise_block cimport (Block, Blocking, Run, blocking, can_be_lined, has_lanes_c, set_block, set_worker, start_run,
                                       walk_block)
 from ndconv._depthwise_grad cimport weight_grad, weight_grad_bytes
+from ndconv._frame cimport fold, fold_rows, has_places
 from ndconv._method cimport new_method
 from ndconv._pack cimport Pixel, finish_pixels, taps_of
 from ndconv._runtime cimport parallel_for
@@ -45,7 +46,20 @@ cdef void forward(const nd_job *job) noexcept nogil:
     cdef Run f = start_run(job)
     f.rectangle = convolve_rectangle
     f.lined = can_be_lined(&f)
+    f.folds = job.frame != NULL and can_fold(&f)
     parallel_for(job.p.n * f.b.groups * f.b.units, 1, job.threads, forward_body, &f)
+    if job.frame != NULL and (not f.folds or has_places(job.frame, 0)):
+        fold(job, f.folds)
+
+cdef bint can_fold(const Run *f) noexcept nogil:
+    """Whether blocks have whole rows, and with each row outside the one that it repeats."""
+    cdef ptrdiff_t h, rows = f.b.rows
+    if f.b.column_blocks > 1 or f.b.every > 1:
+        return False
+    for h in range(f.job.p.oh):
+        if h // rows != f.job.frame.cells[1][h] // rows:
+            return False
+    return True
 
 cdef void forward_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
     cdef const Run *f = <const Run *>context
@@ -61,6 +75,8 @@ cdef void forward_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end
         if t.r0 < t.r1:
             walk_block(f, &t)
             finish_block(f, &t)
+            if f.folds:
+                fold_block(f, &t)
 
 cdef void convolve_rectangle(const Run *f, Block *t, const char *x) noexcept nogil:
     cdef const nd_problem *p = f.job.p
@@ -100,12 +116,23 @@ cdef void finish_block(const Run *f, const Block *t) noexcept nogil:
         at.n, at.d, at.h, at.w = t.n, t.od, t.phase + r * f.b.every, t.c0
         finish_pixels(f.job, t.oc, t.channels, at, (t.c1 - t.c0) * (t.r1 - t.r0 if whole else 1))
 
+cdef void fold_block(const Run *f, const Block *t) noexcept nogil:
+    cdef const nd_array *y = &f.job.y
+    cdef char *to = y.data + f.job.k.size * (t.n * y.n + t.oc * y.c + t.od * y.d)
+    cdef ptrdiff_t i
+    if y.c == 1:
+        fold_rows(f.job.frame, f.job.k, y, to, t.channels, t.r0, t.r1)
+    else:
+        for i in range(t.channels):
+            fold_rows(f.job.frame, f.job.k, y, to + f.job.k.size * i * y.c, 1, t.r0, t.r1)
+
 cdef nd_method table
 table.sizes = sizes
 table.prepare = prepare
 table.forward = forward
 table.weight_grad_bytes = weight_grad_bytes
 table.weight_grad = weight_grad
+table.folds = True
 
 METHOD = new_method("depthwise", "rows in registers, for few channels a group", True,
                     "element-wise: |error| <= gamma(K+2) (|x| conv |w| + |b|)", lambda problem: None, &table)

@@ -29,6 +29,7 @@ cdef struct Run:
     Blocking b
     bint lined                         # whether lanes of pixels read x in place although not zeros are outside
     ptrdiff_t left, right              # output columns between them have no tap in the padding: for lanes of channels
+    bint folds                         # whether blocks fold in their part of a frame
     void (*rectangle)(const Run *f, Block *t, const char *x) noexcept nogil
 
 cdef Blocking blocking(const nd_problem *p, const nd_kernel_set *k) noexcept nogil

@@ -91,7 +91,7 @@ cdef Run start_run(const nd_job *job) noexcept nogil:
     cdef Run f
     cdef const nd_problem *p = job.p
     cdef ptrdiff_t last = p.iw - 1 - (p.kw - 1) * p.dw + p.pw
-    f.job, f.b, f.lined = job, blocking(job.p, job.k), False
+    f.job, f.b, f.lined, f.folds = job, blocking(job.p, job.k), False, False
     f.left = min(ceil_div(p.pw, p.sw), p.ow) if p.pw > 0 else 0
     f.right = max(min(last // p.sw + 1, p.ow), f.left) if last >= 0 else f.left
     return f

@@ -7,6 +7,7 @@ from libc.string cimport memset
 from ndconv._arrays cimport (Axes, array_of, axes_of, dtype_of, has_shape, may_overlap, open_input, open_output, stride_at)
 from ndconv._c cimport (ND_CLIP, ND_F32, ND_F64, ND_I64, ND_LEAKY_RELU, ND_NONE, ND_PAIRS, ND_RELU, ND_SIGMOID, ND_SILU, ND_TANH,
                         nd_array, nd_job, nd_kernel_set, nd_problem, nd_sizes, nd_weights)
+from ndconv._frame cimport Frame, fold
 from ndconv._method cimport Method
 from ndconv._pack cimport Pixel, finish_pixels
 from ndconv._runtime cimport current_kernels, default_threads, kernels_of, parallel_for, scratch_give, scratch_take
@@ -50,7 +51,8 @@ cdef inline nd_array phase_of(const nd_array *y, const Stage *s, ptrdiff_t size)
 cdef class Core:
     """The compiled half of a plan: a method, its stages, and the shapes it accepts.
 
-    `source` and `result` name the arrays in messages: x and y, or dy and dx.
+    `source` names an array in messages: x, or dy. With a Frame the result is the middle of an array of `out_shape`, where the
+    frame is folded in.
     """
     cdef Method method
     cdef const nd_kernel_set *k
@@ -63,15 +65,17 @@ cdef class Core:
     cdef readonly tuple in_shape, w_shape, out_shape
     cdef tuple memory_shape, memory_axes
     cdef str source
-    cdef bint empty, fill, joined
+    cdef bint empty, fill, joined, folds
+    cdef Frame frame
     cdef nd_problem whole        # all of the result, as a stage has it
     cdef list owners
     cdef object bias
     cdef Py_ssize_t w_first_axis
 
     def __cinit__(self, problem, Method method, bint batched, bint channels_last, threads, tuple activation=None,
-                  str blocking="usual"):
+                  str blocking="usual", Frame frame=None):
         self.method = method
+        self.frame = frame
         self.dtype = problem.dtype
         self.k = kernels_of(SETS[self.dtype])
         self.flops = problem.flops
@@ -85,6 +89,7 @@ cdef class Core:
         self.joined = self.join_phases(problem)
         if not self.joined:
             self.set_stages(problem, stages_of(problem))
+        self.folds = self.count == 1 and not self.joined and method.c.folds     # of all phases no stage has all
         self._set_shapes(problem, batched, channels_last)
 
     def __dealloc__(self):
@@ -252,7 +257,8 @@ cdef class Core:
         cdef Py_buffer xb, wb, yb, bb, rb
         cdef nd_job job
         cdef object y = out
-        cdef bint overlap = False
+        cdef tuple shape = self.out_shape if self.frame is None else self.frame.shape
+        cdef bint apart = False     # the result, from out
         x = open_input(x, self.source, self.dtype, &xb)
         memset(&wb, 0, sizeof(Py_buffer))  # so that releasing one that was never opened does nothing
         memset(&bb, 0, sizeof(Py_buffer))
@@ -269,17 +275,17 @@ cdef class Core:
                 job.bias = bb.buf
             if residual is not None:
                 residual = open_input(residual, "residual", self.dtype, &rb)
-                if not has_shape(&rb, self.out_shape):
-                    raise ValueError(f"residual must have the shape of the result, {self.out_shape}; got {residual.shape}")
+                if not has_shape(&rb, shape):
+                    raise ValueError(f"residual must have the shape of the result, {shape}; got {residual.shape}")
                 job.residual = array_of(&rb, &self.axes)
             if out is not None:
-                open_output(out, self.out_shape, self.dtype, &yb)
-                overlap = (may_overlap(&xb, &yb) or (w is not None and may_overlap(&wb, &yb))
-                           or (bias is not None and may_overlap(&bb, &yb))
-                           or (residual is not None and may_overlap(&rb, &yb)))
-                if overlap:
+                open_output(out, shape, self.dtype, &yb)
+                apart = (self.frame is not None or may_overlap(&xb, &yb) or (w is not None and may_overlap(&wb, &yb))
+                         or (bias is not None and may_overlap(&bb, &yb))
+                         or (residual is not None and may_overlap(&rb, &yb)))
+                if apart:
                     PyBuffer_Release(&yb)
-            if out is None or overlap:
+            if out is None or apart:
                 y = self.new_output()
                 PyObject_GetBuffer(y, &yb, PyBUF_STRIDES | PyBUF_WRITABLE)
             job.k, job.threads = self.k, self.use_threads()
@@ -295,7 +301,9 @@ cdef class Core:
             PyBuffer_Release(&bb)
             PyBuffer_Release(&rb)
             PyBuffer_Release(&yb)
-        if overlap:
+        if self.frame is not None:
+            y = y[self.frame.middle]
+        if apart:
             np.copyto(out, y)
             return out
         return y
@@ -326,6 +334,7 @@ cdef class Core:
         if block == NULL:
             raise MemoryError(f"no memory for {prepared + work} bytes of workspace")
         job.workspace = block + prepared
+        job.frame = &self.frame.c if self.frame is not None and self.folds else NULL
         with nogil:
             for i in range(self.count):
                 s = &self.stages[i]
@@ -345,6 +354,9 @@ cdef class Core:
                 else:
                     self.method.c.forward(job)
             scratch_give(block)
+            if self.frame is not None and not self.folds:
+                job.p, job.y, job.frame = &self.whole, y, &self.frame.c
+                fold(job, False)
         return 0
 
 
@@ -373,9 +385,9 @@ cdef object set_outside(nd_problem *p, problem):
     tables = outside_of(problem)
     for axis in range(3):
         if tables[axis] is not None:
-            source = tables[axis]
+            low, source = tables[axis]
             p.outside[axis].source = &source[0]
-            p.outside[axis].low = -problem.before[axis]
+            p.outside[axis].low = low
             p.outside[axis].high = p.outside[axis].low + len(source)
     return tables
 

@@ -1,5 +1,9 @@
-from typing import Any
+from ndconv.problem import Problem
 
 class Frame:
-    def __init__(self, rank: int, batched: bool, channels_last: bool, axes: tuple, size: tuple) -> None: ...
-    def fold(self, padded: Any, threads: Any) -> None: ...
+    axes: tuple
+    wide: tuple
+    shape: tuple
+    middle: tuple
+
+    def __init__(self, problem: Problem, batched: bool, channels_last: bool, axes: tuple) -> None: ...

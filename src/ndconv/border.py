@@ -8,16 +8,14 @@ differ, a constant replaces the other modes where both apply, and zeros come aft
 A gradient with respect to the input is that of a wider input, the array with the frame that repeats its cells, whose frame is
 then folded in (pyx/ndconv/_frame.pyx): what a place of it has got is added to the cell that it repeats. The result is the
 middle of the wider array, so no second array exists. Where an axis is periodic, with as many results as x has elements, so is its
-gradient: a convolution of dy with the rotated kernel under the same mode (`periodic`), which needs no frame.
+gradient: a convolution of dy with the rotated kernel under the same mode, which needs no frame.
 """
 from dataclasses import replace
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 
 from ndconv._frame import Frame
-from ndconv.problem import DTYPES, Problem
 
 MODES = ("zeros", "constant", "edge", "reflect", "symmetric", "wrap")
 CACHED_TABLES = 64
@@ -72,75 +70,39 @@ def index_map(mode, size, first, count):
 
 @lru_cache(maxsize=CACHED_TABLES)
 def outside_of(problem):
-    """For each axis where positions -before <= i < x + after come from (see `index_map`), or None for zeros."""
-    return tuple(None if mode == "zeros" else np.ascontiguousarray(index_map(mode, x, -before, before + x + after), np.intp)
-                 for mode, x, before, after in zip(problem.modes, problem.x, problem.before, problem.after))
+    """For each axis None, or where positions low <= i of the input come from, as (low, `index_map`). The input of a gradient is
+    dy, whose axes have as many positions as those of x and are padded for the rotated kernel."""
+    before, after = problem.before, problem.after
+    if problem.reversed:
+        before, after = (tuple(d * (k - 1) - pad for d, k, pad in zip(problem.dilation, problem.k, side))
+                         for side in (before, after))
+    return tuple(None if mode == "zeros" else (-lo, np.ascontiguousarray(index_map(mode, x, -lo, lo + x + hi), np.intp))
+                 for mode, x, lo, hi in zip(problem.modes, problem.x, before, after))
 
 
-class Widened(NamedTuple):
-    """A gradient with respect to x and the frame around it that repeats its cells.
-
-    problem : the gradient problem, with padding of zeros
-    padding, shape : its padding as conv_input_grad takes it, and its result's
-    axes : (start, cells) of each spatial axis, where x begins and which position each one repeats
-    middle : where x lies in the result
-    frame : which is folded in
-    """
-
-    problem: Problem
-    padding: tuple
-    shape: tuple
-    axes: tuple
-    middle: tuple
-    frame: Frame
+def gradient_problem(problem, batched=True, last=False):
+    """(what a gradient with respect to a bordered x computes, the Frame to be folded in or None)."""
+    if all(s == 1 and (m in ("zeros", "constant") or (m == "wrap" and y == x))
+           for s, m, x, y in zip(problem.stride, problem.modes, problem.x, problem.y)):
+        return replace(problem, modes=tuple("wrap" if m == "wrap" else "zeros" for m in problem.modes), fill=0.0), None
+    return framed(problem, batched, last)
 
 
-@lru_cache(maxsize=CACHED_TABLES)
-def widened(problem, batched=True, last=False):
-    """The Widened problem of a bordered one."""
-    axes = tuple(_widened_axis(*axis) for axis in zip(problem.modes, problem.x, problem.k, problem.y, problem.stride,
-                                                      problem.dilation, problem.before))
+def framed(problem, batched=True, last=False):
+    """The same, with a frame also where the gradient is periodic."""
+    axes = tuple(_framed_axis(*axis) for axis in zip(problem.modes, problem.x, problem.k, problem.y, problem.stride,
+                                                     problem.dilation, problem.before))
     x = tuple(len(cells) for _, cells in axes)
     before = tuple(before - start for before, (start, _) in zip(problem.before, axes))
     after = tuple(sum(old) - wide - lead for *old, wide, lead in zip(problem.x, problem.before, problem.after, x, before))
-    wide = replace(problem, op="input_grad", x=x, before=before, after=after, modes=("zeros",) * 3, fill=0.0)
-    skip = 3 - problem.rank
-    axes, size, first = axes[skip:], problem.x[skip:], (slice(None),) * (batched + (not last))
-    channels = (problem.ic,)
-    return Widened(wide, tuple(zip(before, after))[skip:],
-                   (problem.n,) * batched + (x[skip:] + channels if last else channels + x[skip:]), axes,
-                   first + tuple(slice(start, start + extent) for (start, _), extent in zip(axes, size)),
-                   Frame(problem.rank, batched, last, axes, size))
+    wide = replace(problem, x=x, before=before, after=after, modes=("zeros",) * 3, fill=0.0)
+    return wide, None if x == problem.x else Frame(problem, batched, last, axes)
 
 
-@lru_cache(maxsize=CACHED_TABLES)
-def periodic(problem):
-    """The forward Problem, from dy to dx, of a gradient whose axes are periodic or padded with zeros; None if it is another."""
-    if any(s > 1 or m not in ("zeros", "constant", "wrap") or (m == "wrap" and y != x)
-           for s, m, x, y in zip(problem.stride, problem.modes, problem.x, problem.y)):
-        return None
-    before, after = (tuple(d * (k - 1) - pad for d, k, pad in zip(problem.dilation, problem.k, side))
-                     for side in (problem.before, problem.after))
-    return replace(problem, op="forward", ic=problem.oc, oc=problem.ic, x=problem.y, y=problem.x, before=before, after=after,
-                   flip=not problem.flip, modes=tuple("wrap" if m == "wrap" else "zeros" for m in problem.modes), fill=0.0)
-
-
-def _widened_axis(mode, x, k, y, stride, dilation, before):
+def _framed_axis(mode, x, k, y, stride, dilation, before):
+    """(where x begins, which position each one repeats)"""
     if mode in ("zeros", "constant"):
         return 0, np.arange(x)
     end = (y - 1) * stride + dilation * (k - 1) + 1 - before     # of the positions that windows see
     start = max(before, 0)
     return start, np.ascontiguousarray(index_map(mode, x, -start, start + max(end, x)) + start, np.intp)
-
-
-def fold(padded, wide, threads):
-    """Adds every place of the frame of a Widened gradient to the cell that it repeats; returns the middle."""
-    if wide.problem.dtype in DTYPES:
-        wide.frame.fold(padded, threads)
-        return padded[wide.middle]
-    first = len(wide.middle) - len(wide.axes)
-    for axis, (_, cells) in enumerate(wide.axes, first):
-        part = np.moveaxis(padded[wide.middle[:axis]], axis, 0)     # of x's own positions of the axes before this one
-        for place in np.flatnonzero(cells != np.arange(len(cells))):
-            part[cells[place]] += part[place]
-    return padded[wide.middle]

@@ -1,10 +1,9 @@
 """Gradients of a convolution: the public functions."""
 from collections import namedtuple
-from functools import lru_cache
 
 import numpy as np
 
-from ndconv import border, missing
+from ndconv import missing
 from ndconv._plan import run_bias_grad, run_weight_grad
 from ndconv._runtime import get_num_threads
 from ndconv.arguments import (
@@ -19,8 +18,8 @@ from ndconv.arguments import (
     plan_of,
 )
 from ndconv.conv import conv
-from ndconv.dtypes import as_real, conjugate, module_of
-from ndconv.plan import CACHED_PLANS, cached_choice, cached_problem, check_dtype, check_options, make_problem
+from ndconv.dtypes import as_real, module_of
+from ndconv.plan import cached_choice, cached_problem, check_dtype, check_options
 from ndconv.samples import is_per_sample, samples_bias_grad, samples_input_grad, samples_weight_grad
 
 Gradients = namedtuple("Gradients", "x w b")
@@ -47,43 +46,11 @@ def conv_input_grad(dy, w, x_shape, *, stride=1, padding=0, padding_mode="zeros"
         options = dict(stride=stride, padding=padding, padding_mode=padding_mode, padding_value=padding_value, dilation=dilation,
                        flip=flip, **check_options(method, accuracy, workspace_limit, threads))
         return samples_input_grad(conv_input_grad, dy, w, check_shape(x_shape, "x_shape"), out, layout, groups, options)
-    shape, wide = check_shape(x_shape, "x_shape"), None
-    if padding_mode != "zeros":
-        wide, back = cached(_bordered, shape, w.shape, dy.dtype, w.dtype, stride, padding, dilation, groups, flip, layout,
-                            padding_mode, padding_value)
-        check_out(out, shape, wide.problem.dtype)
-        if back is not None:
-            check_gradient(dy, *back[1:])
-            return _periodic_grad(dy, w, back[0], layout, out, dict(method=method, accuracy=accuracy, threads=threads,
-                                                                    workspace_limit=workspace_limit))
-        shape, padding, wide = wide.shape, wide.padding, wide if wide.shape != shape else None
-    plan = plan_of("input_grad", dy, shape, w.shape, w.dtype, stride, padding, dilation, groups, flip, layout, method, accuracy,
-                   workspace_limit, threads, None)
+    plan = plan_of("input_grad", dy, check_shape(x_shape, "x_shape"), w.shape, w.dtype, stride, padding, dilation, groups, flip,
+                   layout, method, accuracy, workspace_limit, threads, None, mode=padding_mode, value=padding_value)
     if plan.separable is not None:
         plan = plan.for_weights(w)
-    if wide is None:
-        return plan.run_with(dy, w, None, None, out)
-    return deliver(border.fold(plan.run_with(dy, w, None, None, None), wide, threads), out)
-
-
-@lru_cache(maxsize=CACHED_PLANS, typed=True)
-def _bordered(x_shape, w_shape, dy_dtype, w_dtype, stride, padding, dilation, groups, flip, layout, mode, value):
-    """(the Widened problem of a call of conv_input_grad, its periodic one with the forward problem, batched and channels last, or
-    None)."""
-    dtype = common_dtype(dy_dtype, w_dtype, ("dy", "w"))
-    problem, batched, last = make_problem("forward", x_shape, w_shape, dtype, stride, padding, dilation, groups, flip, layout,
-                                          None, mode, value)
-    back = border.periodic(problem)
-    return border.widened(problem, batched, last), back and (back, problem, batched, last)
-
-
-def _periodic_grad(dy, w, back, layout, out, options):
-    """conv_input_grad as the forward problem `back`."""
-    first = 3 - back.rank
-    w = conjugate(w).reshape(back.g, back.ic // back.g, back.oc // back.g, *w.shape[2:]).swapaxes(1, 2)
-    return conv(dy, w.reshape(back.oc, back.ic // back.g, *w.shape[3:]), padding=tuple(zip(back.before, back.after))[first:],
-                padding_mode=back.modes[first:], dilation=back.dilation[first:], groups=back.g, flip=back.flip, layout=layout,
-                out=out, **options)
+    return plan.run_with(dy, w, None, None, out)
 
 
 def conv_weight_grad(dy, x, w_shape, *, stride=1, padding=0, padding_mode="zeros", padding_value=0.0, dilation=1, groups=1,

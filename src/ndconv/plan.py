@@ -7,7 +7,7 @@ from ndconv import _runtime, dtypes, select
 from ndconv._plan import Core
 from ndconv._separable import most_rank, rank_of
 from ndconv.activation import resolve_activation
-from ndconv.border import resolve_modes
+from ndconv.border import gradient_problem, resolve_modes
 from ndconv.problem import (
     DTYPES,
     LIMIT,
@@ -143,25 +143,28 @@ def make_problem(op, x_shape, w_shape, dtype, stride, padding, dilation, groups,
     return problem, batched, last
 
 
-def plan_by(problem, batched, channels_last, options, method, blocking=select.USUAL, activation=None):
-    """A Plan by that Method and blocking, which has no weights yet."""
-    plan = Plan(problem, method, batched, channels_last, options["threads"], activation, blocking)
+def plan_by(problem, batched, channels_last, options, method, blocking=select.USUAL, activation=None, frame=None):
+    """A Plan by that Method and blocking, which has no weights yet; a Frame is folded into its result."""
+    plan = Plan(problem, method, batched, channels_last, options["threads"], activation, blocking, frame)
     plan.problem, plan.method, plan.blocking, plan._options = problem, method.name, blocking, options
     return plan
 
 
 def build_plan(problem, batched, channels_last, options, prepared, activation=None):
     """A Plan that has no weights yet; `prepared` says whether it will get them once or in every call."""
+    frame = None
+    if problem.reversed and problem.bordered:
+        problem, frame = gradient_problem(problem, batched, channels_last)
     threads = options["threads"] or _runtime.get_num_threads()
     choice = options["accuracy"], options["workspace_limit"], threads, prepared
     own, activation = (problem, batched, channels_last, options), resolve_activation(activation)
     method, blocking, cost = select.choose(problem, options["method"], *choice)
-    plan = plan_by(*own, method, blocking, activation)
+    plan = plan_by(*own, method, blocking, activation, frame)
     if plan.method == select.SEPARABLE.name:
         plan.separable = plan
     elif options["method"] == "auto":
         plan.most_rank = select.useful_rank(problem, *choice[:3], cost)
-        plan.separable = plan_by(*own, select.SEPARABLE, activation=activation) if plan.most_rank else None
+        plan.separable = plan_by(*own, select.SEPARABLE, activation=activation, frame=frame) if plan.most_rank else None
     return plan
 
 

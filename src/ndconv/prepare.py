@@ -97,5 +97,5 @@ def problems_of(x_shape, w_shape, op, dtype, padding, mode, value, geometry):
         border.check_transposed(mode, len(w_shape) - 2)
     problem, _, _ = make_problem(op, x_shape, w_shape, dtype, padding=padding, mode=mode, value=value, **geometry)
     if op == "input_grad" and problem.bordered:
-        problem = border.periodic(problem) or border.widened(problem).problem
+        problem, _ = (border.gradient_problem if module is None else border.framed)(problem)
     return [problem] if module is None else module.problems_of(problem)

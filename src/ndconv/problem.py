@@ -28,7 +28,7 @@ class Problem:
     before, after : padding; negative numbers crop
     flip : whether the kernel is rotated by 180 degrees (the mathematical convolution)
     lanes_oc : whether the memory of the result keeps channels together (NHWC) or pixels (NCHW)
-    modes : of padding, one an axis; all "zeros" for an operation that leads back to the input
+    modes : of padding, one an axis; of an operation that leads back to the input "zeros", or "wrap" where it is periodic too
     fill : the constant of those that are "constant"
     """
 

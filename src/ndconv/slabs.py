@@ -19,7 +19,7 @@ import numpy as np
 
 from ndconv._convert import Workspace
 from ndconv.arguments import check_out, check_residual, deliver, result_array, result_shape
-from ndconv.border import index_map
+from ndconv.border import framed, index_map
 from ndconv.dtypes import name_of
 from ndconv.plan import cached_plan, make_problem
 from ndconv.problem import as_three
@@ -142,8 +142,12 @@ class SlabPlan:
                                                              flip, layout, lanes, mode, value)
         self.source = "dy" if op == "input_grad" else "x"
         self.out_shape, self.in_shape = tuple(x_shape), result_shape(self.problem, self.batched, self.last)
+        self.frame = None
         if op == "forward":
             self.in_shape, self.out_shape = self.out_shape, self.in_shape
+        elif self.problem.bordered:
+            self.problem, self.frame = framed(self.problem, self.batched, self.last)
+            self.out_shape = self.frame.wide if self.frame else self.out_shape
         self.layout = layout
         self.threads = options[3]
         self._rest = (w_shape, self.part, self.part, stride, dilation, groups, flip, layout, self.problem.lanes_oc, options,
@@ -181,6 +185,21 @@ class SlabPlan:
     def run_with(self, x, w, bias, residual, out):
         """The result for `x` and weights `w`; into `out` if given."""
         x = np.asarray(x)
+        if self.frame is not None:
+            check_out(out, self.frame.shape, self.dtype)
+            return deliver(self._folded(self._run(x, w, bias, None, None)), out)
+        return self._run(x, w, bias, residual, out)
+
+    def _folded(self, dx):
+        """The middle of dx, whose frame is folded in (pyx/ndconv/_frame.pyx)."""
+        first = len(self.frame.middle) - len(self.frame.axes)
+        for axis, (_, cells) in enumerate(self.frame.axes, first):
+            part = np.moveaxis(dx[self.frame.middle[:axis]], axis, 0)     # of x's own positions of the axes before this one
+            for place in np.flatnonzero(cells != np.arange(len(cells))):
+                part[cells[place]] += part[place]
+        return dx[self.frame.middle]
+
+    def _run(self, x, w, bias, residual, out):
         if x.shape != self.in_shape:
             raise ValueError(f"{self.source} must have shape {self.in_shape}; got {x.shape}")
         residual = None if residual is None else np.asarray(residual)
