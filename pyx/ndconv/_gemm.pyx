@@ -138,6 +138,10 @@ cdef struct Forward:
     bint in_tiles           # lanes hold oc: neighbouring pixels of x are packed as [tile][k][mr], others as [pixel][k]
     bint whole              # y's pixels are y.w apart in one run: tiles are stored straight to it
 
+cdef bint crowded(ptrdiff_t step, ptrdiff_t rows) noexcept nogil:
+    """Whether so many rows, `step` bytes apart, all fall on one set of L1, which has 8 lines (sets repeat every 4096 bytes)."""
+    return step & 4095 == 0 and rows > 6
+
 cdef void forward(const nd_job *job) noexcept nogil:
     cdef Forward f
     cdef nd_problem *p = &f.p
@@ -152,7 +156,7 @@ cdef void forward(const nd_job *job) noexcept nogil:
         p.iw = p.ow = f.b.pixels
         f.one_row = True
         f.in_tiles = f.x.w == 1 and f.x.c != 1
-        f.in_place = not f.in_tiles
+        f.in_place = not f.in_tiles and not crowded(f.x.w * job.k.size, job.k.mr)
     if f.b.common > 0 and not (f.b.lanes_oc and f.in_place):
         parallel_for(f.b.images * p.g * f.b.pblocks * f.b.kblocks, 1, job.threads, pack_body, &f)
     parallel_for(f.b.images * p.g * f.b.pblocks * f.b.splits, 1, job.threads, forward_body, &f)
@@ -472,4 +476,4 @@ table.weight_grad = gemm_weight_grad
 
 METHOD = new_method("gemm", "im2col fused into the packing of a blocked matrix multiplication", True,
                     "element-wise: |error| <= gamma(K+2) (|x| conv |w| + |b|)", lambda problem: None, &table,
-                    ("small", "large", "turned"))
+                    ("small", "large", "turned"), lambda problem: problem.results)
