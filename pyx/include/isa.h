@@ -12,6 +12,10 @@ struct nd_isa {
 extern const struct nd_isa nd_isas[];
 extern const int nd_isa_count;
 
+/* The kernels of ND_F32 or ND_F64 whose vectors `lanes` numbers side by side fill by more than a half: of a table, or of one with
+ * narrower vectors. */
+const struct nd_kernel_set *nd_filled_kernels(const struct nd_kernels *kernels, int dtype, ptrdiff_t lanes);
+
 /* The kernels of ND_PAIRS that go with a table: with VNNI where this CPU has it in vectors of that width. */
 const struct nd_kernel_set *nd_pair_kernels(const struct nd_kernels *kernels);
 

@@ -403,4 +403,5 @@ table.weight_grad = direct_weight_grad
 
 METHOD = new_method("direct", "register-blocked, operands read where they are", True,
                     "element-wise: |error| <= gamma(K+2) (|x| conv |w| + |b|)", lambda problem: None, &table,
-                    ("small", "large", "turned"))
+                    ("small", "large", "turned"),
+                    lambda problem: problem.results if problem.lanes_oc or problem.op == "weight_grad" else 0)

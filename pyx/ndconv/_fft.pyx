@@ -28,10 +28,10 @@ from ndconv._fft_parts cimport convolve_parts, parts_bytes, parts_worker_bytes
 from ndconv._fft_plan cimport (CHANNELS, FILTER_GROUPS, FILTER_PARTS, FORWARD, WEIGHT_GRAD, Tiling, choose_tiling, whole_lines)
 from ndconv._fft_prepare cimport Prepared, open_prepared, prepare, prepared_bytes
 from ndconv._fft_tile cimport Window, aim_input, aim_output, load_tile, transform
-from ndconv._method cimport new_method
+from ndconv._method cimport Method, new_method
 from ndconv._pack cimport ceil_div, split, taps_of
 from ndconv._plan cimport forward_geometry, stage_geometry
-from ndconv._runtime cimport current_kernels, parallel_for
+from ndconv._runtime cimport parallel_for
 
 import math
 
@@ -209,8 +209,14 @@ table.forward = forward
 table.weight_grad_bytes = fft_weight_grad_bytes
 table.weight_grad = fft_weight_grad
 
+cdef bint holds_channels(problem):
+    """Whether vectors hold channels, and not tiles or groups."""
+    cdef ptrdiff_t summed = (problem.oc if problem.reversed else problem.ic) // problem.g
+    return summed > 1 or problem.op == "weight_grad" and problem.results > 1
+
 METHOD = new_method("fft", "products of spectra, tile by tile", False,
-                    "relative L2 error <= 5e-7 (float32), 1e-15 log2(tile) (float64)", lambda problem: None, &table)
+                    "relative L2 error <= 5e-7 (float32), 1e-15 log2(tile) (float64)", lambda problem: None, &table,
+                    (), lambda problem: problem.results if holds_channels(problem) else 0)
 
 
 def estimate(problem, prepared):
@@ -218,7 +224,7 @@ def estimate(problem, prepared):
     unless they are prepared once for many calls. All phases of a stride are taken for the one with the most taps: transforms
     of the same pixels cost nearly the same."""
     cdef nd_problem p = forward_geometry(problem)
-    cdef const nd_kernel_set *k = current_kernels().set[p.dtype]
+    cdef const nd_kernel_set *k = (<Method>METHOD).kernels(problem)
     cdef Tiling t
     if problem.op == "weight_grad":
         return choose_tiling(&p, k, WEIGHT_GRAD).cycles

@@ -5,12 +5,12 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
 from ndconv._arrays cimport (Axes, array_of, axes_of, dtype_of, has_shape, may_overlap, open_input, open_output, stride_at)
-from ndconv._c cimport (ND_CLIP, ND_F32, ND_F64, ND_I64, ND_LEAKY_RELU, ND_NONE, ND_PAIRS, ND_RELU, ND_SIGMOID, ND_SILU, ND_TANH,
+from ndconv._c cimport (ND_CLIP, ND_F32, ND_F64, ND_LEAKY_RELU, ND_NONE, ND_RELU, ND_SIGMOID, ND_SILU, ND_TANH,
                         nd_array, nd_job, nd_kernel_set, nd_problem, nd_sizes, nd_weights)
 from ndconv._frame cimport Frame, fold
 from ndconv._method cimport Method
 from ndconv._pack cimport Pixel, finish_pixels
-from ndconv._runtime cimport current_kernels, default_threads, kernels_of, parallel_for, scratch_give, scratch_take
+from ndconv._runtime cimport current_kernels, default_threads, parallel_for, scratch_give, scratch_take
 
 import numpy as np
 
@@ -23,9 +23,6 @@ cdef object _empty = np.empty
 # The names of enum nd_activation.
 ACTIVATIONS = {"relu": ND_RELU, "leaky_relu": ND_LEAKY_RELU, "sigmoid": ND_SIGMOID, "tanh": ND_TANH, "silu": ND_SILU,
                "clip": ND_CLIP}
-
-# The kernels of a problem's dtype: of int32 and int64 those of integer products, int32 standing for pairs of int16 in x and w.
-cdef dict SETS = {"float32": ND_F32, "float64": ND_F64, "int32": ND_PAIRS, "int64": ND_I64}
 
 # Work below this many operations stays on the calling thread: 0.3 million take about as long as waking a worker.
 cdef double SMALL = 2e5
@@ -77,7 +74,7 @@ cdef class Core:
         self.method = method
         self.frame = frame
         self.dtype = problem.dtype
-        self.k = kernels_of(SETS[self.dtype])
+        self.k = method.kernels(problem)
         self.flops = problem.flops
         self.threads = threads or 0
         self.activation, self.low, self.high = activation or (ND_NONE, 0, 0)
@@ -421,7 +418,7 @@ def weight_grad_bytes(problem, Method method, int threads):
     cdef nd_problem p = forward_geometry(problem)
     if 0 in (problem.n, problem.ic, problem.oc, *problem.y) or (0 in problem.x and not problem.bordered):
         return 0
-    return method.c.weight_grad_bytes(&p, current_kernels().set[p.dtype], threads)
+    return method.c.weight_grad_bytes(&p, method.kernels(problem), threads)
 
 
 def run_weight_grad(problem, Method method, dy, x, bint batched, bint channels_last, threads, out):
@@ -441,7 +438,7 @@ def run_weight_grad(problem, Method method, dy, x, bint batched, bint channels_l
         x = open_input(x, "x", problem.dtype, &xb)
         PyObject_GetBuffer(out, &wb, PyBUF_STRIDES | PyBUF_WRITABLE)
         last = wb.ndim - 1
-        job.p, job.k = &p, current_kernels().set[p.dtype]
+        job.p, job.k = &p, method.kernels(problem)
         job.threads = 1 if problem.flops < SMALL else threads or default_threads()
         job.x, job.y = array_of(&xb, &axes), array_of(&yb, &axes)
         job.dw.data = <char *>wb.buf

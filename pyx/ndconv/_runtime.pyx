@@ -11,6 +11,7 @@ cdef extern from "isa.h" nogil:
         int (*is_supported)() noexcept nogil
     const nd_isa nd_isas[]
     const int nd_isa_count
+    const nd_kernel_set *nd_filled_kernels(const nd_kernels *kernels, int dtype, ptrdiff_t lanes)
     const nd_kernel_set *nd_pair_kernels(const nd_kernels *kernels)
 
 cdef extern from "threads.h" nogil:
@@ -27,7 +28,9 @@ cdef int _threads = 1
 cdef const nd_kernels *current_kernels() noexcept nogil:
     return _kernels
 
-cdef const nd_kernel_set *kernels_of(int dtype) noexcept nogil:
+cdef const nd_kernel_set *kernels_of(int dtype, ptrdiff_t lanes) noexcept nogil:
+    if dtype == ND_F32 or dtype == ND_F64:
+        return nd_filled_kernels(_kernels, dtype, lanes)
     return nd_pair_kernels(_kernels) if dtype == ND_PAIRS else _kernels.set[dtype]
 
 cdef int default_threads() noexcept nogil:

@@ -66,6 +66,15 @@ const struct nd_isa nd_isas[] = {
 };
 const int nd_isa_count = sizeof nd_isas / sizeof nd_isas[0];
 
+const struct nd_kernel_set *nd_filled_kernels(const struct nd_kernels *kernels, int dtype, ptrdiff_t lanes)
+{
+#if defined(__x86_64__) || defined(_M_X64)
+    if (kernels == &nd_kernels_avx512 && lanes <= nd_kernels_avx2.set[dtype]->vl)
+        return nd_kernels_avx2.set[dtype];
+#endif
+    return kernels->set[dtype];
+}
+
 const struct nd_kernel_set *nd_pair_kernels(const struct nd_kernels *kernels)
 {
 #if defined(__x86_64__) || defined(_M_X64)

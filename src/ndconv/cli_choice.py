@@ -112,7 +112,7 @@ def run_calibrate(options):
         found = nd.calibrate()
     except OSError as error:
         raise UsageError(f"cannot write {machine.cache_file()}: {error}") from None
-    lanes = machine.TILES[found.isa][0] // 4
+    lanes = machine.VECTORS[found.isa] // 4
     print(f"{found.isa}, {found.threads} threads: {found.multiply_adds * 2 * lanes / 1e9:.1f} GFLOP/s in float32; copies read "
           f"and write {found.l2 / 1e9:.0f} GB/s in L2, {found.l3 / 1e9:.0f} in L3, {found.memory / 1e9:.0f} in memory; "
           f"a parallel region takes {found.call * 1e6:.1f} us")

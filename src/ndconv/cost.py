@@ -11,9 +11,8 @@ are prepared once for many calls, as a plan does; a function call prepares them 
 import math
 from typing import NamedTuple
 
-from ndconv import _fft
-from ndconv._runtime import get_isa
-from ndconv.machine import PLAIN, TILES, slowness
+from ndconv import _depthwise, _direct, _fft, _gemm, _separable, _winograd
+from ndconv.machine import PLAIN, slowness
 from ndconv.stages import alike
 
 SECONDS = 1 / 3e9          # a cycle
@@ -76,10 +75,9 @@ class Tile(NamedTuple):
     panel: int
 
 
-def _tile_of(problem):
-    vector, rows, vectors = TILES[get_isa()]
-    lanes = vector // (4 if problem.dtype == "float32" else 8)
-    return Tile(lanes, rows, vectors * lanes)
+def _tile_of(problem, module):
+    """That of the kernels which the method of a module takes for the problem."""
+    return Tile._make(module.METHOD.tile(problem))
 
 
 def _geometries(problem):
@@ -164,7 +162,7 @@ def direct_counts(problem, prepared):
     """Seconds of `direct`: register tiles on rows of pixels; what memory does not offer as it is needed is copied."""
     if problem.op == "weight_grad":
         return _direct_grad_counts(problem)
-    tile, table = _tile_of(problem), DIRECT_BACK if problem.reversed else DIRECT
+    tile, table = _tile_of(problem, _direct), DIRECT_BACK if problem.reversed else DIRECT
     if _phases_together(problem, tile):
         return _phases_counts(problem, tile)
     counts = dict.fromkeys(table, 0)
@@ -221,7 +219,7 @@ def gemm_counts(problem, prepared):
     """Seconds of `gemm`: the im2col matrix is packed once, an element a tap; tiles run over the pixels of an image."""
     if problem.op == "weight_grad":
         return _gemm_grad_counts(problem)
-    counts, tile = dict.fromkeys(GEMM, 0), _tile_of(problem)
+    counts, tile = dict.fromkeys(GEMM, 0), _tile_of(problem, _gemm)
     for ic, oc, x, y, k, stride, times in _geometries(problem):
         planes = problem.n * problem.g * times
         rows, taps = y[0] * y[1], k[0] * k[1] * k[2]
@@ -253,25 +251,27 @@ def gemm_counts(problem, prepared):
     return GEMM_BACK if problem.reversed else GEMM, counts
 
 
-def _grad_counts(problem, length, tiles, height):
+def _grad_counts(problem, length, tile, tiles, height):
     """What both weight gradients do: tiles over the pixels of all images, dy packed into panels of output channels."""
     oc, images = problem.oc // problem.g, problem.n * problem.g
-    pixels, panel = math.prod(problem.y), _tile_of(problem).panel
-    return dict(steps=images * tiles * height * pixels, packed=images * _up(oc, panel) * panel * pixels,
+    pixels = math.prod(problem.y)
+    return dict(steps=images * tiles * height * pixels, packed=images * _up(oc, tile.panel) * tile.panel * pixels,
                 strided=images * length * pixels if problem.stride[2] > 1 else 0, weights=problem.oc * length, stages=1)
 
 
 def _direct_grad_counts(problem):
     ic, oc, taps = problem.ic // problem.g, problem.oc // problem.g, problem.taps
-    tiles, height = _tiles(ic, oc, _tile_of(problem))
-    counts = _grad_counts(problem, ic * taps, taps * tiles, height)
+    tile = _tile_of(problem, _direct)
+    tiles, height = _tiles(ic, oc, tile)
+    counts = _grad_counts(problem, ic * taps, tile, taps * tiles, height)
     counts["calls"] = problem.n * problem.g * taps * tiles * problem.y[0] * problem.y[1]
     return DIRECT_GRAD, counts
 
 
 def _gemm_grad_counts(problem):
     length = problem.ic // problem.g * problem.taps
-    counts = _grad_counts(problem, length, *_tiles(length, problem.oc // problem.g, _tile_of(problem)))
+    tile = _tile_of(problem, _gemm)
+    counts = _grad_counts(problem, length, tile, *_tiles(length, problem.oc // problem.g, tile))
     counts["lines"] = problem.n * problem.g * length * problem.y[0] * problem.y[1]
     return GEMM_GRAD, counts
 
@@ -282,7 +282,7 @@ def fft_counts(problem, prepared):
     op = "phases" if problem.reversed and max(problem.stride) > 1 else "input_grad" if problem.reversed else problem.op
     weights = problem.oc * (problem.ic // problem.g) * problem.taps if op == "weight_grad" else 0
     # lanes of tiles, whose pixels are as far apart as there are channels
-    few = problem.lanes_oc and min(problem.ic, problem.oc) // problem.g < _tile_of(problem).lanes
+    few = problem.lanes_oc and min(problem.ic, problem.oc) // problem.g < _tile_of(problem, _fft).lanes
     return FFT, {op: _fft.estimate(problem, prepared), "elements": elements, "weights": weights,
                  "across": elements if few else 0, "stages": 1}
 
@@ -290,7 +290,7 @@ def fft_counts(problem, prepared):
 def winograd_counts(problem, prepared):
     """Seconds of `winograd`: tiles transformed both ways, a product at each of their points, weights read once a block."""
     counts, grad = dict.fromkeys(WINOGRAD, 0), problem.op == "weight_grad"
-    lanes, rows, panel = _tile_of(problem)
+    lanes, rows, panel = _tile_of(problem, _winograd)
     own = (problem.ic // problem.g, problem.oc // problem.g, problem.x, problem.y, problem.k, problem.stride, 1)
     for ic, oc, _, y, k, stride, times in (own,) if grad else _geometries(problem):
         points, products, tiles = _winograd_tiles(y, k, stride, problem, grad)
@@ -343,14 +343,14 @@ def separable_seconds(problem, rank):
     kd, kh, kw = problem.k
     x, y = (problem.x, problem.y) if problem.op == "forward" else (problem.y, problem.x)
     results = problem.n * problem.oc * math.prod(y)
-    vectors, rows = results / _tile_of(problem).lanes, problem.n * problem.oc * y[0] * y[1] * _up(y[2], 1024)
+    vectors, rows = results / _tile_of(problem, _separable).lanes, problem.n * problem.oc * y[0] * y[1] * _up(y[2], 1024)
     taps = rank * (0.75 * kw * problem.stride[2] + 0.5 * kh + (0.5 * kd if kd > 1 else 0))
     return total(SEPARABLE, dict(taps=vectors * taps, results=results, rows=rows * (1 + rank), stages=1), slowness_of(problem))
 
 
 def depthwise_counts(problem, prepared):
     """Seconds of `depthwise`: a multiply-add a tap for each vector of results, every element loaded and stored once."""
-    grad, lanes = problem.op == "weight_grad", _tile_of(problem).lanes
+    grad, lanes = problem.op == "weight_grad", _tile_of(problem, _depthwise).lanes
     table = DEPTHWISE_GRAD if grad else DEPTHWISE_BACK if problem.reversed else DEPTHWISE
     counts = dict.fromkeys(table, 0)
     forward = [(problem.ic // problem.g, problem.oc // problem.g, problem.x, problem.y, problem.k, problem.stride, 1)]

@@ -1,4 +1,4 @@
-"""The machine as the cost model sees it: the tile of its instruction set, and rates that `calibrate` measures.
+"""The machine as the cost model sees it: rates that `calibrate` measures.
 
 The cycles of ndconv/cost.py were fitted on one CPU. On another, multiply-adds, memory and threads are faster or slower each by
 a factor of its own, which changes the order of methods: `slowness` gives these factors, 1 until someone calibrates.
@@ -21,8 +21,8 @@ from ndconv.files import check_head, cpu_name, read_json, write_json
 FORMAT, VERSION = "ndconv machine", 1
 MOST_BYTES, MOST_RATE = 2**16, 1e18
 
-# instruction set: bytes of a vector, rows and vectors of the register tile (pyx/simd/*.h)
-TILES = {"scalar": (16, 4, 2), "avx2": (32, 6, 2), "avx512": (64, 14, 2), "neon": (16, 8, 3)}
+# instruction set: bytes of a vector (pyx/simd/*.h)
+VECTORS = {"scalar": 16, "avx2": 32, "avx512": 64, "neon": 16}
 
 
 class Level(NamedTuple):
@@ -109,7 +109,7 @@ def _replace_known(machines):
 def measure():
     """The Machine of the number of threads and the instruction set in use."""
     threads, isa = _runtime.get_num_threads(), _runtime.get_isa()
-    lanes = TILES[isa][0] // 4
+    lanes = VECTORS[isa] // 4
     l2 = threads * measure_copy(1, LEVELS["l2"].copied)   # each core has its own
     l3, memory = (measure_copy(threads, LEVELS[level].copied) for level in ("l3", "memory"))
     return Machine(isa, threads, _runtime.measure_peak("float32", threads, 0.1) / (2 * lanes), l2, l3, memory,
@@ -165,7 +165,7 @@ def read_machines(path):
             raise ValueError("each machine must have exactly the fields of a Machine")
         machine = Machine(**entry)
         rates = [getattr(machine, field.name) for field in fields(Machine) if field.type is float]
-        if (machine.isa not in TILES or type(machine.threads) is not int
+        if (machine.isa not in VECTORS or type(machine.threads) is not int
                 or not all(type(rate) in (int, float) and 0 < rate < MOST_RATE for rate in rates)):
             raise ValueError("a machine has a wrong isa, number of threads or rate")
         found[machine.isa, machine.threads] = machine

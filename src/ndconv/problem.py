@@ -62,6 +62,11 @@ class Problem:
         return self.modes != ("zeros", "zeros", "zeros")
 
     @property
+    def results(self):
+        """Channels of a group of what a forward problem or a gradient with respect to the input computes; else those of y."""
+        return (self.ic if self.reversed else self.oc) // self.g
+
+    @property
     def taps(self):
         """Number of kernel positions."""
         return math.prod(self.k)
