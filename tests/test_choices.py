@@ -336,7 +336,8 @@ def test_calibrate_changes_estimates_by_what_differs(monkeypatch):
         assert cost.seconds(name, problem, True, (1.0, 1.0, 1e-9)) > least
         assert np.isclose(cost.seconds(name, problem, True, (1.0, 1.0, 0.0)), least)
         assert least < cost.seconds(name, problem, True, (1.0, 10.0, 0.0)) < 10 * least
-        assert least < cost.seconds(name, problem, True, (10.0, 1.0, 0.0)) < 10 * least
+        slower = cost.seconds(name, problem, True, (10.0, 1.0, 0.0))
+        assert slower == least if name == "fft" else least < slower < 10 * least, "transforms do not wait for multiply-adds"
     known = {level: getattr(machine.REFERENCE, level) / 10 for level in machine.LEVELS}
     slow = machine.Machine(nd.get_isa(), nd.get_num_threads(), machine.REFERENCE.multiply_adds, **known, call=1e-5)
     monkeypatch.setattr(machine, "measure", lambda: slow)

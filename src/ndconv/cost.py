@@ -30,7 +30,7 @@ GEMM_BACK = dict(clipped=0.621, planes=380, turned=1.02e-14, strided=3.06e-14, r
 DIRECT_GRAD = dict(steps=0.524, calls=5.92, packed=0.35, strided=0.193, weights=0.8, stages=9108)
 GEMM_GRAD = dict(steps=0.724, packed=0.296, lines=13.3, strided=0.731, weights=1.08, stages=23874)
 WINOGRAD = dict(calls=0.414, cells=0.069, steps=0.359, vectors=5.13, partial=3.59, turned=0.268, weights=0.0973, prepared=0.593,
-                fresh=0.304, sums=1.74, chunks=0.531, apart=0.731, stages=13110)
+                fresh=0.304, sums=1.74, chunks=0.531, apart=6.0, stages=13110)
 DEPTHWISE = dict(halved=0.544, strided=1.93, rows=1.79, steps=0.569, elements=0.115, gathered=4.73, planes=111, sums=1.43e-12,
                  stages=5002)
 DEPTHWISE_BACK = dict(rows=2.35, steps=0.821, elements=0.325, gathered=1.57, planes=75.9, sums=1.43e-12, stages=2394)
@@ -42,9 +42,11 @@ FFT = dict(across=0.925, forward=0.336, input_grad=0.57, phases=0.64, weight_gra
 # Not of the fit, since it takes the weights to tell; brought to the scale of DEPTHWISE on Gaussians of 3 to 31 taps.
 SEPARABLE = dict(taps=1.04, results=1.92, rows=96, stages=13000)
 
-# What memory bounds; all else but "stages", which are regions of work for all threads, is bound by multiply-adds.
+# What memory bounds; and what no rate of the machine does: regions of work for all threads, and transforms, which wait for L1
+# and for shuffles. All else is bound by multiply-adds.
 MOVED = frozenset(("stored", "packed", "gathered", "across", "prepared", "elements", "turned", "apart", "weights", "fresh",
                    "pieces", "clipped", "strided", "halved", "lines", "chunks", "sums", "results"))
+STEADY = frozenset(("stages", "forward", "input_grad", "phases", "weight_grad"))
 
 # What is moved by vectors: of float64 so many times as much, since the way to memory is not all of the time.
 VECTORS_MOVED = frozenset(("stored", "packed", "prepared", "elements", "weights", "fresh", "turned", "sums", "chunks"))
@@ -105,17 +107,24 @@ def _tiles(along, across, tile):
     return count * _up(across, tile.panel), max(along / max(count, 1), LEAST_ROWS)
 
 
-def _tiles_of_pixels(oc, x, y, stride, tile):
+def _tiles_of_pixels(oc, x, y, stride, reach, tile):
     """`_tiles` of a row of pixels: tiles run across row ends where that wastes less than parts of vectors at the ends."""
-    pitch, count = max(_up(x[2], stride[2]), y[2]), _up(oc, tile.rows)
-    vectors = min(_up(y[2], tile.lanes), (_up((y[1] - 1) * pitch + y[2], tile.lanes) + 1) / y[1])
+    count = _up(oc, tile.rows)
+    vectors = min(_vectors_of_rows(x, y, stride, reach, tile))
     return count * vectors * tile.lanes / tile.panel, max(oc / max(count, 1), LEAST_ROWS)
 
 
-def _live(problem, y, k):
-    """The share of a kernel's taps that see the array and not its padding; of a gradient, that see a result."""
+def _vectors_of_rows(x, y, stride, reach, tile):
+    """Vectors of a row of results whose kernel reaches so far: where tiles end with it, and where they run across its end."""
+    pitch = max(_up(x[2], stride[2]), y[2] + reach // stride[2])
+    return _up(y[2], tile.lanes), (_up((y[1] - 1) * pitch + y[2], tile.lanes) + 1) / max(y[1], 1)
+
+
+def _live(problem, y, k, axes=3):
+    """The share of a kernel's taps that see the array and not its padding, along the first axes; of a gradient, that see a
+    result."""
     share = 1.0
-    for o, i, t, s, d, p in zip(y, problem.x, k, problem.stride, problem.dilation, problem.before, strict=True):
+    for o, i, t, s, d, p in list(zip(y, problem.x, k, problem.stride, problem.dilation, problem.before, strict=True))[:axes]:
         if 1 < t <= LONG and o:
             seen = 0
             for first in range(-p, t * d - p, d):   # where a tap's first product lies
@@ -134,7 +143,7 @@ def total(cycles, counts, slow=PLAIN):
     if slow == PLAIN:
         return SECONDS * sum([cycles[name] * count for name, count in counts.items()])
     adds, copies, region = slow
-    factor = {name: copies if name in MOVED else 1 if name == "stages" else adds for name in counts}
+    factor = {name: copies if name in MOVED else 1 if name in STEADY else adds for name in counts}
     return (SECONDS * sum(factor[name] * cycles[name] * count for name, count in counts.items())
             + region * counts["stages"])
 
@@ -169,8 +178,12 @@ def direct_counts(problem, prepared):
     for ic, oc, x, y, k, stride, times in _geometries(problem):
         planes = problem.n * problem.g * times
         rows, wide = y[0] * y[1], _vectors_hold_oc(problem, tile, ic, oc, y, k)
-        tiles, height = _tiles(y[2], oc, tile) if wide else _tiles_of_pixels(oc, x, y, stride, tile)
-        live = _live(problem, problem.y, k) if wide and (problem.op == "forward" or max(problem.stride) == 1) else 0
+        reach = (k[2] - 1) * problem.dilation[2]
+        tiles, height = _tiles(y[2], oc, tile) if wide else _tiles_of_pixels(oc, x, y, stride, reach, tile)
+        alone, joined = _vectors_of_rows(x, y, stride, reach, tile)
+        live = 0
+        if problem.op == "forward" or max(problem.stride) == 1:
+            live = _live(problem, problem.y, k) if wide else _live(problem, problem.y, k, 2) if alone <= joined else 0
         if live and ic >= SHORT:
             height *= live
         elif not wide and oc < LEAST_ROWS:
