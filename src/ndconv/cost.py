@@ -56,6 +56,7 @@ LEAST_ROWS = 4             # fewer rows than this wait for the multiply-adds bef
 HIGHEST = 10               # rows of tiles of one vector
 FEW_PIXELS = 32            # of an image that gemm joins to the next
 SHORT = 16                 # channels below which direct walks over all taps
+IN_RUNS = 0.35             # the share of packing an element where a row of pixels is packed at once
 LONG = 31                  # taps of an axis beyond which nobody asks how many lie in padding
 
 # The rules of set_block, take_fresh_weights and layout in pyx/ndconv/_winograd_plan.pyx and _winograd_grad.pyx.
@@ -253,7 +254,7 @@ def gemm_counts(problem, prepared):
         counts["across"] += outputs if wide and not problem.lanes_oc else 0
         counts["apart"] += outputs if apart or problem.lanes_oc and not wide else 0
         if taps > 1 or stride != (1, 1, 1) or not problem.lanes_oc:
-            counts["packed"] += copied
+            counts["packed"] += copied * (IN_RUNS if plain else 1)
             if not problem.lanes_oc:
                 counts["clipped" if stride[2] > 1 else "lines"] += planes * length * rows
                 counts["turned" if wide else "strided"] += copied * stride[2] if wide or stride[2] > 1 else 0
