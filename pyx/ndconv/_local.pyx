@@ -40,7 +40,7 @@ cdef enum:
     RUN = 32                 # kernels of a stretch
     TASKS = 12
     STREAMS = 16             # output channels whose weights are read side by side, of few images
-    FEW = 4                  # lanes are so many times as many as few images
+    FEW = 8                  # lanes are so many times as many as few images
     SMALL = 100000           # multiply-adds that one thread does alone
 
 cdef struct Forward:
@@ -69,14 +69,14 @@ cdef Frame frame_of(const Local *f, ptrdiff_t channels, Pixel outputs, ptrdiff_t
     frame.size = frame.planes * frame.d
     return frame
 
-cdef void set_sizes(Local *f) noexcept nogil:
+cdef void set_sizes(Local *f, ptrdiff_t few) noexcept nogil:
     cdef const nd_problem *p = &f.p
     cdef ptrdiff_t size = f.k.size, kernels
     cdef Pixel outputs
     f.own = f.tw >= p.ow
     kernels = min(f.tw, p.ow)
     f.length = p.icg * taps_of(p)
-    f.few = f.own and FEW * p.n <= f.k.vl <= f.length
+    f.few = f.own and few * p.n <= f.k.vl <= f.length
     f.row = whole_vectors(f, f.length)
     if f.row * size % 512 == 0:
         f.row += LINE // size   # else rows would share few sets of the caches
@@ -358,9 +358,10 @@ cdef Unshared kernels_of(const Py_buffer *b, const nd_problem *p, int rank) noex
 
 cdef class Pass:
     """Checked arrays of one pass, open until it is gone. x and y may be dx and dy, w may be dw; those that are written to are
-    aligned, so none of them is copied. bias has an axis for channels and one for each axis of kernels, or is None."""
+    aligned, so none of them is copied. bias has an axis for channels and one for each axis of kernels, or is None. Images are few
+    if lanes are `few` times as many."""
 
-    def __cinit__(self, problem, x, y, w, bias, bint batched, bint channels_last, threads):
+    def __cinit__(self, problem, x, y, w, bias, bint batched, bint channels_last, threads, ptrdiff_t few=FEW):
         cdef Axes axes = axes_of(problem.rank, batched, channels_last), bias_axes = axes_of(problem.rank, False, False)
         cdef double products
         cdef Local *f = &self.f
@@ -370,7 +371,7 @@ cdef class Pass:
         f.p = forward_geometry(problem)
         f.k = current_kernels().set[f.p.dtype]
         f.tw, f.th, f.td = w.shape[rank], w.shape[rank - 1] if rank > 1 else 1, w.shape[rank - 2] if rank > 2 else 1
-        set_sizes(f)
+        set_sizes(f, few)
         products = <double>f.p.n * f.p.g * f.p.ocg * f.p.od * f.p.oh * f.p.ow * f.length
         f.threads = 1 if products < SMALL else threads or default_threads()
         self.arrays = [open_input(a, name, problem.dtype, &self.buffers[i])

@@ -54,7 +54,7 @@ from ndconv._runtime cimport parallel_for, scratch_give
 
 cdef enum:
     STREAMS = 32             # output channels whose sums are added to the slab at a time
-    RUN = 8                  # kernels of a stretch: the order of sums must not depend on the batch
+    FEW = 4                  # lanes are so many times as many as few images, of the weight gradient, which transposes windows
     PARTS = 12               # that the outputs are cut into
     TASKS = 12
     CUT = 8                  # input channels that a task has at least: it gathers dY
@@ -94,8 +94,8 @@ cdef Grad grad_of(Local *f) noexcept nogil:
     g.slab = frame_of(f, f.p.icg, outputs, f.images)
     wide = wide_of(f, f.images)
     g.packed = 0 if f.w.flat else whole_lines(min(<ptrdiff_t>STREAMS, f.p.ocg) * f.row * size)
-    g.gradient = whole_lines(RUN * f.p.ocg * wide * size)
-    g.inside = 0 if f.own else whole_lines(RUN * wide * size)
+    g.gradient = whole_lines(f.k.vl * f.p.ocg * wide * size)
+    g.inside = 0 if f.own else whole_lines(f.k.vl * wide * size)
     g.sums = whole_lines((CHANNELS if f.x.c == 1 else 1)
                          * (f.p.iw if f.own else g.slab.period) * g.slab.column * size)
     if f.few:
@@ -165,9 +165,10 @@ cdef void part_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) n
                 while at.w < last.w:
                     lane = 0
                     while lane < f.lanes:
-                        add_stretch(g, i, c, channels, at, &first, lane, min(<ptrdiff_t>RUN, last.w - at.w), scratch)
+                        # as many kernels as are transposed in registers, whatever the batch: it is the order of sums
+                        add_stretch(g, i, c, channels, at, &first, lane, min(f.k.vl, last.w - at.w), scratch)
                         lane += f.wide
-                    at.w += RUN
+                    at.w += f.k.vl
 
 cdef void add_stretch(const Grad *g, ptrdiff_t index, ptrdiff_t c, ptrdiff_t channels, Pixel at, const Pixel *first,
                       ptrdiff_t lane, ptrdiff_t run, char *packed) noexcept nogil:
@@ -175,6 +176,8 @@ cdef void add_stretch(const Grad *g, ptrdiff_t index, ptrdiff_t c, ptrdiff_t cha
     cdef const Local *f = g.f
     cdef ptrdiff_t size = f.k.size, step = 1 if f.few else at_once(f, run), chunks = ceil_div(f.p.ocg, STREAMS), chunk, o, i
     cdef ptrdiff_t group = index // g.parts, term = c * (f.length // f.p.icg)
+    # pixels before the stretch, with which it is a vector: whole ones are transposed in registers
+    cdef ptrdiff_t back = min(f.k.vl - run, at.w) if f.own and f.y.c != 1 else 0
     cdef char *gradient = packed + g.packed
     cdef char *inside = NULL if f.own else gradient + g.gradient
     cdef char *sums = gradient + g.gradient + g.inside
@@ -182,7 +185,10 @@ cdef void add_stretch(const Grad *g, ptrdiff_t index, ptrdiff_t c, ptrdiff_t cha
     cdef Frame slab = g.slab
     cdef Pixel pixel, to
     cdef nd_lanes s
-    gather_gradient(f, group * f.p.ocg, f.p.ocg, at, lane, run, gradient, inside)
+    pixel = at
+    pixel.w -= back
+    gather_gradient(f, group * f.p.ocg, f.p.ocg, pixel, lane, run + back, gradient, inside)
+    gradient += size * back * f.p.ocg * f.wide
     slab.data = slab_of(g, index)
     s.count, s.m, s.k = step, min(f.wide, f.lanes - lane), channels * (f.length // f.p.icg)
     s.b_row, s.y_row = f.w.o if f.w.flat else f.row, f.wide
@@ -437,7 +443,7 @@ def input_grad(problem, dx, w, dy, bint batched, bint channels_last, threads):
 
 def weight_grad(problem, x, dw, dy, bint batched, bint channels_last, threads):
     """Writes what is used of dw, whose kernels are contiguous."""
-    cdef Pass a = Pass(problem, x, dy, dw, None, batched, channels_last, threads)
+    cdef Pass a = Pass(problem, x, dy, dw, None, batched, channels_last, threads, FEW)
     cdef Local *f = &a.f
     cdef Weights q = weights_of(f)
     cdef size_t scratch = f.threads * (q.windows + q.gradient + q.offsets), size
