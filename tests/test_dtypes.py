@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from test_properties import convs, drawn
 
 import ndconv as nd
-from ndconv import reference, slabs
+from ndconv import _runtime, reference, slabs
 
 HALVES = ["float16"]
 try:
@@ -335,3 +335,17 @@ def test_memory_is_bounded():
     parts = list(slabs.slabs_of(problem, 4, 4))
     sizes = {slabs._bytes(problem, 1, [1, *(s.stop - s.start for s in slab.results)], 4, 4) for slab in parts}
     assert len(parts) > 1 and max(sizes) <= slabs.SLAB_BYTES
+
+
+@pytest.mark.parametrize(("dtype", "options"), [("float16", {}), ("complex64", {}), ("int8", dict(accumulate=np.int32)),
+                                                ("int32", dict(accumulate=np.int64)), ("int16", dict(accumulate=np.float32))])
+def test_plans_of_slabs_explain_themselves(dtype, options):
+    x, w = np.ones((2, 3, 9, 11), dtype), np.ones((4, 3, 3, 3), dtype)
+    plan = nd.plan_conv(x.shape, w, padding=1, dtype=dtype, **options)
+    nd.clear_caches()
+    plan(x)
+    assert 0 < plan.workspace_bytes and _runtime.scratch_bytes() <= plan.workspace_bytes + 8192
+    rows = plan.explain().rows
+    assert sum(row.chosen for row in rows) == 1 and all(row.reason for row in rows)
+    empty = nd.plan_conv((0, 3, 9, 11), w, dtype=dtype, **options)
+    assert empty.workspace_bytes >= 0 and empty.explain().rows

@@ -15,6 +15,7 @@ int32 pairs and of int64 are written where they belong.
 
 float32 and float64 accumulators are convolutions of floats: sums beyond 2**24 or 2**53 are rounded, as those of floats are.
 """
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -24,13 +25,14 @@ from ndconv._plan import Core
 from ndconv._runtime import get_num_threads
 from ndconv.dtypes import name_of
 from ndconv.plan import make_problem
-from ndconv.select import METHODS, MethodNotApplicable, explain_problem
+from ndconv.select import METHODS, Explanation, MethodNotApplicable, explain_problem, judged, workspace_of
 from ndconv.slabs import SlabPlan, solve
 
 OPERANDS = ("int8", "uint8", "int16", "uint16", "int32")
 PAIRED = ("int8", "uint8", "int16")
 ACCUMULATORS = ("int32", "int64", "float32", "float64")
 INTEGER_METHODS = ("direct", "gemm")
+ONLY = f"integers are convolved by {' or '.join(INTEGER_METHODS)}"
 
 
 class IntegerPlan(SlabPlan):
@@ -40,7 +42,7 @@ class IntegerPlan(SlabPlan):
         self.paired = dtype == "int32" and source_dtype in PAIRED and w_dtype in PAIRED
         self.part = "int32" if self.paired else "int64"
         self.result_parts = int(dtype != self.part)
-        self._plans, self._geometry, self._options = {}, geometry, options
+        self._plans, self._parts, self._geometry, self._options = {}, {}, geometry, options
         super().__init__(op, x_shape, w_shape, geometry, lanes, options, None, dtype, source_dtype)
         least, most = limits(source_dtype)
         if not (least <= self.problem.fill <= most and self.problem.fill == int(self.problem.fill)):
@@ -63,8 +65,19 @@ class IntegerPlan(SlabPlan):
             part = make_problem("forward", tuple(shape), (problem.oc, icg, *problem.k[3 - problem.rank:]), self.part, stride,
                                 slab.padding, dilation, groups, flip, layout, problem.lanes_oc)[0]
             method = METHODS[method_for(part, *self._options)]
+            self._parts[key] = part, method
             self._plans[key] = Core(part, method, self.batched, self.last, self.threads)
         return self._plans[key]
+
+    def explain_part(self, plan):
+        return explanation(self._part_of(plan)[0], *self._options)
+
+    def part_bytes(self, plan):
+        return workspace_of(*self._part_of(plan), self.threads or get_num_threads())
+
+    def _part_of(self, plan):
+        """(problem, Method) of a slab's Core."""
+        return next(self._parts[key] for key, core in self._plans.items() if core is plan)
 
     def weights(self, w, bias):
         self.check_sums(w, bias)
@@ -154,15 +167,24 @@ def to_pairs(to, channels, threads):
 def method_for(problem, method, accuracy, workspace_limit, threads):
     """The name of the method for a problem of integers: by the costs of the same problem of floats."""
     if method not in ("auto", *INTEGER_METHODS):
-        names = " or ".join(INTEGER_METHODS)
-        raise MethodNotApplicable(f"method {method!r} is not applicable: integers are convolved by {names}")
-    twin = replace(problem, dtype="float32" if problem.dtype == "int32" else "float64")
-    rows = explain_problem(twin, method, "strict", workspace_limit, threads or get_num_threads(), False).rows
-    able = [row for row in rows if row.method in INTEGER_METHODS and row.applicable and method in ("auto", row.method)]
-    if not able:
+        raise MethodNotApplicable(f"method {method!r} is not applicable: {ONLY}")
+    rows = explanation(problem, method, accuracy, workspace_limit, threads).rows
+    chosen = next((row.method for row in rows if row.chosen), None)
+    if chosen is None:
         reasons = "; ".join(f"{row.method}: {row.reason}" for row in rows if row.method in INTEGER_METHODS)
         raise MethodNotApplicable(f"no method is applicable: {reasons}")
-    return min(able, key=lambda row: row.cost).method
+    return chosen
+
+
+def explanation(problem, method, accuracy, workspace_limit, threads):
+    """An Explanation of the choice for a problem of integers; costs are those of the same problem of floats."""
+    twin = replace(problem, dtype="float32" if problem.dtype == "int32" else "float64")
+    unable = dict(applicable=False, cost=math.inf, workspace=0, reason=ONLY, chosen=False)
+    rows = [row if row.method in INTEGER_METHODS else replace(row, **unable)
+            for row in explain_problem(twin, method, "strict", workspace_limit, threads or get_num_threads(), False).rows]
+    able = [row for row in rows if row.applicable and method in ("auto", row.method)]
+    best = min(able, key=lambda row: row.cost, default=None)
+    return Explanation(problem, tuple(judged(row, best, method) for row in rows))
 
 
 def result_dtype(first, second, names=("x", "w"), accumulate=None):

@@ -17,7 +17,7 @@ def plan_conv(x_shape, w, bias=None, *, dtype=None, stride=1, padding=0, padding
 
     dtype : of x; default that of w. The other arguments are those of `conv`. The plan keeps its own copy of the weights;
     changing w or bias later does not change it. Of integers (with accumulate=), half precision and complex numbers a plan keeps
-    the weights as its slabs take them (ndconv/slabs.py); it is called likewise, and has no explain() or workspace_bytes.
+    the weights as its slabs take them (ndconv/slabs.py); it is called likewise, and explain() tells of the first slab.
 
     >>> plan = plan_conv((1, 1, 3, 3), np.arange(4.0).reshape(1, 1, 2, 2))
     >>> plan(np.arange(9.0).reshape(1, 1, 3, 3))[0, 0]

@@ -136,7 +136,7 @@ def explain_problem(problem, method="auto", accuracy="fast", workspace_limit=Non
     rows = [rows[name] for name in NAMES]
     possible = [row for row in rows if row.applicable and method in ("auto", row.method)]
     best = min(possible, key=_place, default=None)
-    return Explanation(problem, tuple(_judged(row, best, method) for row in rows))
+    return Explanation(problem, tuple(judged(row, best, method) for row in rows))
 
 
 def _place(row):
@@ -144,7 +144,8 @@ def _place(row):
     return not row.measured and row.method != SEPARABLE.name, row.cost
 
 
-def _judged(row, best, method):
+def judged(row, best, method):
+    """A row with its reason, beside the best one."""
     if not row.applicable:
         return row
     times = f"{row.cost / max(best.cost, 1e-9):.1f} times" if best else ""

@@ -18,11 +18,13 @@ from itertools import product
 import numpy as np
 
 from ndconv._convert import Workspace
+from ndconv._runtime import get_num_threads
 from ndconv.arguments import check_out, check_residual, deliver, result_array, result_shape
 from ndconv.border import framed, index_map
 from ndconv.dtypes import name_of
 from ndconv.plan import cached_plan, make_problem
 from ndconv.problem import as_three
+from ndconv.select import explain_problem
 
 SLAB_BYTES = 16 * 2**20
 LEAST = 16
@@ -179,6 +181,34 @@ class SlabPlan:
             raise TypeError(f"x must be {self.source_dtype}, as the problem is; got {x.dtype}")
         return self.run_with(x, *self._own, residual, out)
 
+    def explain(self):
+        """What runs on the first slab, as a problem of `part`, and why each other method was passed over (an Explanation)."""
+        plan = next((self.plan_for(slab) for slab in self.slabs()), None)
+        if plan is None:
+            options = dict(zip(("method", "accuracy", "workspace_limit", "threads"), self._rest[9]))
+            return explain_problem(replace(self.problem, dtype=self.part), **options | dict(threads=1), prepared=False)
+        return self.explain_part(plan)
+
+    def explain_part(self, plan):
+        """The Explanation of a slab's plan."""
+        options = {**plan._options, "threads": plan._options["threads"] or get_num_threads()}
+        return explain_problem(plan.problem, **options, prepared=False, rank=plan.rank)
+
+    @property
+    def workspace_bytes(self):
+        """Bytes of memory that a call takes beyond its arrays and one copy of the weights: the arrays of a slab, what its method
+        takes, and where weights are wider in the slabs' dtype, or several, the difference."""
+        plans = {self.plan_for(slab) for slab in self.slabs()}
+        made = sum(part.nbytes for part in _arrays(self._made)) - sum(part.nbytes for part in _arrays(self._own))
+        size = np.dtype(self.part).itemsize
+        sizes = size * self.input_parts, size * self.result_parts
+        space = _bytes(self.problem, *_sizes(self.problem, *sizes), *sizes) if plans else 0
+        return space + max(map(self.part_bytes, plans), default=0) + max(made, 0)
+
+    def part_bytes(self, plan):
+        """Workspace of a slab's plan."""
+        return plan.workspace_bytes
+
     def __repr__(self):
         return f"<ndconv plan: {self.source_dtype} in slabs, {self.problem}>"
 
@@ -236,6 +266,13 @@ def workspace_for(problem, part, input_parts, result_parts, residual=False):
     size = np.dtype(part).itemsize
     extents = _sizes(problem, size * input_parts, size * result_parts)
     return Workspace(_bytes(problem, *extents, size * input_parts, size * (result_parts + residual)))
+
+
+def _arrays(parts):
+    """The arrays among nested tuples."""
+    if isinstance(parts, tuple):
+        return [a for part in parts for a in _arrays(part)]
+    return [] if parts is None else [parts]
 
 
 def native(a):
