@@ -53,9 +53,7 @@ static void check_rows(const struct nd_kernel_set *k, int dtype, const struct sh
     const ptrdiff_t begin = s.low * s.row, end = ((PLANES - 1) * x_rows(&s) + s.high - 1) * s.row + s.width;
     const void *x = item(numbers(end - begin, dtype), -begin, dtype);
     void *w = numbers(PLANES * s.kh * s.kw, dtype), *bias = numbers(1, dtype);
-    void *y = numbers((rows - 1) * s.y_row + n, dtype), *sums = numbers(PLANES * s.kh * s.kw * k->vl, dtype);
-    const void *dy = numbers((rows - 1) * s.y_row + n, dtype);
-    double before[PLANES * 7 * 9];
+    void *y = numbers((rows - 1) * s.y_row + n, dtype);
     const double between = rows > 1 ? get(y, n, dtype) : 0; /* an element of y, or one of a gap */
     k->depthwise_rows(&s, x, w, n % 2 ? bias : NULL, y);
     expect(rows == 1 || s.y_row == n || get(y, n, dtype) == between, "depthwise_rows", dtype, rows, n, -1);
@@ -68,22 +66,74 @@ static void check_rows(const struct nd_kernel_set *k, int dtype, const struct sh
             }
             expect(get(y, r * s.y_row + i, dtype) == sum, "depthwise_rows", dtype, rows, n, (int)(shape - shapes));
         }
-    for (ptrdiff_t tap = 0; tap < PLANES * s.kh * s.kw; tap++) {
-        before[tap] = 0;
+    release();
+}
+
+/* Sums of dy times x, lanes of pixels, over two images. */
+static void check_grad_rows(const struct nd_kernel_set *k, int dtype, const struct shape *shape, ptrdiff_t rows, ptrdiff_t n)
+{
+    enum { IMAGES = 2 };
+    ptrdiff_t offsets[PLANES + 9];
+    struct nd_depthwise s = problem(shape, rows, n, 1, offsets);
+    s.y_row = n + n % 4;
+    struct nd_depthwise_grad g = {
+        .steps = rows, .stride = s.sh, .spread = 1, .taps = s.kh, .low = s.low, .high = s.high, .x_step = s.step, .x_tap = s.row,
+        .y_step = s.y_row, .across = s.kw, .column = s.column, .n = n, .first = s.first, .lane_stride = s.stride,
+        .width = s.width, .images = IMAGES, .x_image = (s.high - s.low) * s.row, .y_image = rows * s.y_row,
+        .sums_tap = s.kw * k->vl, .sums_column = k->vl};
+    const ptrdiff_t size = (IMAGES - 1) * g.x_image + (s.high - s.low - 1) * s.row + s.width, taps = s.kh * s.kw;
+    const void *x = item(numbers(size, dtype), -s.low * s.row, dtype);
+    const void *dy = numbers((IMAGES * rows - 1) * s.y_row + n, dtype);
+    void *sums = numbers(taps * k->vl, dtype), *whole = numbers(taps, dtype);
+    double want[7 * 9];
+    for (ptrdiff_t tap = 0; tap < taps; tap++) {
+        want[tap] = 0;
         for (ptrdiff_t l = 0; l < k->vl; l++)
-            before[tap] += get(sums, tap * k->vl + l, dtype);
+            want[tap] += get(sums, tap * k->vl + l, dtype);
+        for (ptrdiff_t m = 0; m < IMAGES; m++)
+            for (ptrdiff_t i = 0; i < rows * n; i++)
+                want[tap] += x_of(&s, item(x, m * g.x_image, dtype), 0, tap / s.kw, tap % s.kw, i / n, i % n, dtype)
+                             * get(dy, m * g.y_image + i / n * s.y_row + i % n, dtype);
     }
-    k->depthwise_grad_rows(&s, x, dy, sums);
-    for (ptrdiff_t tap = 0; tap < PLANES * s.kh * s.kw; tap++) {
-        const ptrdiff_t p = tap / (s.kh * s.kw), t = tap / s.kw % s.kh, j = tap % s.kw;
-        double want = before[tap], got = 0;
-        for (ptrdiff_t r = 0; r < rows; r++)
-            for (ptrdiff_t i = 0; i < n; i++)
-                want += x_of(&s, x, p, t, j, r, i, dtype) * get(dy, r * s.y_row + i, dtype);
-        for (ptrdiff_t l = 0; l < k->vl; l++)
-            got += get(sums, tap * k->vl + l, dtype);
-        expect(got == want, "depthwise_grad_rows", dtype, rows, n, (int)(shape - shapes));
+    k->depthwise_grad_rows(&g, x, dy, sums);
+    k->add_lanes(whole, sums, taps);
+    for (ptrdiff_t tap = 0; tap < taps; tap++)
+        expect(get(whole, tap, dtype) == want[tap], "depthwise_grad_rows", dtype, rows, n, (int)(shape - shapes));
+    release();
+}
+
+/* Walks along pixels, lanes of channels; the first pixel is outside x. */
+static void check_grad_pixels(const struct nd_kernel_set *k, int dtype, const struct shape *shape, ptrdiff_t rows, ptrdiff_t n,
+                              ptrdiff_t channels, ptrdiff_t spread)
+{
+    ptrdiff_t column[9];
+    const ptrdiff_t cells = (n - 1) * shape->sh + (shape->kw - 1) * spread + 1, high = cells > 3 ? cells - 1 : cells;
+    const ptrdiff_t low = cells > 1, pixel = channels + 2, row = (high - 1) * pixel + 1;
+    const ptrdiff_t oc = channels + 3, taps = shape->kh * shape->kw;
+    struct nd_depthwise_grad g = {
+        .steps = n, .stride = shape->sh, .spread = spread, .taps = shape->kw, .low = low, .high = high,
+        .x_step = shape->sh * pixel, .x_tap = spread * pixel, .y_step = channels, .across = shape->kh, .column = column,
+        .n = channels, .rows = rows,
+        .x_row = 2 * row, .y_row = n * channels + 1, .sums_tap = oc, .sums_column = shape->kw * oc};
+    for (ptrdiff_t t = 0; t < shape->kh; t++)
+        column[t] = (shape->kh - 1 - t) * row;
+    const ptrdiff_t end = (rows - 1) * g.x_row + (shape->kh - 1) * row + (high - 1) * pixel + channels;
+    const void *x = item(numbers(end - low * pixel, dtype), -low * pixel, dtype), *dy = numbers(rows * g.y_row - 1, dtype);
+    void *sums = numbers(taps * oc, dtype);
+    double *want = room((ptrdiff_t)sizeof(double) * taps * oc);
+    for (ptrdiff_t i = 0; i < taps * oc; i++) {
+        const ptrdiff_t tap = i / oc, c = i % oc;
+        want[i] = get(sums, i, dtype);
+        for (ptrdiff_t o = 0; o < rows * n && c < channels; o++) {
+            const ptrdiff_t cell = o % n * shape->sh + tap % shape->kw * spread;
+            if (cell >= low && cell < high)
+                want[i] += get(x, o / n * g.x_row + column[tap / shape->kw] + cell * pixel + c, dtype)
+                           * get(dy, o / n * g.y_row + o % n * channels + c, dtype);
+        }
     }
+    k->depthwise_grad_pixels(&g, x, dy, sums);
+    for (ptrdiff_t i = 0; i < taps * oc; i++)
+        expect(get(sums, i, dtype) == want[i], "depthwise_grad_pixels", dtype, rows, n, (int)channels);
     release();
 }
 
@@ -131,9 +181,7 @@ static void check_pixels(const struct nd_kernel_set *k, int dtype, const struct 
     s.channels = channels, s.pixel = channels + 2, s.y_pixel = channels, s.y_row = n * channels + 1, s.w_tap = channels + 3;
     const ptrdiff_t taps = PLANES * s.kh * s.kw;
     void *x = numbers(PLANES * x_rows(&s) * s.row, dtype), *w = numbers(taps * s.w_tap, dtype), *bias = numbers(channels, dtype);
-    void *y = numbers((rows - 1) * s.y_row + n * channels, dtype), *sums = numbers(taps * s.w_tap, dtype);
-    const void *dy = numbers((rows - 1) * s.y_row + n * channels, dtype);
-    double *before = room((ptrdiff_t)sizeof(double) * taps * s.w_tap);
+    void *y = numbers((rows - 1) * s.y_row + n * channels, dtype);
     k->depthwise_pixels(&s, x, w, n % 2 ? bias : NULL, y);
     for (ptrdiff_t i = 0; i < rows * n * channels; i++) {
         const ptrdiff_t r = i / channels / n, o = i / channels % n, c = i % channels;
@@ -143,17 +191,6 @@ static void check_pixels(const struct nd_kernel_set *k, int dtype, const struct 
                    * get(w, tap * s.w_tap + c, dtype);
         expect(get(y, r * s.y_row + o * channels + c, dtype) == sum, "depthwise_pixels", dtype, rows, n, (int)channels);
     }
-    for (ptrdiff_t i = 0; i < taps * s.w_tap; i++)
-        before[i] = get(sums, i, dtype);
-    k->depthwise_grad_pixels(&s, x, dy, sums);
-    for (ptrdiff_t i = 0; i < taps * channels; i++) {
-        const ptrdiff_t tap = i / channels, c = i % channels;
-        double want = before[tap * s.w_tap + c];
-        for (ptrdiff_t o = 0; o < rows * n; o++)
-            want += get(x, x_at(&s, tap / (s.kh * s.kw), tap / s.kw % s.kh, tap % s.kw, o / n) + o % n * s.pixel + c, dtype)
-                    * get(dy, o / n * s.y_row + o % n * channels + c, dtype);
-        expect(get(sums, tap * s.w_tap + c, dtype) == want, "depthwise_grad_pixels", dtype, rows, n, (int)channels);
-    }
     release();
 }
 
@@ -161,12 +198,18 @@ void check_depthwise(const struct nd_kernel_set *k, int dtype)
 {
     for (ptrdiff_t i = 0; i < (ptrdiff_t)(sizeof shapes / sizeof *shapes); i++) {
         for (ptrdiff_t rows = 1; rows <= ROWS; rows++) {
-            for (ptrdiff_t n = 1; n <= 4 * k->vl + 1; n++)
+            for (ptrdiff_t n = 1; n <= 4 * k->vl + 1; n++) {
                 check_rows(k, dtype, shapes + i, rows, n);
-            for (ptrdiff_t n = 1; n <= 8; n++)
+                check_grad_rows(k, dtype, shapes + i, rows, n);
+            }
+            for (ptrdiff_t n = 1; n <= 8; n++) {
                 check_pixels(k, dtype, shapes + i, rows, n, k->vl + n % 3);
+                check_grad_pixels(k, dtype, shapes + i, rows, n, k->vl + n % 3, 1 + n % 5 / 4);
+            }
         }
         check_rows(k, dtype, shapes + i, 17, k->vl + 3);
+        check_grad_rows(k, dtype, shapes + i, 17, k->vl + 3);
+        check_grad_pixels(k, dtype, shapes + i, 3, 17, 2 * k->vl, 1);
         check_lined(k, dtype, 1 + i, k->vl + 1 + i, 0, k->vl);
         check_lined(k, dtype, 17, 2 * k->vl + i, i % 2 ? ND_CONSTANT : 1, i % 2 ? ND_CONSTANT : 0);
         check_rows(k, dtype, shapes + i, 1, 9 * k->vl + 1);

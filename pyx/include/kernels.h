@@ -104,6 +104,23 @@ struct nd_depthwise {
     ptrdiff_t channels, pixel, y_pixel, w_tap;
 };
 
+/* Weight gradients of a depthwise convolution, see kernels/depthwise_grad.h. A walk takes `steps` steps along one axis: result r
+ * and tap t < taps meet in cell r*stride + t*spread of that axis, if low <= cell < high; other cells are not read. Across the
+ * walk are `across` columns of taps, column[j] further. x is at cell 0: results are x_step apart there and y_step in dy, taps
+ * x_tap. Strides count elements.
+ * Lanes that hold pixels: walks go down; result i < n of a row and tap j meet in column first + i*lane_stride + column[j] of a
+ * row of `width` elements, x being at column 0; what lies outside it counts as zero and is not read. So for `images` planes.
+ * Lanes that hold n >= vl channels: walks go along each of `rows` rows, x_row apart, y_row in dy.
+ * Sums of taps are sums_tap and sums_column apart. What comes next is x_ahead and y_ahead further. */
+struct nd_depthwise_grad {
+    ptrdiff_t steps, stride, spread, taps, low, high, x_step, x_tap, y_step;
+    ptrdiff_t across;
+    const ptrdiff_t *column;
+    ptrdiff_t n, first, lane_stride, width, images, x_image, y_image;
+    ptrdiff_t rows, x_row, y_row;
+    ptrdiff_t sums_tap, sums_column, x_ahead, y_ahead;
+};
+
 /* Dot products of m rows with n rows of k elements, kernels/dots.h. Strides count elements. */
 struct nd_dots {
     ptrdiff_t m, n, k, a_row, b_row, y_row, bias_col;
@@ -247,12 +264,14 @@ struct nd_kernel_set {
     /* y[r*y_row + i*y_pixel + c] = bias[c] + sum over p, t, j of x[plane[p] + r*step + t*row + column[j] + i*pixel + c]
      * * w[((p*kh + t)*kw + j)*w_tap + c], r < rows, i < n, c < channels; channels >= vl */
     void (*depthwise_pixels)(const struct nd_depthwise *s, const void *x, const void *w, const void *bias, void *y);
-    /* sums[((p*kh + t)*kw + j)*vl + l] += a part of the sum over r < rows, i < n of dy[r*y_row + i]
-     * * x[plane[p] + r*step + t*row + first + i*stride + column[j]], the lanes l < vl adding up to the whole; stride likewise */
-    void (*depthwise_grad_rows)(const struct nd_depthwise *s, const void *x, const void *dy, void *sums);
-    /* sums[((p*kh + t)*kw + j)*w_tap + c] += the sum over r < rows, i < n of dy[r*y_row + i*y_pixel + c]
-     * * x[plane[p] + r*step + t*row + column[j] + i*pixel + c], c < channels; channels >= vl */
-    void (*depthwise_grad_pixels)(const struct nd_depthwise *s, const void *x, const void *dy, void *sums);
+    /* sums[t*sums_tap + j*sums_column + l] += a part of the sum over images m, steps r, i < n of dy[m*y_image + r*y_step + i]
+     * * x[m*x_image + r*x_step + t*x_tap + first + i*lane_stride + column[j]], the lanes l < vl adding up to the whole */
+    void (*depthwise_grad_rows)(const struct nd_depthwise_grad *s, const void *x, const void *dy, void *sums);
+    /* sums[t*sums_tap + j*sums_column + c] += the sum over rows q, steps r of dy[q*y_row + r*y_step + c]
+     * * x[q*x_row + r*x_step + t*x_tap + column[j] + c], c < n */
+    void (*depthwise_grad_pixels)(const struct nd_depthwise_grad *s, const void *x, const void *dy, void *sums);
+    /* to[i] = the sum of the vl elements from lanes[i*vl] on, i < n */
+    void (*add_lanes)(void *to, const void *lanes, ptrdiff_t n);
     /* y[j*y_row + i] = bias[j*bias_col] + sum over t < k of b[j*b_row + t] * a[at[t] + i], i < m, j < n, its terms added in their
      * order; bias may be NULL */
     void (*lanes)(const struct nd_lanes *s, const void *a, const void *b, void *y, const void *bias);

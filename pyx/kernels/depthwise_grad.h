@@ -1,226 +1,309 @@
-/* depthwise_grad: weight gradients of a convolution with very few channels a group, over a block of output
- * rows,
+/* depthwise_grad: weight gradients of a convolution with very few channels a group,
  *
- *   sums[p][t][j] += sum over rows r, pixels i of  dy[r][i] * x_p[r*step + t*row][column j of i],
+ *   sums[t][j] += sum over steps r of  dy[r*y_step] * x[r*x_step + t*x_tap + column[j]],
  *
- * a vector of partial sums a tap. A block is up to 3 rows by 4 columns of taps, 12 sums in registers. Where
- * output rows follow each other (sh = 1) one row of x meets 3 rows of dy, each a row of taps further: 3
- * vectors of dy and 4 of x are loaded for 12 multiply-adds. Rows at the borders, which some rows of taps
- * lack, are taken one by one. With a stride each row of dy meets 3 rows of x, 13 loads for 12
- * multiply-adds; in lanes of pixels one row, since every vector of x is two loads and two shuffles.
+ * a vector of partial sums a tap. Up to 3 taps along the walk by 4 across it keep 12 sums in registers while the walk goes
+ * from step to step. Where windows move by one a step of x meets 3 steps of dy, which stay in registers: 1 vector of dy and 3
+ * or 4 of x are loaded for 9 or 12 multiply-adds. Where they move by two it meets 2 and 1 in turn. Steps at the ends, which
+ * lack some of the taps, are taken tap by tap.
  *
- * lanes hold pixels    the vectors of a row of dy; x at a tap's column is an unaligned load, of every second
- *                      element where windows move by two. Vectors with lanes outside x or dy are taken by
- *                      themselves, for all rows, with masks: such lanes are zero in both, so that no NaN
- *                      reaches a tap that it does not belong to. The caller adds the lanes of each sum.
- * lanes hold channels  a vector of channels of a row's pixels; a lane is a channel's sum.
+ * lanes hold pixels    the walk goes down the rows of a vector of columns; x at a tap's column is an unaligned load, of every
+ *                      second element where windows move by two. Vectors with lanes outside x or dy load with masks: such lanes
+ *                      are zero in both, so that no NaN reaches a tap that it does not belong to. The caller adds the lanes of
+ *                      each sum. Sums of a kernel of 3x3 taps stay in registers over planes of all images.
+ * lanes hold channels  the walk goes along the pixels of a row, across are the rows of taps; a lane is a channel's sum.
  *
- * Bytes moved: x and dy once for every 9 taps or so, from L1 or L2 after the first time. */
-#define GRAD_ROWS 3
-#define GRAD_COLUMNS 4
-#define GRAD_SUMS vec sum[GRAD_ROWS][GRAD_COLUMNS]
+ * Bytes moved: x and dy once for every 9 taps or so, from L1 or L2 after the first time; what comes next is asked for, which
+ * takes a third off batches that no cache holds.
+ *
+ * Measured on Zen 4, one core, share of the multiply-adds' peak with AVX-512, with AVX2: 3x3 on planes of 112 columns in L2 62 %,
+ * 76 %, of 28 in L1 75 %, 58 %, of 14 69 %, 48 %, of 7 19 %, 34 %: what is missing are lanes outside the plane and, at 112, L2.
+ * Moving by two 33 % on 112 (42 GB/s), bound by loads; 5x5 54 % and 7x7 55 % on 28. */
+#define GRAD_TAPS 3
+#define GRAD_ACROSS 4
+#define GRAD_SUMS vec sum[GRAD_TAPS][GRAD_ACROSS]
 
-/* How a row is walked: `count` vectors, x_step and y_step apart. */
-struct NAME(grad_walk) {
-    ptrdiff_t count, x_step, y_step;
-    ivec lanes;                      /* that are stored */
-    ivec part;                       /* lanes of dy, */
-    ivec mask[GRAD_COLUMNS][2];      /* and of x at each column of taps, that count in careful vectors */
+/* Lanes of dy, and of x at each column of taps (for both of its loads where windows move by two), that count in a vector. */
+struct NAME(grad_masks) {
+    ivec part, mask[GRAD_ACROSS][2];
 };
 
-/* Rows low <= t < high of kc columns of taps over a row of dy. Row t of the taps reads x t rows further, or
- * (one_x) dy t rows before. */
-static inline __attribute__((always_inline)) void NAME(grad_line)(
-    const int low, const int high, const int kc, const int one_x, const int stride, const int careful,
-    const struct nd_depthwise *s, const struct NAME(grad_walk) *walk, const ptrdiff_t *column, const T *x,
-    const T *dy, GRAD_SUMS)
+/* The compiler loads masks where they are used: it would spill a sum for each that it keeps, where there are 16 registers. */
+static inline const struct NAME(grad_masks) *NAME(in_memory)(const struct NAME(grad_masks) *masks)
 {
-    const ptrdiff_t x_row = one_x ? 0 : s->row, y_row = one_x ? -s->y_row : 0;
-    for (ptrdiff_t i = 0; i < walk->count; i++, x += walk->x_step, dy += walk->y_step) {
-        vec by[GRAD_ROWS];
-#pragma GCC unroll 3
-        for (int t = low; t < high; t++)
-            by[t] = t > low && !one_x ? by[low]
-                    : careful         ? NAME(load_masked)(dy + t * y_row, walk->part)
-                                      : NAME(load)(dy + t * y_row);
+#if VL_BYTES <= 32
+    __asm__("" : "+r"(masks));
+#endif
+    return masks;
+}
+
+/* A block of taps: where its walks begin, and the steps that have all of them. */
+struct NAME(grad_block) {
+    const struct nd_depthwise_grad *s;
+    const ptrdiff_t *column;
+    ptrdiff_t low, high;     /* of s, from the block's first tap on */
+    ptrdiff_t begin, end;    /* steps */
+};
+
+/* A step of x meets taps low, low + every, ... < high; tap t has the dy of t/every steps before. */
+static inline __attribute__((always_inline)) void NAME(grad_meet)(
+    const int low, const int high, const int across, const int every, const int stride, const int careful,
+    const ptrdiff_t *column, const struct NAME(grad_masks) *masks, const T *x, const vec *by, GRAD_SUMS)
+{
+    masks = NAME(in_memory)(masks);
 #pragma GCC unroll 4
-        for (int j = 0; j < kc; j++) {
-            vec in;
+    for (int j = 0; j < across; j++) {
+        const vec in = NAME(held)(NAME(strip_load)(stride, careful, x + column[j], masks->mask[j]));
 #pragma GCC unroll 3
-            for (int t = low; t < high; t++) {
-                if (t == low || !one_x)
-                    in = NAME(held)(NAME(strip_load)(stride, careful, x + t * x_row + column[j], walk->mask[j]));
-                if (stride == 2)
-                    in = NAME(in_turn)(in);
-                sum[t][j] += in * by[t];
-            }
+        for (int t = low; t < high; t += every)
+            sum[t][j] += in * by[t / every];
+    }
+}
+
+/* A vector of dy, in the order that strip_load leaves lanes of x in. */
+static inline __attribute__((always_inline)) vec NAME(grad_dy)(const int stride, const int careful,
+                                                               const struct NAME(grad_masks) *masks, const T *dy)
+{
+    const vec by = NAME(held)(careful ? NAME(load_masked)(dy, NAME(in_memory)(masks)->part) : NAME(load)(dy));
+    return stride == 2 ? NAME(out_of_turn)(by) : by;
+}
+
+/* All steps of a vector. Those of the middle, which have all taps, in a loop of their own. */
+static inline __attribute__((always_inline)) void NAME(grad_walk)(
+    const int taps, const int across, const int every, const int stride, const int careful,
+    const struct NAME(grad_block) *at, const struct NAME(grad_masks) *masks, const T *x, const T *dy, GRAD_SUMS)
+{
+    const struct nd_depthwise_grad *s = at->s;
+    const ptrdiff_t *column = at->column, x_tap = s->x_tap, x_step = s->x_step, y_step = s->y_step;
+    const ptrdiff_t x_ahead = s->x_ahead, y_ahead = s->y_ahead;
+    const int live = (taps - 1) / every + 1, fresh = every < taps ? every : taps;
+    vec by[GRAD_TAPS];
+#pragma GCC unroll 3
+    for (int m = 0; m < live; m++)
+        by[m] = (vec){0};
+    for (ptrdiff_t r = 0; r < s->steps + live - 1; r++, x += x_step, dy += y_step) {
+        for (; r >= at->begin && r < at->end; r++, x += x_step, dy += y_step) {
+#pragma GCC unroll 2
+            for (int m = live - 1; m > 0; m--)
+                by[m] = by[m - 1];
+            by[0] = NAME(grad_dy)(stride, careful, masks, dy);
+            __builtin_prefetch(x + x_ahead);
+            __builtin_prefetch(dy + y_ahead);
+#pragma GCC unroll 3
+            for (int u = 0; u < fresh; u++)
+                NAME(grad_meet)(u, taps, across, every, stride, careful, column, masks, x + u * x_tap, by, sum);
+        }
+        if (r == s->steps + live - 1)
+            break;
+#pragma GCC unroll 2
+        for (int m = live - 1; m > 0; m--)
+            by[m] = by[m - 1];
+        if (r < s->steps)
+            by[0] = NAME(grad_dy)(stride, careful, masks, dy);
+#pragma GCC unroll 3
+        for (int t = 0; t < taps; t++) {
+            const ptrdiff_t u = t % every, q = r * s->stride + u * s->spread;
+            if (r >= t / every && r - t / every < s->steps && q >= at->low && q < at->high)
+                NAME(grad_meet)(t, t + 1, across, every, stride, careful, column, masks, x + u * x_tap, by, sum);
         }
     }
 }
 
-/* tr x kc taps over all rows: of dy, or (one_x) of x that they meet. */
-static inline __attribute__((always_inline)) void NAME(grad_vectors)(
-    const int tr, const int kc, const int one_x, const int stride, const int careful, const struct nd_depthwise *s,
-    const struct NAME(grad_walk) *walk, ptrdiff_t t0, const ptrdiff_t *column, const T *x, const T *dy, GRAD_SUMS)
+/* The block of taps from tap t0 on, and from column[0] on. */
+static inline __attribute__((always_inline)) struct NAME(grad_block) NAME(grad_block_of)(
+    const int taps, const int every, const struct nd_depthwise_grad *s, ptrdiff_t t0, const ptrdiff_t *column)
 {
-    const ptrdiff_t lines = one_x ? s->rows + tr - 1 : s->rows, x_step = one_x ? s->row : s->step;
-    for (ptrdiff_t m = 0; m < lines; m++, x += x_step, dy += s->y_row) {
-        int meets[GRAD_ROWS], all = 1;
-#pragma GCC unroll 3
-        for (int t = 0; t < tr; t++) {
-            const ptrdiff_t q = one_x ? t0 + m : t0 + m * s->sh + t, r = one_x ? m - t : m;
-            meets[t] = q >= s->low && q < s->high && r >= 0 && r < s->rows;
-            all &= meets[t];
-        }
-        if (all)
-            NAME(grad_line)(0, tr, kc, one_x, stride, careful, s, walk, column, x, dy, sum);
-        else
-#pragma GCC unroll 3
-            for (int t = 0; t < tr; t++)
-                if (meets[t])
-                    NAME(grad_line)(t, t + 1, kc, one_x, stride, careful, s, walk, column, x, dy, sum);
-    }
+    struct NAME(grad_block) at = {.s = s, .column = column, .low = s->low - t0 * s->spread, .high = s->high - t0 * s->spread};
+    const ptrdiff_t stride = s->stride, live = (taps - 1) / every, fresh = every < taps ? every : taps;
+    const ptrdiff_t room = at.high - (fresh - 1) * s->spread - 1;
+    at.begin = at.low > 0 ? (at.low + stride - 1) / stride : 0;
+    at.begin = at.begin > live ? at.begin : live;
+    at.end = room < 0 ? 0 : room / stride + 1;
+    at.end = at.end < s->steps ? at.end : s->steps;
+    return at;
 }
 
-/* tr rows from row t0 on x kc columns of taps, added to the sums in memory. Lanes of channels (edges 0) need
- * no masks; in lanes of pixels each vector that has lanes outside x or dy goes through all rows by itself. */
-static inline __attribute__((always_inline)) void NAME(grad_taps)(
-    const int tr, const int kc, const int one_x, const int stride, const int edges, const struct nd_depthwise *s,
-    const struct NAME(grad_walk) *walk, ptrdiff_t t0, const ptrdiff_t *column, const T *x, const T *dy, T *sums,
-    ptrdiff_t unit)
+static inline __attribute__((always_inline)) void NAME(grad_begin)(
+    const int taps, const int across, const struct nd_depthwise_grad *s, const T *sums, GRAD_SUMS)
 {
+#pragma GCC unroll 3
+    for (int t = 0; t < taps; t++)
+#pragma GCC unroll 4
+        for (int j = 0; j < across; j++)
+            sum[t][j] = NAME(load)(sums + t * s->sums_tap + j * s->sums_column);
+}
+
+/* Lanes that the mask lacks are left as they are. */
+static inline __attribute__((always_inline)) void NAME(grad_end)(
+    const int taps, const int across, const struct nd_depthwise_grad *s, const int some, ivec lanes, T *sums, GRAD_SUMS)
+{
+#pragma GCC unroll 3
+    for (int t = 0; t < taps; t++)
+#pragma GCC unroll 4
+        for (int j = 0; j < across; j++) {
+            T *to = sums + t * s->sums_tap + j * s->sums_column;
+            NAME(store)(to, some ? NAME(select)(lanes, sum[t][j], NAME(load)(to)) : sum[t][j]);
+        }
+}
+
+static inline void NAME(grad_mask)(const int across, const int stride, const struct NAME(grad_block) *at, ptrdiff_t v,
+                                   struct NAME(grad_masks) *masks)
+{
+    const struct nd_depthwise_grad *s = at->s;
+    const ptrdiff_t first = s->first + v * stride, left = s->n - v < VL ? s->n - v : VL;
+    masks->part = NAME(lanes_inside)(0, left);
+    for (int j = 0; j < across; j++)
+        for (int half = 0; half < stride; half++) {
+            /* what dy has no result for is not read either */
+            const ptrdiff_t reach = first + at->column[j] + (left - 1) * stride + 1;
+            masks->mask[j][half] = NAME(lanes_inside)(first + at->column[j] + half * (VL - 1),
+                                                      s->width < reach ? s->width : reach);
+        }
+}
+
+/* Lanes of pixels: `images` planes of rows of n results. */
+static inline __attribute__((always_inline)) void NAME(grad_pixels)(
+    const int taps, const int across, const int every, const int stride, const struct nd_depthwise_grad *s, ptrdiff_t t0,
+    const ptrdiff_t *column, ptrdiff_t images, const T *x, const T *dy, T *sums)
+{
+    const struct NAME(grad_block) at = NAME(grad_block_of)(taps, every, s, t0, column);
+    const ptrdiff_t n = s->n, last = (n - 1) / VL * VL;
+    struct NAME(grad_masks) left, right, between;
+    ptrdiff_t least = column[0], most = column[0];
     GRAD_SUMS;
-#pragma GCC unroll 3
-    for (int t = 0; t < tr; t++)
-#pragma GCC unroll 4
-        for (int j = 0; j < kc; j++)
-            sum[t][j] = (vec){0};
-    x += t0 * s->row;
-    if (!edges) {
-        NAME(grad_vectors)(tr, kc, one_x, stride, 0, s, walk, t0, column, x, dy, sum);
-    } else {
-        struct NAME(grad_walk) inner = *walk, edge = *walk;
-        ptrdiff_t least = column[0], most = column[0], v = 0;
-        for (int j = 1; j < kc; j++) {
-            least = column[j] < least ? column[j] : least;
-            most = column[j] > most ? column[j] : most;
-        }
-        while (v * VL < s->n) {
-            const ptrdiff_t at = s->first + v * VL * stride, left = s->n - v * VL;
-            const ptrdiff_t room = s->width - (at + most + (VL - 1) * stride);
-            /* vectors from here on that lie in both */
-            ptrdiff_t whole = at + least < 0 || room <= 0 ? 0 : (room - 1) / (VL * stride) + 1;
-            whole = whole < left / VL ? whole : left / VL;
-            if (whole > 0) {
-                inner.count = whole;
-                NAME(grad_vectors)(tr, kc, one_x, stride, 0, s, &inner, t0, column, x + at, dy + v * VL, sum);
-                v += whole;
-                continue;
-            }
-            edge.count = 1;
-            edge.part = NAME(lanes_inside)(0, left);
-            for (int j = 0; j < kc; j++)
-                for (int half = 0; half < stride; half++) {
-                    const ptrdiff_t from = at + column[j] + half * (VL - 1);
-                    /* what dy has no result for is not read either */
-                    const ptrdiff_t reach = at + column[j] + ((left < VL ? left : VL) - 1) * stride + 1;
-                    edge.mask[j][half] = NAME(lanes_inside)(from, s->width < reach ? s->width : reach);
-                }
-            NAME(grad_vectors)(tr, kc, one_x, stride, 1, s, &edge, t0, column, x + at, dy + v * VL, sum);
-            v++;
-        }
+    for (int j = 1; j < across; j++) {
+        least = column[j] < least ? column[j] : least;
+        most = column[j] > most ? column[j] : most;
     }
-#pragma GCC unroll 3
-    for (int t = 0; t < tr; t++)
-#pragma GCC unroll 4
-        for (int j = 0; j < kc; j++) {
-            T *to = sums + (t * s->kw + j) * unit;
-            NAME(store)(to, NAME(load)(to) + (vec)((ivec)sum[t][j] & walk->lanes));
+    NAME(grad_mask)(across, stride, &at, 0, &left);
+    NAME(grad_mask)(across, stride, &at, last, &right);
+    NAME(grad_begin)(taps, across, s, sums, sum);
+    x += s->first + t0 * s->x_tap;
+    for (ptrdiff_t m = 0; m < images; m++, x += s->x_image, dy += s->y_image)
+        for (ptrdiff_t v = 0; v < n; v += VL) {
+            const ptrdiff_t first = s->first + v * stride;
+            if (v + VL <= n && first + least >= 0 && first + most + (VL - 1) * stride < s->width) {
+                NAME(grad_walk)(taps, across, every, stride, 0, &at, NULL, x + v * stride, dy + v, sum);
+            } else {
+                const struct NAME(grad_masks) *masks = v == 0 ? &left : v == last ? &right : &between;
+                if (masks == &between)
+                    NAME(grad_mask)(across, stride, &at, v, &between);
+                NAME(grad_walk)(taps, across, every, stride, 1, &at, masks, x + v * stride, dy + v, sum);
+            }
         }
+    NAME(grad_end)(taps, across, s, 0, (ivec){0}, sums, sum);
 }
 
-#define GRAD_TAPS(kc)                                                                                        \
-    case kc:                                                                                                 \
-        NAME(grad_taps)(tr, kc, one_x, stride, edges, s, walk, t0, s->column + j, x, dy, sums + j * unit, unit); \
+/* Lanes of channels: `rows` rows of steps, vector by vector of channels; the last one overlaps the one before, whose sums are
+ * complete. */
+static inline __attribute__((always_inline)) void NAME(grad_channels)(
+    const int taps, const int across, const int every, const struct nd_depthwise_grad *s, ptrdiff_t t0,
+    const ptrdiff_t *column, const T *x, const T *dy, T *sums)
+{
+    const struct NAME(grad_block) at = NAME(grad_block_of)(taps, every, s, t0, column);
+    x += t0 * s->x_tap;
+    for (ptrdiff_t c = 0; c < s->n; c += VL) {
+        const ptrdiff_t channel = c < s->n - VL ? c : s->n - VL;
+        GRAD_SUMS;
+        NAME(grad_begin)(taps, across, s, sums + channel, sum);
+        for (ptrdiff_t r = 0; r < s->rows; r++)
+            NAME(grad_walk)(taps, across, every, 1, 0, &at, NULL, x + channel + r * s->x_row, dy + channel + r * s->y_row, sum);
+        NAME(grad_end)(taps, across, s, 1, NAME(lanes_inside)(channel - c, VL), sums + channel, sum);
+    }
+}
+
+#define GRAD_CASE(count)                                                                                              \
+    case count:                                                                                                       \
+        if (pixels)                                                                                                   \
+            NAME(grad_pixels)(taps, count, every, stride, s, t0, s->column + j, images, x, dy, sums + j * s->sums_column); \
+        else                                                                                                          \
+            NAME(grad_channels)(taps, count, every, s, t0, s->column + j, x, dy, sums + j * s->sums_column);          \
         break;
 
-/* tr rows of taps */
-static inline __attribute__((always_inline)) void NAME(grad_rows)(
-    const int tr, const int one_x, const int stride, const int edges, const struct nd_depthwise *s,
-    const struct NAME(grad_walk) *walk, ptrdiff_t t0, const T *x, const T *dy, T *sums, ptrdiff_t unit)
+/* `taps` taps from tap t0 on, by all columns, dealt out evenly to blocks. */
+static inline __attribute__((always_inline)) void NAME(grad_columns)(
+    const int taps, const int every, const int stride, const int pixels, const struct nd_depthwise_grad *s, ptrdiff_t t0,
+    ptrdiff_t images, const T *x, const T *dy, T *sums)
 {
-    const ptrdiff_t blocks = (s->kw + GRAD_COLUMNS - 1) / GRAD_COLUMNS;
-    ptrdiff_t wider = s->kw % blocks;
-    for (ptrdiff_t j = 0; j < s->kw; wider--) {
-        const ptrdiff_t count = s->kw / blocks + (wider > 0);
+    const ptrdiff_t blocks = (s->across + GRAD_ACROSS - 1) / GRAD_ACROSS;
+    ptrdiff_t wider = s->across % blocks;
+    for (ptrdiff_t j = 0; j < s->across; wider--) {
+        const ptrdiff_t count = s->across / blocks + (wider > 0);
         switch (count) {
-            GRAD_TAPS(1) GRAD_TAPS(2) GRAD_TAPS(3) GRAD_TAPS(4)
+            GRAD_CASE(1) GRAD_CASE(2) GRAD_CASE(3) GRAD_CASE(4)
         }
         j += count;
     }
 }
-#undef GRAD_TAPS
+#undef GRAD_CASE
 
-/* All rows of taps of all planes, dealt out evenly to blocks of up to `highest`. */
-static inline __attribute__((always_inline)) void NAME(grad_planes)(
-    const int highest, const int one_x, const int stride, const int edges, const struct nd_depthwise *s,
-    const struct NAME(grad_walk) *walk, const T *x, const T *dy, T *sums, ptrdiff_t unit)
+/* All taps, dealt out evenly to blocks of up to `highest`. Where there are several blocks they take an image each after the
+ * other, which is in L1 then. */
+static inline __attribute__((always_inline)) void NAME(grad_taps)(
+    const int highest, const int every, const int stride, const int pixels, const struct nd_depthwise_grad *s, const T *x,
+    const T *dy, T *sums)
 {
-    const ptrdiff_t blocks = (s->kh + highest - 1) / highest;
-    for (ptrdiff_t p = 0; p < s->planes; p++)
-        for (ptrdiff_t t = 0, taller = s->kh % blocks; t < s->kh; taller--) {
-            const ptrdiff_t tr = s->kh / blocks + (taller > 0);
-            const T *at = x + s->plane[p];
-            if (highest > 2 && tr == 3)
-                NAME(grad_rows)(3, one_x, stride, edges, s, walk, t, at, dy, sums, unit);
-            else if (highest > 1 && tr == 2)
-                NAME(grad_rows)(2, one_x, stride, edges, s, walk, t, at, dy, sums, unit);
+    const ptrdiff_t blocks = (s->taps + highest - 1) / highest;
+    const ptrdiff_t images = pixels ? s->images : 1, together = blocks == 1 && s->across <= GRAD_ACROSS ? images : 1;
+    for (ptrdiff_t m = 0; m < images; m += together, x += s->x_image, dy += s->y_image)
+        for (ptrdiff_t t = 0, taller = s->taps % blocks; t < s->taps; taller--) {
+            const ptrdiff_t count = s->taps / blocks + (taller > 0);
+            T *to = sums + t * s->sums_tap;
+            if (highest > 2 && count == 3)
+                NAME(grad_columns)(3, every, stride, pixels, s, t, together, x, dy, to);
+            else if (highest > 1 && count == 2)
+                NAME(grad_columns)(2, every, stride, pixels, s, t, together, x, dy, to);
             else
-                NAME(grad_rows)(1, one_x, stride, edges, s, walk, t, at, dy, sums, unit);
-            t += tr;
-            sums += tr * s->kw * unit;
+                NAME(grad_columns)(1, every, stride, pixels, s, t, together, x, dy, to);
+            t += count;
         }
 }
 
 /* A function each, so that the compiler deals out registers to one kernel at a time. */
-#define GRAD_PLANES(kind, highest, one_x, stride, edges)                                                      \
-    static __attribute__((noinline)) void NAME(kind)(const struct nd_depthwise *s,                            \
-                                                     const struct NAME(grad_walk) *walk, const T *x,          \
-                                                     const T *dy, T *sums, ptrdiff_t unit)                    \
-    {                                                                                                        \
-        NAME(grad_planes)(highest, one_x, stride, edges, s, walk, x, dy, sums, unit);                         \
+#define GRAD_OF(kind, highest, every, stride, pixels)                                                              \
+    static __attribute__((noinline)) void NAME(kind)(const struct nd_depthwise_grad *s, const T *x, const T *dy, T *sums) \
+    {                                                                                                              \
+        NAME(grad_taps)(highest, every, stride, pixels, s, x, dy, sums);                                           \
     }
-GRAD_PLANES(grad_pixels, GRAD_ROWS, 1, 1, 1)
-GRAD_PLANES(grad_pixels_any, 1, 0, 1, 1)
-GRAD_PLANES(grad_pixels_step2, 1, 0, 2, 1)
-GRAD_PLANES(grad_channels, GRAD_ROWS, 1, 1, 0)
-GRAD_PLANES(grad_channels_any, GRAD_ROWS, 0, 1, 0)
-#undef GRAD_PLANES
+GRAD_OF(grad_pixels_1, GRAD_TAPS, 1, 1, 1)
+GRAD_OF(grad_pixels_2, GRAD_TAPS, 2, 2, 1)
+GRAD_OF(grad_pixels_any, 1, 1, 1, 1)
+GRAD_OF(grad_pixels_any_2, 1, 1, 2, 1)
+GRAD_OF(grad_channels_1, GRAD_TAPS, 1, 1, 0)
+GRAD_OF(grad_channels_2, GRAD_TAPS, 2, 1, 0)
+GRAD_OF(grad_channels_any, 1, 1, 1, 0)
+#undef GRAD_OF
 
-static void NAME(depthwise_grad_rows)(const struct nd_depthwise *s, const void *x, const void *dy, void *sums)
+static void NAME(depthwise_grad_rows)(const struct nd_depthwise_grad *s, const void *x, const void *dy, void *sums)
 {
-    const struct NAME(grad_walk) walk = {.x_step = VL * s->stride, .y_step = VL, .lanes = NAME(lanes_inside)(0, VL)};
-    if (s->stride == 2)
-        NAME(grad_pixels_step2)(s, &walk, x, dy, sums, VL);
-    else if (s->sh == 1)
-        NAME(grad_pixels)(s, &walk, x, dy, sums, VL);
+    if (s->lane_stride == 2 && s->stride == 2 && s->spread == 1)
+        NAME(grad_pixels_2)(s, x, dy, sums);
+    else if (s->lane_stride == 2)
+        NAME(grad_pixels_any_2)(s, x, dy, sums);
+    else if (s->stride == 1 && s->spread == 1)
+        NAME(grad_pixels_1)(s, x, dy, sums);
     else
-        NAME(grad_pixels_any)(s, &walk, x, dy, sums, VL);
+        NAME(grad_pixels_any)(s, x, dy, sums);
 }
 
-static void NAME(depthwise_grad_pixels)(const struct nd_depthwise *s, const void *x, const void *dy,
-                                        void *sums)
+static void NAME(depthwise_grad_pixels)(const struct nd_depthwise_grad *s, const void *x, const void *dy, void *sums)
 {
-    struct NAME(grad_walk) walk = {.count = s->n, .x_step = s->pixel, .y_step = s->y_pixel};
-    for (ptrdiff_t c = 0; c < s->channels; c += VL) {
-        /* the last vector overlaps the one before, whose sums are complete */
-        const ptrdiff_t at = c < s->channels - VL ? c : s->channels - VL;
-        const T *from = (const T *)x + at, *by = (const T *)dy + at;
-        walk.lanes = NAME(lanes_inside)(at - c, VL);
-        if (s->sh == 1)
-            NAME(grad_channels)(s, &walk, from, by, (T *)sums + at, s->w_tap);
-        else
-            NAME(grad_channels_any)(s, &walk, from, by, (T *)sums + at, s->w_tap);
-    }
+    if (s->stride == 1 && s->spread == 1)
+        NAME(grad_channels_1)(s, x, dy, sums);
+    else if (s->stride == 2 && s->spread == 1)
+        NAME(grad_channels_2)(s, x, dy, sums);
+    else
+        NAME(grad_channels_any)(s, x, dy, sums);
 }
 #undef GRAD_SUMS
+
+/* to[i] = what the vl elements from lanes[i*vl] on add up to, i < n. */
+static void NAME(add_lanes)(void *to, const void *lanes, ptrdiff_t n)
+{
+    for (ptrdiff_t i = 0; i < n; i++) {
+        vec v = NAME(load)((const T *)lanes + i * VL);
+        for (int part = LANES; part > 1; part /= 2)
+            v = NAME(interleave_low)(v, v) + NAME(interleave_high)(v, v);
+        ((T *)to)[i] = v[0];
+    }
+}

@@ -61,6 +61,7 @@ static const struct nd_kernel_set NAME(set) = {
     .depthwise_pixels = NAME(depthwise_pixels),
     .depthwise_grad_rows = NAME(depthwise_grad_rows),
     .depthwise_grad_pixels = NAME(depthwise_grad_pixels),
+    .add_lanes = NAME(add_lanes),
     .lanes = NAME(lanes),
     .lanes_grad = NAME(lanes_grad),
     .lanes_turn = NAME(lanes_turn),

@@ -157,7 +157,8 @@ cdef void walk_block(const Run *f, Block *t) noexcept nogil:
     place(f, t, top, bottom, right, t.c1, False)
     place(f, t, bottom, t.r1, t.c0, t.c1, False)
 
-cdef inline bint reads_in_place(const Run *f) noexcept nogil:
+cdef bint reads_in_place(const Run *f) noexcept nogil:
+    """Whether x is read where it is, but for borders of lanes of channels."""
     cdef const nd_problem *p = f.job.p
     if f.b.lanes_c:
         return f.job.x.c == 1 and p.ocg == 1

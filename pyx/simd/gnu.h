@@ -116,27 +116,31 @@ static inline __attribute__((always_inline)) ivec NAME(lanes_inside)(ptrdiff_t c
 #endif
 
 /* Every second lane of a followed by b: the even ones, the odd ones. Even lanes of a and odd ones of b where they are; one
- * vector's even lanes, then its odd ones. */
+ * vector's even lanes, then its odd ones, and back. */
 #if LANES == 2
 #define EVENS 0, 2
 #define ODDS 1, 3
 #define ALTERNATE 0, 3
 #define IN_TURN 0, 1
+#define OUT_OF_TURN 0, 1
 #elif LANES == 4
 #define EVENS 0, 2, 4, 6
 #define ODDS 1, 3, 5, 7
 #define ALTERNATE 0, 5, 2, 7
 #define IN_TURN 0, 2, 1, 3
+#define OUT_OF_TURN 0, 2, 1, 3
 #elif LANES == 8
 #define EVENS 0, 2, 4, 6, 8, 10, 12, 14
 #define ODDS 1, 3, 5, 7, 9, 11, 13, 15
 #define ALTERNATE 0, 9, 2, 11, 4, 13, 6, 15
 #define IN_TURN 0, 2, 4, 6, 1, 3, 5, 7
+#define OUT_OF_TURN 0, 4, 1, 5, 2, 6, 3, 7
 #elif LANES == 16
 #define EVENS 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
 #define ODDS 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
 #define ALTERNATE 0, 17, 2, 19, 4, 21, 6, 23, 8, 25, 10, 27, 12, 29, 14, 31
 #define IN_TURN 0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15
+#define OUT_OF_TURN 0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15
 #else
 #define EIGHT(i) i, i + 2, i + 4, i + 6, i + 8, i + 10, i + 12, i + 14
 #define SIXTEEN(i) EIGHT(i), EIGHT(i + 16)
@@ -186,6 +190,9 @@ static inline vec NAME(in_order)(vec v) { return __builtin_shufflevector(v, v, I
 
 static inline vec NAME(alternate)(vec a, vec b) { return __builtin_shufflevector(a, b, ALTERNATE); }
 static inline vec NAME(in_turn)(vec v) { return __builtin_shufflevector(v, v, IN_TURN); }
+#ifdef OUT_OF_TURN
+static inline vec NAME(out_of_turn)(vec v) { return __builtin_shufflevector(v, v, OUT_OF_TURN); }
+#endif
 
 /* p[0], p[2], p[4], ... where in_turn puts them in order; the second vector begins one element early, so that nothing after the
  * last of them is read. */
@@ -198,6 +205,7 @@ static inline vec NAME(every_other)(const T *p) { return NAME(in_turn)(NAME(alte
 #undef ODDS
 #undef ALTERNATE
 #undef IN_TURN
+#undef OUT_OF_TURN
 #undef EIGHT
 #undef SIXTEEN
 #undef PAIRS

@@ -34,7 +34,7 @@ WINOGRAD = dict(calls=0.414, cells=0.069, steps=0.359, vectors=5.13, partial=3.5
 DEPTHWISE = dict(halved=0.544, strided=1.93, rows=1.79, steps=0.569, elements=0.115, gathered=4.73, planes=111, sums=1.43e-12,
                  stages=5002)
 DEPTHWISE_BACK = dict(rows=2.35, steps=0.821, elements=0.325, gathered=1.57, planes=75.9, sums=1.43e-12, stages=2394)
-DEPTHWISE_GRAD = dict(halved=0.422, strided=1.17, rows=7.87, steps=0.462, elements=0.121, gathered=1.54, planes=21.7, sums=14.7,
+DEPTHWISE_GRAD = dict(halved=0.422, strided=1.17, rows=2.0, steps=0.462, elements=0.121, gathered=1.54, planes=21.7, sums=4.5,
                       stages=13869)
 FFT = dict(across=0.925, forward=0.336, input_grad=0.57, phases=0.64, weight_grad=0.48, elements=2.15, weights=3.46,
            stages=19596)
