@@ -4,19 +4,19 @@
  *             w[p][t][j] * x_p[r*step + t*row + i + column[j]]
  *
  * lanes hold pixels    a tile is up to 4 output rows x 2 vectors of a row. Input rows stream through it: a
- *                      vector of a row is loaded once and multiplied for every output row that it belongs
- *                      to. 8 sums, 2 of x and the weights of a column of taps, up to 7, fill the 16
- *                      registers of AVX2; 32 registers hold 7 rows, which load 13 rows of x for 7 of 7x7
- *                      instead of 20: AVX-512 takes 0.6 to 0.9 of the time. For 3x3: 6 rows x 3 columns x 2 vectors of x and 9 weights are
- *                      loaded for 72 multiply-adds, 45 loads (63 with those that cross a line) for 36
- *                      cycles of two loads and two multiply-adds each. Tiles at the borders of x load with
- *                      masks. A stride of 2 along x is every other lane of two loads, and only 2 rows, so
- *                      bound by loads; others are taken apart into phases by the caller, so that a column
- *                      of taps is only another place to read from. Measured on Zen 4, on one core: 53 to
- *                      64 % of the peak for 7x7 on planes of 14 to 56 columns, for 5x5 32 to 45 % on 14 and
- *                      28, 66 on 56. The rest goes to tiles at borders. 3x3 and squares of stride 2 have tiles
- *                      of their own (depthwise_squares.h), but for rows of less than a vector.
- *                      Asking ahead for the rows of the next tiles gains nothing.
+ *                      vector of a row is loaded once and multiplied for every output row that it belongs to. 8
+ *                      sums, 2 of x and the weights of a column of taps, up to 7, fill the 16 registers of
+ *                      AVX2; 32 registers hold 7 rows, which load 13 rows of x for 7 of 7x7 instead of 20:
+ *                      AVX-512 takes 0.6 to 0.9 of the time. For 3x3: 6 rows x 3 columns x 2 vectors of x and 9
+ *                      weights are loaded for 72 multiply-adds, 45 loads (63 with those that cross a line) for
+ *                      36 cycles of two loads and two multiply-adds each. Tiles at the borders of x load with
+ *                      masks. A stride of 2 along x is every other lane of two loads, and only 2 rows, so bound
+ *                      by loads; others are taken apart into phases by the caller, so that a column of taps is
+ *                      only another place to read from. Measured on Zen 4, on one core: 53 to 64 % of the peak
+ *                      for 7x7 on planes of 14 to 56 columns, for 5x5 32 to 45 % on 14 and 28, 66 on 56. The
+ *                      rest goes to tiles at borders. 3x3 and squares of stride 2 have tiles of their own
+ *                      (depthwise_squares.h), but for rows of less than a vector. Asking ahead for the rows of
+ *                      the next tiles gains nothing.
  * lanes hold channels  a tile is up to 2 rows x 6 pixels of one vector of channels: a weight vector is
  *                      loaded once for 12 multiply-adds that take x from memory, where whole vectors of
  *                      channels cross no line.
