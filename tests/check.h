@@ -28,6 +28,7 @@ void check_depthwise(const struct nd_kernel_set *k, int dtype);
 void check_fft(const struct nd_kernel_set *k, int dtype);
 void check_fft_rows(const struct nd_kernel_set *k, int dtype);
 void check_separable(const struct nd_kernel_set *k, int dtype);
+void check_tap_sums(const struct nd_kernel_set *k, int dtype);
 void check_local(const struct nd_kernel_set *k, int dtype);
 void check_image(const struct nd_kernel_set *k, int dtype);
 void check_winograd(const struct nd_kernel_set *k, int dtype);

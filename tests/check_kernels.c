@@ -104,6 +104,10 @@ static void check_panels(const struct nd_kernel_set *k, int dtype, ptrdiff_t n)
         for (ptrdiff_t j = 0; j < m; j++)
             expect(get(across, i * m + j, dtype) == get(from, i + j * (n + 2), dtype), "move", dtype, n, m,
                    0);
+    /* a few columns */
+    k->move(across, 5, from, n, 5, 1, n + 2);
+    for (ptrdiff_t i = 0; i < 5 * n; i++)
+        expect(get(across, i, dtype) == get(from, i / 5 + i % 5 * (n + 2), dtype), "move", dtype, n, 5, 0);
     if (n <= 16) {
         k->sum_columns(sums, from, m, n, n + 2);
         for (ptrdiff_t j = 0; j < n; j++) {
@@ -206,6 +210,7 @@ int main(void)
         }
         check_finish(k, dtype);
         check_separable(k, dtype);
+        check_tap_sums(k, dtype);
         check_local(k, dtype);
         check_image(k, dtype);
         check_depthwise(k, dtype);

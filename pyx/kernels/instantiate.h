@@ -18,6 +18,7 @@
 #include "depthwise_squares.h"
 #include "depthwise.h"
 #include "depthwise_grad.h"
+#include "tap_sums.h"
 #include "local.h"
 #include "dots.h"
 #include "pool.h"
@@ -62,6 +63,7 @@ static const struct nd_kernel_set NAME(set) = {
     .depthwise_grad_rows = NAME(depthwise_grad_rows),
     .depthwise_grad_pixels = NAME(depthwise_grad_pixels),
     .add_lanes = NAME(add_lanes),
+    .tap_sums = NAME(tap_sums),
     .lanes = NAME(lanes),
     .lanes_grad = NAME(lanes_grad),
     .lanes_turn = NAME(lanes_turn),

@@ -65,11 +65,33 @@ static inline __attribute__((always_inline)) void NAME(move_few)(T *to, ptrdiff_
     for (ptrdiff_t v = 0; v < VL; v++)
         NAME(copy_few)(to + v * to_row, rows + v * VL, n);
 }
+
+#ifndef INTEGER
+/* The same of m < LANES rows and any number of columns: the taps of a kernel. Loads are masked. */
+static void NAME(move_low)(T *to, ptrdiff_t to_row, const T *from, ptrdiff_t m, ptrdiff_t n, ptrdiff_t col)
+{
+    const ivec inside = NAME(lanes_inside)(0, m);
+    vec block[LANES];
+    for (ptrdiff_t j = 0; j < n; j += VL) {
+        const ptrdiff_t at = j <= n - VL || n < VL ? j : n - VL; /* the last block overlaps the one before */
+#pragma GCC unroll 16
+        for (int v = 0; v < LANES; v++)
+            block[v] = at + v < n ? NAME(load_masked)(from + (at + v) * col, inside) : (vec){0};
+        NAME(transpose)(block);
+        const T *rows = (const T *)block;
+        for (ptrdiff_t r = 0; r < m; r++)
+            if (n < VL)
+                NAME(copy_few)(to + r * to_row, rows + r * VL, n);
+            else
+                NAME(store)(to + r * to_row + at, NAME(load)(rows + r * VL));
+    }
+}
+#endif
 #endif
 
 /* to[i*to_row + j] = from[i*row + j*col], i < m, j < n: a block, transposed when its rows are the contiguous
- * direction of `from`. LANES x LANES at a time that costs about half a cycle an element, a few columns 0.7, one by one 2. Four
- * vectors of 2 * VL columns are moved before the next columns: whole lines of either side, and what is asked for
+ * direction of `from`. LANES x LANES at a time that costs about half a cycle an element, fewer rows or columns 0.7, one by one 2.
+ * Four vectors of 2 * VL columns are moved before the next columns: whole lines of either side, and what is asked for
  * meanwhile is needed next. */
 static void NAME(move)(void *restrict to_, ptrdiff_t to_row, const void *restrict from_, ptrdiff_t m,
                        ptrdiff_t n, ptrdiff_t row, ptrdiff_t col)
@@ -77,6 +99,12 @@ static void NAME(move)(void *restrict to_, ptrdiff_t to_row, const void *restric
     T *restrict to = to_;
     const T *restrict from = from_;
     ptrdiff_t done = 0;
+#if LANES <= 16 && !defined(INTEGER)
+    if (row == 1 && col != 1 && m > 2 && m < VL && n > 2) {
+        NAME(move_low)(to, to_row, from, m, n, col);
+        done = n;
+    }
+#endif
 #if LANES <= 16
     if (row == 1 && col != 1 && m >= VL && n > 1) {
         done = n;

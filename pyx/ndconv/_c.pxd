@@ -99,6 +99,9 @@ cdef extern from "kernels.h" nogil:
         const ptrdiff_t *column
         ptrdiff_t n, first, lane_stride, width, images, x_image, y_image, rows, x_row, y_row, sums_tap, sums_column
         ptrdiff_t x_ahead, y_ahead
+    struct nd_tap_sums:
+        ptrdiff_t rows, n, x_row, dy_row, dy_channel, channels, taps
+        const ptrdiff_t *at
     struct nd_dots:
         ptrdiff_t m, n, k, a_row, b_row, y_row, bias_col
     struct nd_lanes:
@@ -182,6 +185,7 @@ cdef extern from "kernels.h" nogil:
         void (*depthwise_grad_rows)(const nd_depthwise_grad *s, const void *x, const void *dy, void *sums) noexcept nogil
         void (*depthwise_grad_pixels)(const nd_depthwise_grad *s, const void *x, const void *dy, void *sums) noexcept nogil
         void (*add_lanes)(void *to, const void *lanes, ptrdiff_t n) noexcept nogil
+        void (*tap_sums)(const nd_tap_sums *s, const void *x, const void *dy, void *sums) noexcept nogil
         void (*lanes)(const nd_lanes *s, const void *a, const void *b, void *y, const void *bias) noexcept nogil
         void (*lanes_grad)(const nd_lanes *s, void *a, const void *b, const void *y, const void *inside) noexcept nogil
         void (*lanes_turn)(void *to, ptrdiff_t to_row, const void *a, const ptrdiff_t *at, ptrdiff_t m,

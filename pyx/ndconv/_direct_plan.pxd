@@ -21,4 +21,5 @@ cdef struct Blocking:
     ptrdiff_t line                     # elements from channel to channel of their results, where these wait beside y
     ptrdiff_t slab, offsets, tile      # bytes; of results that wait: a tile's, or a panel's
 
+cdef void set_slab(const nd_problem *p, const nd_kernel_set *k, Blocking *b) noexcept nogil
 cdef Blocking blocking(const nd_problem *p, const nd_kernel_set *k) noexcept nogil

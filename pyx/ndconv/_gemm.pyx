@@ -14,7 +14,7 @@ Forward, Y[oc, pixel] = W[oc, k] X[k, pixel], k = (tap, channel). A task is a bl
 Lanes hold oc (NHWC memory; narrow images in any):
 
     for kb in blocks of k
-        pack X[pixels of the task, kb] to [pixel][kc]   (up to 256 KiB, L2; 1x1 stride 1: read where it is)
+        pack X[pixels of the task, kb] to [pixel][kc]   (up to 256 KiB, L2; 1x1 stride 1: read where it is, if L1 can hold it)
         for v in vector panels of weights               (48 KiB, L1 and L2)
             for t in tiles of pixels: register tile over kc steps
 
@@ -30,7 +30,7 @@ from ndconv._c cimport (ND_ADD, ND_BIAS_COLUMN, ND_BIAS_ROW, ND_ZERO, nd_array, 
                         nd_method, nd_problem, nd_sizes, nd_tiles, nd_walk, nd_weights)
 from ndconv._method cimport new_method
 from ndconv._outside cimport copy_cells
-from ndconv._pack cimport (Pixel, block_bytes, ceil_div, copy_clipped, evened, finish_pixels, flattened, gather_block,
+from ndconv._pack cimport (Pixel, block_bytes, ceil_div, copy_clipped, crowded, evened, finish_pixels, flattened, gather_block,
                            gemm_rows, is_plain, is_run, next_row, panel_count, panels_bytes, pixel_at, pixels_of,
                            prepare_panels, scatter_row, split, taps_of, use_lanes_oc)
 from ndconv._runtime cimport parallel_for
@@ -138,10 +138,6 @@ cdef struct Forward:
     bint in_tiles           # lanes hold oc: neighbouring pixels of x are packed as [tile][k][mr], others as [pixel][k]
     bint whole              # y's pixels are y.w apart in one run: tiles are stored straight to it
 
-cdef bint crowded(ptrdiff_t step, ptrdiff_t rows) noexcept nogil:
-    """Whether so many rows, `step` bytes apart, all fall on one set of L1, which has 8 lines (sets repeat every 4096 bytes)."""
-    return step & 4095 == 0 and rows > 6
-
 cdef void forward(const nd_job *job) noexcept nogil:
     cdef Forward f
     cdef nd_problem *p = &f.p
@@ -156,7 +152,7 @@ cdef void forward(const nd_job *job) noexcept nogil:
         p.iw = p.ow = f.b.pixels
         f.one_row = True
         f.in_tiles = f.x.w == 1 and f.x.c != 1
-        f.in_place = not f.in_tiles and not crowded(f.x.w * job.k.size, job.k.mr)
+        f.in_place = not f.in_tiles and not crowded(job.k.mr, f.x.w * job.k.size)
     if f.b.common > 0 and not (f.b.lanes_oc and f.in_place):
         parallel_for(f.b.images * p.g * f.b.pblocks * f.b.kblocks, 1, job.threads, pack_body, &f)
     parallel_for(f.b.images * p.g * f.b.pblocks * f.b.splits, 1, job.threads, forward_body, &f)

@@ -28,6 +28,18 @@ cdef inline ptrdiff_t evened(ptrdiff_t parts, ptrdiff_t others, ptrdiff_t most) 
 cdef inline ptrdiff_t pixels_of(const nd_problem *p) noexcept nogil:
     return p.od * p.oh * p.ow
 
+cdef enum:
+    PAGE = 4096              # bytes: lines so far apart fall on the same set of L1,
+    WAYS = 8                 # which holds so many of them
+
+@cython.cdivision(True)
+cdef inline bint crowded(ptrdiff_t rows, ptrdiff_t bytes) noexcept nogil:
+    """Whether L1 cannot keep a line of each of so many rows, since their distance has them share a few of its sets."""
+    cdef ptrdiff_t sets = PAGE // 64
+    while sets > 1 and bytes % (PAGE // sets * 2) == 0:
+        sets //= 2
+    return rows > sets * WAYS
+
 cdef inline ptrdiff_t block_bytes(const nd_problem *p, ptrdiff_t usual) noexcept nogil:
     """Bytes that a block may have."""
     return usual // 2 if p.blocking == ND_SMALL else 2 * usual if p.blocking == ND_LARGE else usual

@@ -14,7 +14,7 @@ broadcast one, a few rows k at a time:
     pack dY, unless that takes more than 8 MiB                    (all threads)
     for a part of the pixels, group, block of k, block of oc      (one task)
         for chunks of whole output rows, or stretches of one      (rows of X in L2)
-            for panels of oc                                      (dY panel in L1)
+            for panels of oc                                      (dY panel in L1 and L2)
                 pack dY, if it was not
                 for tiles of k: register tile over the chunk, added to the part's sums, [oc panel][k][nr]
     add the parts in their order, and write dW wherever its strides say
@@ -29,9 +29,10 @@ from ndconv._outside cimport put
 from ndconv._pack cimport (Pixel, ceil_div, evened, flattened, gather_block, gather_row, gemm_rows, is_plain, is_run, next_row,
                            pixel_at, pixels_of, split, taps_of)
 from ndconv._runtime cimport parallel_for
+from ndconv._tap_grad cimport takes_taps, tap_grad, tap_grad_bytes
 
 cdef enum:
-    PANEL_BYTES = 24576      # of dY in L1
+    PIXELS = 384             # of a chunk: longer sums go to memory less often, and a panel of dY is near
     BLOCK_BYTES = 262144     # of X in L2
     COMMON_BYTES = 8388608   # of packed dY that all tasks share
     SUMS_BYTES = 262144      # of dW below which each part has its own
@@ -57,11 +58,11 @@ cdef Chunks chunking(const nd_problem *p, const nd_kernel_set *k, bint gathered)
     cdef double packed
     c.k = p.icg * taps_of(p)
     c.units, c.taps = c.k if gathered else p.icg, 1 if gathered else taps_of(p)
-    c.strips = ceil_div(p.ow * k.nr * k.size, PANEL_BYTES)
+    c.strips = ceil_div(p.ow, PIXELS)
     c.width = ceil_div(p.ow, c.strips)
     c.strips = ceil_div(p.ow, c.width)
     c.lines = p.n * p.od * p.oh * c.strips
-    c.chunks = ceil_div(c.lines, max(PANEL_BYTES // (k.nr * k.size * p.ow), 1))
+    c.chunks = ceil_div(c.lines, max(PIXELS // p.ow, 1))
     c.pixels = ceil_div(c.lines, c.chunks) * c.width
     c.panels = ceil_div(p.ocg, k.nr)
     c.parts = min(<ptrdiff_t>PARTS, c.chunks) if p.g * c.k * c.panels * k.nr * k.size <= SUMS_BYTES else 1
@@ -99,7 +100,8 @@ cdef size_t gemm_weight_grad_bytes(const nd_problem *p, const nd_kernel_set *k, 
     return bytes_of(p, k, threads, True)
 
 cdef size_t direct_weight_grad_bytes(const nd_problem *p, const nd_kernel_set *k, int threads) noexcept nogil:
-    return bytes_of(p, k, threads, False)
+    cdef size_t bytes = bytes_of(p, k, threads, False)
+    return max(bytes, tap_grad_bytes(p, k, threads)) if takes_taps(p, k) else bytes
 
 cdef size_t bytes_of(const nd_problem *p, const nd_kernel_set *k, int threads, bint gathered) noexcept nogil:
     """Whatever the strides of the arrays of a plain problem, which say whether its rows are one."""
@@ -130,7 +132,10 @@ cdef void gemm_weight_grad(const nd_job *job) noexcept nogil:
     run(job, True)
 
 cdef void direct_weight_grad(const nd_job *job) noexcept nogil:
-    run(job, False)
+    if takes_taps(job.p, job.k) and job.y.w == 1:
+        tap_grad(job)
+    else:
+        run(job, False)
 
 cdef void run(const nd_job *job, bint gathered) noexcept nogil:
     cdef WeightGrad f
@@ -387,7 +392,7 @@ cdef void collect_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end
         o = panel % f.c.panels * k.nr
         channels = min(k.nr, p.ocg - o)
         to = dw.data + k.size * (panel // f.c.panels * dw.g + o * dw.o + c0 * dw.c)
-        if taps > 1 and dw.w == 1 and dw.h == p.kw and dw.d == p.kh * p.kw:
+        if taps > 1 and dw.w == 1 and (p.kh == 1 or dw.h == p.kw) and (p.kd == 1 or dw.d == p.kh * p.kw):
             for c in range(count):
                 k.move(to + k.size * c * dw.c, dw.o, sums + row * c, channels, taps, 1, k.nr * p.icg)
             continue

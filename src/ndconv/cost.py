@@ -276,10 +276,23 @@ def _grad_counts(problem, length, tile, tiles, height):
 def _direct_grad_counts(problem):
     ic, oc, taps = problem.ic // problem.g, problem.oc // problem.g, problem.taps
     tile = _tile_of(problem, _direct)
+    if _takes_taps(problem, tile):  # a product of vectors a tap, and x copied
+        products = problem.n * problem.oc * ic * taps * problem.y[0] * problem.y[1] * _up(problem.y[2], tile.lanes)
+        return DIRECT_GRAD, dict(steps=products * tile.lanes / tile.panel, calls=0,
+                                 packed=problem.n * problem.ic * math.prod(problem.x), strided=0,
+                                 weights=problem.oc * ic * taps, stages=1)
     tiles, height = _tiles(ic, oc, tile)
     counts = _grad_counts(problem, ic * taps, tile, taps * tiles, height)
     counts["calls"] = problem.n * problem.g * taps * tiles * problem.y[0] * problem.y[1]
     return DIRECT_GRAD, counts
+
+
+def _takes_taps(problem, tile):
+    """The rule of takes_taps in pyx/ndconv/_tap_grad.pyx."""
+    ic, vectors = problem.ic // problem.g, _up(problem.y[2], tile.lanes)
+    return (not problem.lanes_oc and ic <= 4 and 1 < ic * problem.taps <= 160 and problem.stride[2] <= 2
+            and 4 * problem.y[2] >= 3 * vectors * tile.lanes and problem.y[1] * vectors >= 32
+            and (problem.k[2] - 1) * problem.dilation[2] <= 1024)
 
 
 def _gemm_grad_counts(problem):
