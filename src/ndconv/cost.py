@@ -291,7 +291,7 @@ def _takes_taps(problem, tile):
     """The rule of takes_taps in pyx/ndconv/_tap_grad.pyx."""
     ic, vectors = problem.ic // problem.g, _up(problem.y[2], tile.lanes)
     return (not problem.lanes_oc and ic <= 4 and 1 < ic * problem.taps <= 160 and problem.stride[2] <= 2
-            and 4 * problem.y[2] >= 3 * vectors * tile.lanes and problem.y[1] * vectors >= 32
+            and 100 * problem.y[2] >= (75 if tile.rows > 8 else 90) * vectors * tile.lanes and problem.y[1] * vectors >= 32
             and (problem.k[2] - 1) * problem.dilation[2] <= 1024)
 
 
