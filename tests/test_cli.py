@@ -370,7 +370,7 @@ def test_missing_peers_are_named(monkeypatch, capsys):
 def test_peers_compute_the_same(name):
     peer = PEERS[name]
     if peer.missing:
-        pytest.skip(f"{name} is not installed")
+        pytest.skip(f"{name} is not installed")  # peers are large, and of no use but to be compared with
     grouped = dataclasses.replace(SMALL, ic=4, groups=2, n=1)
     filtering = bench_cases.Case(bench_cases.GREY, "grey", 1, 1, (512, 768), 1, 5, 1, 2)
     cases = [SMALL, dataclasses.replace(SMALL, stride=1, dilation=2), grouped, filtering,

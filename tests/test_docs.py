@@ -27,7 +27,7 @@ def import_or_skip(name):
     except ImportError as missing:
         if (missing.name or "").startswith("ndconv"):
             raise
-        pytest.skip(f"{name} is for an extra that is not installed: {missing}")
+        pytest.skip(f"{name} is for an extra that is not installed: {missing}")  # the core needs NumPy alone
 
 
 @pytest.mark.parametrize("name", ["ndconv", *MODULES])

@@ -14,7 +14,7 @@ from libc.string cimport memset
 from ndconv._arrays cimport Axes, array_of, axes_of, open_input, stride_at
 from ndconv._c cimport nd_array, nd_kernel_set, nd_problem
 from ndconv._pack cimport Pixel, ceil_div, copy_clipped, next_row, taps_of
-from ndconv._plan cimport forward_geometry
+from ndconv._geometry cimport forward_geometry
 from ndconv._runtime cimport current_kernels, default_threads, parallel_for
 
 cdef enum:

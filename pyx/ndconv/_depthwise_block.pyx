@@ -23,7 +23,7 @@ from libc.string cimport memcpy, memset
 
 from ndconv._c cimport ND_CONSTANT, ND_FILL, ND_NOWHERE, nd_array, nd_job, nd_kernel_set, nd_problem, nd_source
 from ndconv._outside cimport copy_cells, put
-from ndconv._pack cimport ceil_div, copy_clipped, split
+from ndconv._pack cimport PAGE, ceil_div, copy_clipped, split
 
 cdef enum:
     SLAB_BYTES = 16384       # of padded rows, in L1
@@ -33,7 +33,6 @@ cdef enum:
     COLUMNS = 2048           # of a block, lanes of pixels
     BLOCKS = 12              # that a problem is cut into when it is large enough
     LEAST_PIXELS = 16        # between the borders that are worth reading in place
-    ALIASED = 4096           # bytes after which lines share a set of L1
     ROWS = 4                 # output rows that kernels of pixels take at once
 
 cdef bint has_lanes_c(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
@@ -164,7 +163,7 @@ cdef bint reads_in_place(const Run *f) noexcept nogil:
         return f.job.x.c == 1 and p.ocg == 1
     # lanes of pixels are masked at the borders of x, so zeros are outside
     return not p.bordered and p.sw <= 2 and f.job.x.w == 1 \
-        and (p.sw == 2 or p.kh <= ROWS or p.dh * f.job.x.h * f.job.k.size % ALIASED != 0)
+        and (p.sw == 2 or p.kh <= ROWS or p.dh * f.job.x.h * f.job.k.size % PAGE != 0)
 
 cdef bint set_lines(const Run *f, Block *t) noexcept nogil:
     """Where the input rows of a block begin, and a row of the constant, both in the slab, which has no other use then; 0 if zeros

@@ -18,13 +18,12 @@ from libc.string cimport memset
 from ndconv._c cimport nd_array, nd_depthwise_grad, nd_job, nd_kernel_set, nd_problem, nd_weights
 from ndconv._depthwise_block cimport (
     Block, Blocking, Run, blocking, reads_in_place, set_block, set_worker, start_run, walk_block)
-from ndconv._pack cimport ceil_div, split, taps_of
+from ndconv._pack cimport WAYS, ceil_div, lines_kept, split, taps_of
 from ndconv._runtime cimport parallel_for
 
 cdef enum:
     TASKS = 12
     MOST_ROWS = 128          # of a block of lanes of pixels that is read in place
-    SHARED = 4096            # bytes after which lines share a set of L1
     ROWS_BYTES = 131072      # of x in a block of lanes of channels, in L2 with as many of dy
     COLLECTED = 64           # channels whose parts are added up at a time
 
@@ -99,8 +98,8 @@ cdef void enlarge(Run *f) noexcept nogil:
         b.rows = min(max(ROWS_BYTES // (p.iw * b.channels * f.job.k.size * p.sh), 1),
                      ceil_div(p.oh, ceil_div(TASKS, p.n * p.od * b.groups)))
     elif p.sh == 1 or p.dh == 1:
-        # 3/8 of the 8 lines of a set for rows of x, as many for dy
-        b.rows = min(MOST_ROWS, max(3 * SHARED // max(pitch & -pitch, 64), 2))
+        # 3 of the 8 lines of a set for rows of x, as many for dy
+        b.rows = min(MOST_ROWS, max(3 * lines_kept(pitch) // WAYS, 2))
         b.rows = min(b.rows, max(ceil_div(rows, ceil_div(TASKS, p.n * b.groups * b.column_blocks)), 4), rows)
     b.row_blocks = ceil_div(ceil_div(p.oh, b.every), b.rows)
     b.rows = ceil_div(ceil_div(p.oh, b.every), b.row_blocks)

@@ -32,7 +32,7 @@ from ndconv._c cimport (ND_ADD, ND_BIAS_COLUMN, ND_BIAS_ROW, ND_LIST, ND_ZERO, n
 from ndconv._direct_plan cimport SHORT, Blocking, blocking
 from ndconv._direct_slab cimport Forward, Task, fill_pixels, fill_slab
 from ndconv._method cimport new_method
-from ndconv._pack cimport Pixel, ceil_div, crowded, finish_pixels, gemm_rows, panels_bytes, prepare_panels, split
+from ndconv._pack cimport Pixel, ceil_div, finish_pixels, gemm_rows, lines_kept, panels_bytes, prepare_panels, split
 from ndconv._phases cimport transpose_forward, transpose_prepare, transpose_sizes
 from ndconv._runtime cimport parallel_for
 from ndconv._weight_grad cimport direct_weight_grad, direct_weight_grad_bytes
@@ -329,7 +329,7 @@ cdef void convolve_lanes_oc(Forward *f, Task *t) noexcept nogil:
     cdef const nd_array *x = &f.job.x
     cdef Blocking *b = &f.b
     cdef ptrdiff_t c0 = 0, low, high, tap, count, depth, line, pixel, size = k.size
-    cdef bint here = in_place(p, t) and not crowded(k.mr, p.sw * x.w * size)
+    cdef bint here = in_place(p, t) and k.mr <= lines_kept(p.sw * x.w * size)
     cdef const char *a
     cdef nd_walk walk
     walk.a_off, walk.b_off, walk.b_k = t.a_off, t.b_off, k.nr

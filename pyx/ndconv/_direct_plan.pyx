@@ -1,7 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
 """direct: tasks and blocks of a problem (ndconv/_direct.pyx says which loops they are)."""
 from ndconv._c cimport nd_kernel_set, nd_problem
-from ndconv._pack cimport block_bytes, ceil_div, evened, panel_count, pixels_of, taps_of, use_lanes_oc
+from ndconv._pack cimport PAGE, block_bytes, ceil_div, evened, panel_count, pixels_of, taps_of, use_lanes_oc
 
 cdef enum:
     SLAB_BYTES = 262144      # of padded input rows in L2
@@ -9,8 +9,7 @@ cdef enum:
     SHORT_BYTES = 16384      # of a row of windows and the weights, in L1 beside each other
     ROWS_BYTES = 16384       # of a slab's rows in L1, where all panels meet them before the next
     IMAGES = 8               # that threads take whole: of fewer, both would write the same channels beside each other
-    WAYS = 32                # so many channels of y do not fit the same sets of the cache,
-    PAGE = 4096              # which they fall on if they are a multiple of this apart
+    ALIKE = 32               # channels of y, a multiple of a page apart, that do not fit the same sets of the caches
     WEIGHT_BYTES = 393216    # of the weights that a slab meets before the next, also in L2
     STEPS = 768              # of k before results go back to memory
     STRIP = 96               # columns that a strip has at least
@@ -83,7 +82,7 @@ cdef Blocking blocking(const nd_problem *p, const nd_kernel_set *k) noexcept nog
     flat = ((b.rows - 1) * b.slab_columns + b.columns + k.vl - 1) // k.vl
     b.by_row = not b.copied and b.rows * ceil_div(b.columns, k.vl) <= flat
     b.panels_first = not b.lanes_oc and b.icb < SHORT and (
-        not b.by_row and (b.slab_columns != p.ow or images >= IMAGES) or p.ocg >= WAYS and pixels_of(p) * k.size % PAGE == 0)
+        not b.by_row and (b.slab_columns != p.ow or images >= IMAGES) or p.ocg >= ALIKE and pixels_of(p) * k.size % PAGE == 0)
     b.together = 1 if b.by_row else min(max(ROWS_BYTES // (b.icb * b.fh * b.fw * b.slab_columns * k.size), 1), b.rows)
     # an odd number of cache lines, as in the slab
     b.line = (ceil_div(((b.together - 1) * b.slab_columns + b.columns + k.vl) * k.size, 128) * 128 + 64) // k.size

@@ -30,7 +30,7 @@ from ndconv._fft_prepare cimport Prepared, open_prepared, prepare, prepared_byte
 from ndconv._fft_tile cimport Window, aim_input, aim_output, load_tile, transform
 from ndconv._method cimport Method, new_method
 from ndconv._pack cimport ceil_div, split, taps_of
-from ndconv._plan cimport forward_geometry, stage_geometry
+from ndconv._geometry cimport forward_geometry, stage_geometry
 from ndconv._runtime cimport parallel_for
 
 import math

@@ -30,8 +30,8 @@ from ndconv._c cimport (ND_ADD, ND_BIAS_COLUMN, ND_BIAS_ROW, ND_ZERO, nd_array, 
                         nd_method, nd_problem, nd_sizes, nd_tiles, nd_walk, nd_weights)
 from ndconv._method cimport new_method
 from ndconv._outside cimport copy_cells
-from ndconv._pack cimport (Pixel, block_bytes, ceil_div, copy_clipped, crowded, evened, finish_pixels, flattened, gather_block,
-                           gemm_rows, is_plain, is_run, next_row, panel_count, panels_bytes, pixel_at, pixels_of,
+from ndconv._pack cimport (Pixel, block_bytes, ceil_div, copy_clipped, evened, finish_pixels, flattened, gather_block,
+                           gemm_rows, is_plain, is_run, lines_kept, next_row, panel_count, panels_bytes, pixel_at, pixels_of,
                            prepare_panels, scatter_row, split, taps_of, use_lanes_oc)
 from ndconv._runtime cimport parallel_for
 from ndconv._weight_grad cimport gemm_weight_grad, gemm_weight_grad_bytes
@@ -152,7 +152,7 @@ cdef void forward(const nd_job *job) noexcept nogil:
         p.iw = p.ow = f.b.pixels
         f.one_row = True
         f.in_tiles = f.x.w == 1 and f.x.c != 1
-        f.in_place = not f.in_tiles and not crowded(job.k.mr, f.x.w * job.k.size)
+        f.in_place = not f.in_tiles and job.k.mr <= lines_kept(f.x.w * job.k.size)
     if f.b.common > 0 and not (f.b.lanes_oc and f.in_place):
         parallel_for(f.b.images * p.g * f.b.pblocks * f.b.kblocks, 1, job.threads, pack_body, &f)
     parallel_for(f.b.images * p.g * f.b.pblocks * f.b.splits, 1, job.threads, forward_body, &f)

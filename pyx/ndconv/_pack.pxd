@@ -29,16 +29,14 @@ cdef inline ptrdiff_t pixels_of(const nd_problem *p) noexcept nogil:
     return p.od * p.oh * p.ow
 
 cdef enum:
+    LINE = 64                # bytes of a cache line
     PAGE = 4096              # bytes: lines so far apart fall on the same set of L1,
     WAYS = 8                 # which holds so many of them
 
 @cython.cdivision(True)
-cdef inline bint crowded(ptrdiff_t rows, ptrdiff_t bytes) noexcept nogil:
-    """Whether L1 cannot keep a line of each of so many rows, since their distance has them share a few of its sets."""
-    cdef ptrdiff_t sets = PAGE // 64
-    while sets > 1 and bytes % (PAGE // sets * 2) == 0:
-        sets //= 2
-    return rows > sets * WAYS
+cdef inline ptrdiff_t lines_kept(ptrdiff_t bytes) noexcept nogil:
+    """Lines so many bytes apart that L1 keeps: their distance has them share a few of its sets."""
+    return WAYS * max(PAGE // max(bytes & -bytes, <ptrdiff_t>LINE), <ptrdiff_t>1)
 
 cdef inline ptrdiff_t block_bytes(const nd_problem *p, ptrdiff_t usual) noexcept nogil:
     """Bytes that a block may have."""

@@ -65,6 +65,10 @@ FEW_PANELS = 4             # panels of weights that do not keep threads busy
 HANDFUL, LARGE_WEIGHTS = 4, 25165824   # tiles, and bytes of points of weights, for which tiles of 2x2 are taken
 FEW_TILES = 64             # tiles whose sums of a weight gradient are taken in chunks
 
+# Those of takes_taps in pyx/ndconv/_tap_grad.pyx: input channels, sums of an output channel, vectors of a plane, columns that a
+# kernel reaches over, and how full the vectors of a row are, with large tiles and with small ones.
+TAP_CHANNELS, TAP_SUMS, TAP_VECTORS, TAP_REACH, FULL = 4, 160, 32, 1024, (0.75, 0.9)
+
 
 def _up(a, b):
     return -(-a // b)
@@ -290,9 +294,10 @@ def _direct_grad_counts(problem):
 def _takes_taps(problem, tile):
     """The rule of takes_taps in pyx/ndconv/_tap_grad.pyx."""
     ic, vectors = problem.ic // problem.g, _up(problem.y[2], tile.lanes)
-    return (not problem.lanes_oc and ic <= 4 and 1 < ic * problem.taps <= 160 and problem.stride[2] <= 2
-            and 100 * problem.y[2] >= (75 if tile.rows > 8 else 90) * vectors * tile.lanes and problem.y[1] * vectors >= 32
-            and (problem.k[2] - 1) * problem.dilation[2] <= 1024)
+    full = problem.y[2] / max(vectors * tile.lanes, 1)
+    return (not problem.lanes_oc and ic <= TAP_CHANNELS and 1 < ic * problem.taps <= TAP_SUMS and problem.stride[2] <= 2
+            and full >= FULL[tile.rows <= 8] and problem.y[1] * vectors >= TAP_VECTORS
+            and (problem.k[2] - 1) * problem.dilation[2] <= TAP_REACH)
 
 
 def _gemm_grad_counts(problem):
