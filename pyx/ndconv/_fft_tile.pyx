@@ -27,8 +27,8 @@ cdef inline ptrdiff_t clamp(ptrdiff_t i, ptrdiff_t most) noexcept nogil:
     return 0 if i < 0 else min(i, most)
 
 cdef inline ptrdiff_t remainder(ptrdiff_t i, ptrdiff_t n) noexcept nogil:
-    """Of a division that rounds down."""
-    return (i % n + n) % n
+    """Of a division that rounds down. (Divisions by 1, most of those here, would take longer than all else.)"""
+    return 0 if n == 1 else (i % n + n) % n
 
 cdef void set_axis(Window *w, int lane, int axis, ptrdiff_t origin, ptrdiff_t extent, ptrdiff_t size) noexcept nogil:
     """The part that begins at `origin` of an axis of `extent` elements."""
@@ -38,6 +38,8 @@ cdef void set_axis(Window *w, int lane, int axis, ptrdiff_t origin, ptrdiff_t ex
 
 cdef inline ptrdiff_t take(ptrdiff_t *i, ptrdiff_t n) noexcept nogil:
     """The last digit of i, which is taken off, in base n."""
+    if n == 1:
+        return 0
     cdef ptrdiff_t digit = i[0] % n
     i[0] //= n
     return digit
@@ -54,19 +56,22 @@ cdef void set_input(Window *w, const Tiling *t, int lane, int axis, ptrdiff_t ti
                     ptrdiff_t size) noexcept nogil:
     """A tile's inputs along an axis: every phases-th or split-th element; step is that of the array."""
     cdef const Side *s = &t.side[axis]
-    cdef ptrdiff_t every = s.phases * s.split, first = tile % s.phases + split - s.before, rest = remainder(first, every)
+    cdef ptrdiff_t every = s.phases * s.split, first = take(&tile, s.phases) + split - s.before, rest = remainder(first, every)
+    cdef ptrdiff_t origin = tile * s.q * s.stride
     w.data[lane] += rest * step * size
-    w.position[axis][lane], w.every[axis] = first + tile // s.phases * s.q * s.stride * every, every
-    set_axis(w, lane, axis, tile // s.phases * s.q * s.stride + (first - rest) // every, ceil_div(max(s.x - rest, 0), every),
-             size)
+    w.position[axis][lane], w.every[axis] = first + origin * every, every
+    if every > 1:
+        set_axis(w, lane, axis, origin + (first - rest) // every, ceil_div(max(s.x - rest, 0), every), size)
+    else:
+        set_axis(w, lane, axis, origin + first, s.x, size)
 
 cdef ptrdiff_t set_output(Window *w, const Tiling *t, int lane, int axis, ptrdiff_t tile, ptrdiff_t step,
                           ptrdiff_t size) noexcept nogil:
     """A tile's outputs along an axis; returns the first."""
     cdef const Side *s = &t.side[axis]
-    cdef ptrdiff_t phase = tile % s.phases, first = tile // s.phases * s.q
+    cdef ptrdiff_t phase = take(&tile, s.phases), first = tile * s.q
     w.data[lane] += phase * step * size
-    set_axis(w, lane, axis, first, ceil_div(max(s.y - phase, 0), s.phases), size)
+    set_axis(w, lane, axis, first, ceil_div(max(s.y - phase, 0), s.phases) if s.phases > 1 else s.y, size)
     return phase + first * s.phases
 
 cdef void aim_input(Window *w, const nd_problem *p, const nd_kernel_set *k, const Tiling *t, const nd_array *x, ptrdiff_t unit,
