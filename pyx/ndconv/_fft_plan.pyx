@@ -31,6 +31,7 @@ cdef enum:
     PART_BYTES = 67108864         # and of their spectra
     MOST_PARTS = 1024             # of a kernel
     CACHE_BYTES = 524288          # of a tile: half of L2
+    ENDS = 3                      # products that take as long as a sum's beginning and end
 
 cdef ptrdiff_t smooth(ptrdiff_t least, bint even) noexcept nogil:
     """The smallest 2^a 3^b 5^c, even if asked for, that is at least `least`."""
@@ -199,7 +200,7 @@ cdef void set_cost(Tiling *t, const nd_problem *p, const nd_kernel_set *k, Opera
         t.cycles *= 1 + 1.0 / max(parts, 1.0)
         traffic = 0
     else:
-        product = t.freqs * units * p.g * t.ic * <double>t.ocv * product_cycles(k)
+        product = t.freqs * units * p.g * (t.ic + ENDS) * <double>t.ocv * product_cycles(k)
         t.cycles = p.g * units * (t.icv + t.ocv) * one + product
         traffic = ceil_div(t.units, t.block) * spectra + 4.0 * p.g * t.freqs * units * (t.icv + t.ocv) * t.point
         weights = p.g * t.ic * <double>ceil_div(p.ocg, k.vl) * one
