@@ -47,7 +47,7 @@ cdef WeightGrad layout(const nd_problem *p, const nd_kernel_set *k) noexcept nog
     cdef WeightGrad f
     cdef Tiling *t = &f.t
     cdef ptrdiff_t tiles, most
-    t[0] = choose_tiling(p, k, True)
+    t[0] = choose_tiling(p, k, True, 1)
     t.icp = spread(t.icp, k)
     t.common, t.slice, t.depth = True, t.panels, p.od
     f.few = t.lines * t.tw * p.od <= FEW

@@ -12,6 +12,7 @@ cdef struct Tiling:
     ptrdiff_t points, mh, mw         # points of a tile, results of a tile
     ptrdiff_t phases_h, phases_w     # a dilated problem is that many problems on every dh-th row, dw-th column
     ptrdiff_t cells_h, cells_w       # 2 for a stride of 2: x is that many parts, with taps of their own, added up
+    ptrdiff_t cells_y, width         # 4 for a transposed stride of 2: y is that many parts; all of a panel's columns of M
     ptrdiff_t cells, runs, steps     # of both axes; depths and cells of a sum; channels of a part of it, a multiple of FRESH
     ptrdiff_t th, tw                 # tiles of a plane of the largest phase
     ptrdiff_t lines                  # rows of tiles of all images and phases
@@ -42,7 +43,9 @@ cdef ptrdiff_t odd_lines(ptrdiff_t count, const nd_kernel_set *k) noexcept nogil
 cdef Plane rows_of_cell(const Plane *p, ptrdiff_t cell, ptrdiff_t cells) noexcept nogil
 cdef Plane columns_of_cell(const Plane *p, ptrdiff_t cell, ptrdiff_t cells) noexcept nogil
 cdef void set_sizes(Tiling *t, const nd_problem *p, const nd_kernel_set *k) noexcept nogil
-cdef Tiling choose_tiling(const nd_problem *p, const nd_kernel_set *k, bint gradient) noexcept nogil
+cdef Tiling choose_tiling(const nd_problem *p, const nd_kernel_set *k, bint gradient, ptrdiff_t cells_y) noexcept nogil
+cdef nd_problem problem_of_cells(const nd_problem *p) noexcept nogil
+cdef ptrdiff_t before_results(ptrdiff_t taps, ptrdiff_t pad) noexcept nogil
 cdef void take_fresh_weights(Tiling *t, const nd_problem *p, const nd_kernel_set *k) noexcept nogil
 cdef Block block_at(const nd_problem *p, const Tiling *t, ptrdiff_t index) noexcept nogil
 cdef View view_of(const nd_problem *p, const Tiling *t, const nd_array *x, const nd_array *y, ptrdiff_t g,

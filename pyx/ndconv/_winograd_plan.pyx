@@ -23,14 +23,16 @@ cdef ptrdiff_t odd_lines(ptrdiff_t count, const nd_kernel_set *k) noexcept nogil
 cdef void set_block(Tiling *t, const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
     """Blocks that L2 holds, as many as cost least in passes over the weights, in pixels that two blocks see and in threads that
     wait; a single one where there would be few."""
-    cdef ptrdiff_t tiles, columns, parts, rows, blocks
-    cdef double cost, least = -1, pixel = 10.0 / (t.points * p.ocg)     # to gather one, beside the products of a tile
-    t.slice = min(t.panels, max(64 // k.nr, 1))
+    cdef ptrdiff_t tiles, columns, parts, rows, blocks, few
+    cdef double cost, least = -1, pixel = 10.0 / (t.points * t.cells_y * p.ocg)     # to gather one, beside the products of a tile
+    t.slice = min(t.panels, max(64 // t.width, 1))
     t.depth = 1 if p.kd == 1 else min(p.od, <ptrdiff_t>DEPTH)
     t.planes = t.depth + (p.kd - 1) * p.dd
-    tiles = CACHE_BYTES // (t.points * k.size * (t.icp * t.planes * t.cells + t.slice * k.nr * t.depth))
+    tiles = CACHE_BYTES // (t.points * k.size * (t.icp * t.planes * t.cells + t.slice * t.width * t.depth))
     tiles = block_bytes(p, min(max(tiles, <ptrdiff_t>LEAST), <ptrdiff_t>MOST))
-    t.common = t.depth == 1 and t.lines * t.tw * p.od * p.g < FEW
+    # M of four cells leaves L2 sooner, which costs less only than to read more weights again
+    few = FEW if t.cells_y == 1 else max(FEW, p.icg) // t.cells_y
+    t.common = t.depth == 1 and t.lines * t.tw * p.od * p.g < few
     if t.common:
         t.rows, t.parts, t.depth, t.slice = t.lines, 1, p.od, t.panels
         return
@@ -48,13 +50,30 @@ cdef inline double steps_of(ptrdiff_t tiles, ptrdiff_t rows) noexcept nogil:
     """What products of so many tiles cost, if those of a register tile of `rows` cost as many: a lower one costs more."""
     return (2.0 * tiles + ceil_div(tiles, rows) * rows) / 3
 
-cdef Tiling choose_tiling(const nd_problem *p, const nd_kernel_set *k, bint gradient) noexcept nogil:
+cdef nd_problem problem_of_cells(const nd_problem *p) noexcept nogil:
+    """A transposed problem with strides of 2 as one with strides of 1, whose result i on an axis stands for four, or for two an
+    axis. All of them are sums of the same pixels of x, with taps of their own (tap_of_cell in _winograd_weights.pyx):
+
+        y[2i + r - before] = sum over t of x[i + t - pad] w[tap t of cell r],    r = 0, 1,    before = before_results(...)"""
+    cdef nd_problem q = p[0]
+    q.sh = q.sw = 1
+    q.kh, q.kw = ceil_div(p.kh, 2), ceil_div(p.kw, 2)
+    q.ph, q.pw = q.kh - 1 - ((p.ph + p.kh % 2) >> 1), q.kw - 1 - ((p.pw + p.kw % 2) >> 1)
+    q.oh, q.ow = (p.oh + 1 + before_results(p.kh, p.ph)) // 2, (p.ow + 1 + before_results(p.kw, p.pw)) // 2
+    q.pd = -p.pd
+    return q
+
+cdef ptrdiff_t before_results(ptrdiff_t taps, ptrdiff_t pad) noexcept nogil:
+    """Of the two results of the first pair on an axis, how many lie before y."""
+    return (taps + pad) & 1
+
+cdef Tiling choose_tiling(const nd_problem *p, const nd_kernel_set *k, bint gradient, ptrdiff_t cells_y) noexcept nogil:
     cdef Tiling t
     cdef ptrdiff_t h, w
     # of a stride of 2 each phase takes every second tap; the taps of all are counted as those of the first
     t.cells_h, t.cells_w, t.v.taps = p.sh, p.sw, max(ceil_div(p.kh, p.sh), ceil_div(p.kw, p.sw))
     t.v.points_h, t.v.points_w = t.v.taps + 3 if p.kh > 1 else 1, t.v.taps + 3 if p.kw > 1 else 1
-    t.cells = t.cells_h * t.cells_w
+    t.cells, t.cells_y, t.width = t.cells_h * t.cells_w, cells_y, cells_y * k.nr
     t.runs, t.steps = p.kd * t.cells, STEPS // t.cells
     t.phases_h, t.phases_w = p.dh if p.kh > 1 else 1, p.dw if p.kw > 1 else 1
     h, w = ceil_div(p.oh, t.phases_h), ceil_div(p.ow, t.phases_w)
@@ -62,7 +81,7 @@ cdef Tiling choose_tiling(const nd_problem *p, const nd_kernel_set *k, bint grad
     # tiles of one image share weights that no cache holds, of whose points it has fewer than half
     if p.kh == p.kw == 3 and t.cells == 1 and not gradient \
             and (16 * ceil_div(h, 2) * ceil_div(w, 2) <= 36 * ceil_div(h, 4) * ceil_div(w, 4)
-                 or p.n * p.od * t.phases_h * t.phases_w * ceil_div(h, 4) * ceil_div(w, 4) <= HANDFUL
+                 or t.cells_y == 1 and p.n * p.od * t.phases_h * t.phases_w * ceil_div(h, 4) * ceil_div(w, 4) <= HANDFUL
                  and 36 * k.size * p.g * p.kd * p.icg * p.ocg > LARGE):
         t.v.points_h = t.v.points_w = 4
     # F(6, 3) where it takes a tenth fewer; its sums are short, so that it keeps the bound on the error
@@ -94,9 +113,9 @@ cdef void set_sizes(Tiling *t, const nd_problem *p, const nd_kernel_set *k) noex
     t.slices = ceil_div(t.panels, t.slice)
     t.tiles = t.rows * t.columns
     t.blocks = ceil_div(t.lines, t.rows) * t.parts * ceil_div(p.od, t.depth)
-    t.u_point = odd_lines((t.slice * min(p.icg, <ptrdiff_t>FRESH) if t.fresh else t.panels * p.icg) * t.runs * k.nr, k)
+    t.u_point = odd_lines((t.slice * min(p.icg, <ptrdiff_t>FRESH) if t.fresh else t.panels * p.icg) * t.runs * t.width, k)
     t.v_point = odd_lines(t.planes * t.cells * t.tiles * t.icp, k)
-    t.m_row = t.slice * k.nr
+    t.m_row = t.slice * t.width
     t.m_point = odd_lines(t.depth * t.tiles * t.m_row, k)
     t.v_bytes, t.m_bytes = t.points * t.v_point * k.size, t.points * t.m_point * k.size
 

@@ -31,6 +31,7 @@ DIRECT_GRAD = dict(steps=0.524, calls=5.92, packed=0.35, strided=0.193, weights=
 GEMM_GRAD = dict(steps=0.724, packed=0.296, lines=13.3, strided=0.731, weights=1.08, stages=23874)
 WINOGRAD = dict(calls=0.414, cells=0.069, steps=0.359, vectors=5.13, partial=3.59, turned=0.268, weights=0.0973, prepared=0.593,
                 fresh=0.304, sums=1.74, chunks=0.531, apart=6.0, stages=13110)
+WINOGRAD_CELLS = dict(steps=0.84, cells=10.2, weights=0.095, fresh=0.27, prepared=0.36, stages=6000)
 DEPTHWISE = dict(halved=0.544, strided=1.93, rows=1.79, steps=0.569, elements=0.115, gathered=4.73, planes=111, sums=1.43e-12,
                  stages=5002)
 DEPTHWISE_BACK = dict(rows=2.35, steps=0.821, elements=0.325, gathered=1.57, planes=75.9, sums=1.43e-12, stages=2394)
@@ -321,6 +322,8 @@ def fft_counts(problem, prepared):
 
 def winograd_counts(problem, prepared):
     """Seconds of `winograd`: tiles transformed both ways, a product at each of their points, weights read once a block."""
+    if problem.reversed and problem.stride[1] == 2:
+        return WINOGRAD_CELLS, _cells_counts(problem, prepared)
     counts, grad = dict.fromkeys(WINOGRAD, 0), problem.op == "weight_grad"
     lanes, rows, panel = _tile_of(problem, _winograd)
     own = (problem.ic // problem.g, problem.oc // problem.g, problem.x, problem.y, problem.k, problem.stride, 1)
@@ -346,6 +349,22 @@ def winograd_counts(problem, prepared):
             counts["prepared"] += 0 if prepared or fresh else weights
         counts["stages"] += times
     return WINOGRAD, counts
+
+
+def _cells_counts(problem, prepared):
+    """Of a transposed problem with strides of 2, whose results are pairs on both axes (problem_of_cells in
+    pyx/ndconv/_winograd_plan.pyx): four cells of results, each as many as the tiles of x."""
+    lanes, _, panel = _tile_of(problem, _winograd)
+    ic, oc, k = problem.oc // problem.g, problem.ic // problem.g, problem.k
+    pairs = tuple((size + 1 + (taps + before) % 2) // 2
+                  for size, taps, before in zip(problem.x, k, problem.before, strict=True))
+    points, products, tiles = _winograd_tiles((problem.x[0], *pairs[1:]), k, problem.stride, problem, False)
+    tiles *= problem.n
+    weights = products * problem.g * _up(oc, panel) * panel * ic
+    fresh = tiles * problem.g < max(FEW_BLOCKS, ic) // 4 and _up(oc, panel) >= FEW_PANELS and not prepared
+    vectors = tiles * problem.g * _up(oc, lanes)
+    return dict(steps=vectors * lanes / panel * products * ic, cells=4 * vectors * points, weights=0 if fresh else weights,
+                fresh=weights if fresh else 0, prepared=0 if prepared or fresh else weights, stages=1)
 
 
 def _in_rows(problem):
