@@ -121,10 +121,10 @@ struct nd_depthwise_grad {
     ptrdiff_t sums_tap, sums_column, x_ahead, y_ahead;
 };
 
-/* Sums of the products of `channels` planes of dy, dy_channel apart, with x at `taps` places, kernels/tap_sums.h, over `rows` rows
- * of n pixels, dy_row and x_row apart. Strides count elements. */
+/* Sums of the products of `channels` channels of dy, whole vectors, with x at `taps` places, kernels/tap_sums.h, over `rows` rows
+ * of n pixels: those of dy follow each other dy_pixel apart, rows of x are x_row apart. Strides count elements. */
 struct nd_tap_sums {
-    ptrdiff_t rows, n, x_row, dy_row, dy_channel, channels, taps;
+    ptrdiff_t rows, n, x_row, dy_pixel, sums_tap, channels, taps;
     const ptrdiff_t *at;
 };
 
@@ -279,8 +279,8 @@ struct nd_kernel_set {
     void (*depthwise_grad_pixels)(const struct nd_depthwise_grad *s, const void *x, const void *dy, void *sums);
     /* to[i] = the sum of the vl elements from lanes[i*vl] on, i < n */
     void (*add_lanes)(void *to, const void *lanes, ptrdiff_t n);
-    /* sums[(o*taps + t)*vl + l] += a part of the sum over r < rows, i < n of dy[o*dy_channel + r*dy_row + i]
-     * * x[at[t] + r*x_row + i], o < channels, t < taps, the lanes l < vl adding up to the whole */
+    /* sums[t*sums_tap + o] += sum over r < rows, i < n of dy[(r*n + i)*dy_pixel + o] * x[at[t] + r*x_row + i], o < channels,
+     * t < taps */
     void (*tap_sums)(const struct nd_tap_sums *s, const void *x, const void *dy, void *sums);
     /* y[j*y_row + i] = bias[j*bias_col] + sum over t < k of b[j*b_row + t] * a[at[t] + i], i < m, j < n, its terms added in their
      * order; bias may be NULL */

@@ -203,6 +203,17 @@ static inline __attribute__((always_inline)) void NAME(tile)(
 #define TILES TILE(1) TILE(2) TILE(3) TILE(4)
 #endif
 
+/* Those of tiles of one vector, too. */
+#if TILE_ROWS > 8
+#define HIGH_TILES TILES
+#elif TILE_ROWS > 6
+#define HIGH_TILES TILES TILE(9) TILE(10)
+#elif TILE_ROWS > 4
+#define HIGH_TILES TILES TILE(7) TILE(8) TILE(9) TILE(10)
+#else
+#define HIGH_TILES TILES TILE(5) TILE(6) TILE(7) TILE(8) TILE(9) TILE(10)
+#endif
+
 /* A tile has TILE_SUMS sums at most; those wider than TILE_VECTORS have few rows. */
 #define TILE(mc)                                                                                             \
     case mc:                                                                                                 \
@@ -218,16 +229,7 @@ static inline __attribute__((always_inline)) void NAME(tile_high)(
     const T *b, T *y, ptrdiff_t y_row, ptrdiff_t y_col, int start, const T *bias)
 {
     switch (m) {
-        TILES
-#if TILE_ROWS < 5
-        TILE(5) TILE(6)
-#endif
-#if TILE_ROWS < 7
-        TILE(7) TILE(8)
-#endif
-#if TILE_ROWS < 9
-        TILE(9) TILE(10)
-#endif
+        HIGH_TILES
     }
 }
 

@@ -33,18 +33,17 @@ static void NAME(copy)(void *restrict to_, const void *restrict from_, ptrdiff_t
     }
 }
 
-/* to[i*to_row + j] = from[i + j*col], i < LANES, j < LANES, transposed in registers. The columns 2 * VL further on
- * are asked for if there are any: `ask` is a constant. */
+/* to[i*to_row + j] = from[i + j*col], i < LANES, j < LANES, transposed in registers. What is `ask` elements further on is asked
+ * for: it is needed soon. */
 #if LANES <= 16
 static inline __attribute__((always_inline)) void NAME(move_block)(T *to, ptrdiff_t to_row, const T *from,
-                                                                   ptrdiff_t col, const int ask)
+                                                                   ptrdiff_t col, ptrdiff_t ask)
 {
     vec block[LANES];
 #pragma GCC unroll 16
     for (int v = 0; v < LANES; v++) {
         block[v] = NAME(load)(from + v * col);
-        if (ask)
-            __builtin_prefetch(from + (v + 2 * VL) * col);
+        __builtin_prefetch(from + v * col + ask);
     }
     NAME(transpose)(block);
 #pragma GCC unroll 16
@@ -92,7 +91,7 @@ static void NAME(move_low)(T *to, ptrdiff_t to_row, const T *from, ptrdiff_t m, 
 /* to[i*to_row + j] = from[i*row + j*col], i < m, j < n: a block, transposed when its rows are the contiguous
  * direction of `from`. LANES x LANES at a time that costs about half a cycle an element, fewer rows or columns 0.7, one by one 2.
  * Four vectors of 2 * VL columns are moved before the next columns: whole lines of either side, and what is asked for
- * meanwhile is needed next. */
+ * meanwhile is needed next, those columns or, after the last, the vectors that follow. */
 static void NAME(move)(void *restrict to_, ptrdiff_t to_row, const void *restrict from_, ptrdiff_t m,
                        ptrdiff_t n, ptrdiff_t row, ptrdiff_t col)
 {
@@ -112,17 +111,17 @@ static void NAME(move)(void *restrict to_, ptrdiff_t to_row, const void *restric
             const ptrdiff_t at = i < m - VL ? i : m - VL;
             NAME(move_few)(to + at * to_row, to_row, from + at, col, n);
         }
-        for (ptrdiff_t i = 0; i < m && n >= VL; i += 4 * VL)
+        /* lines that fall on the same sets of L1, a page apart, are loaded once each: elements before a whole line */
+        const ptrdiff_t lead = col % VL ? 0 : (ptrdiff_t)((uintptr_t)from / sizeof(T) % VL);
+        for (ptrdiff_t i = 0; i < m + lead && n >= VL; i += 4 * VL)
             for (ptrdiff_t j = 0; j < n; j += 2 * VL)
-                for (ptrdiff_t v = i; v < m && v < i + 4 * VL; v += VL) {
-                    /* the last blocks overlap those before */
-                    const ptrdiff_t at = v < m - VL ? v : m - VL;
+                for (ptrdiff_t v = i; v < m + lead && v < i + 4 * VL; v += VL) {
+                    /* the first and the last blocks overlap their neighbours */
+                    const ptrdiff_t at = v < lead ? 0 : v - lead < m - VL ? v - lead : m - VL;
                     for (ptrdiff_t c = j; c < n && c < j + 2 * VL; c += VL) {
                         const ptrdiff_t b = c < n - VL ? c : n - VL;
-                        if (b + 3 * VL <= n)
-                            NAME(move_block)(to + at * to_row + b, to_row, from + at + b * col, col, 1);
-                        else
-                            NAME(move_block)(to + at * to_row + b, to_row, from + at + b * col, col, 0);
+                        NAME(move_block)(to + at * to_row + b, to_row, from + at + b * col, col,
+                                         b + 3 * VL <= n ? 2 * VL * col : 4 * VL);
                     }
                 }
     }

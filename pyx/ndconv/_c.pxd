@@ -100,7 +100,7 @@ cdef extern from "kernels.h" nogil:
         ptrdiff_t n, first, lane_stride, width, images, x_image, y_image, rows, x_row, y_row, sums_tap, sums_column
         ptrdiff_t x_ahead, y_ahead
     struct nd_tap_sums:
-        ptrdiff_t rows, n, x_row, dy_row, dy_channel, channels, taps
+        ptrdiff_t rows, n, x_row, dy_pixel, sums_tap, channels, taps
         const ptrdiff_t *at
     struct nd_dots:
         ptrdiff_t m, n, k, a_row, b_row, y_row, bias_col

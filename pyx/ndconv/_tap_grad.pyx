@@ -1,17 +1,17 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
-"""Weight gradients of few input channels, dW[oc, tap] = sum over pixels dY[oc][pixel] X[pixel + tap], lanes of pixels.
+"""Weight gradients by taps, dW[oc, tap] = sum over pixels dY[oc][pixel] X[pixel + tap], lanes of output channels.
 
-    for a part of the blocks of rows of all images, group, some output channels     (one task)
+    for a part of the blocks of rows of all images, group                           (one task)
         for its blocks
             copy the padded input rows to a slab, strides taken apart               (L2; ndconv/_direct_slab.pyx)
-            for a few channels of dY, read where they are, for a few taps           (kernels/tap_sums.h)
-                register tile: a vector of sums each, over the rows of the block
-        add up the lanes: the part's sums
-    add the parts in their order, and write dW wherever its strides say
+            for two vectors of oc
+                turn dY to [pixel][oc]                                              (L2)
+                for a few taps: register tile over all pixels                       (kernels/tap_sums.h)
+    add the parts in their order, turn them to [oc][tap], and write dW wherever its strides say
 
-With few input channels the register tile of the other forms would need dY, or the im2col matrix, packed for a few products an
-element. Here neither is: x is copied once for each of a few groups of output channels, and an element of dY goes from L1 to six
-taps at a time. Parts and groups depend on the problem alone, so bits do not depend on threads.
+The elements that taps see are broadcast from the slab: with few input channels the im2col matrix would be packed for a few
+products an element. Turning dY costs half a cycle an element, which as many products as there are taps and channels pay for.
+Parts depend on the problem alone, so bits do not depend on threads.
 """
 from libc.string cimport memset
 
@@ -23,40 +23,37 @@ from ndconv._runtime cimport parallel_for
 
 cdef enum:
     SLAB_BYTES = 131072      # of padded input rows, in L2
-    ROWS_BYTES = 16384       # of the channels of dY that a tile reads, in L1
-    LANES_BYTES = 196608     # of the vectors of sums of a task, in L2 beside the slab
-    CHANNELS = 4             # of dY that a tile reads
-    STRIP = 1024             # columns of a row that is not cut across; those of a longer one are twice as many at most
+    TURNED_BYTES = 131072    # of the rows of dY of a block, beside it
+    REACH = 1024             # columns that a kernel reaches over
     FEW = 4                  # input channels
     MOST = 160               # of these and taps: a group of output channels then has its sums in L2
-    STEPS = 32               # vectors of a plane of results
+    STEPS = 512              # pixels of a plane of results
+    STREAMS = 16             # channels of dY that are read at a time: as many as the CPU prefetches
     TASKS = 12
 
 cdef struct Plan:
     Blocking b
     ptrdiff_t k                    # input channels and taps
-    ptrdiff_t oparts, channels     # tasks over output channels, channels of the largest
+    ptrdiff_t pixel                # output channels of a group, whole vectors
     ptrdiff_t units, parts         # blocks of all images, parts that they are dealt to
-    ptrdiff_t offsets, sums, slab, lanes   # bytes: of the taps' places, of all parts' sums; a worker's
+    ptrdiff_t offsets, sums, slab, turned  # bytes: of the taps' places, of all parts' sums; a worker's
 
 cdef bint takes_taps(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
-    """Whether input channels are so few that packing would take longer, and planes of results so large and rows so full that the
-    sums are worth their way to memory. Ends of rows are masked, which the smaller tiles of 16 registers feel more: with 4 channels
-    on 27 columns AVX2 took 1.4 times as long as with packing, AVX-512 0.7 of it."""
-    cdef ptrdiff_t vectors = ceil_div(p.ow, k.vl), least = 75 if k.mr > 8 else 90     # percent of the lanes
+    """Whether input channels are so few that packing would take longer, planes of results so large that the sums are worth their
+    way to memory, and vectors nearly full of output channels."""
     return (not p.lanes_oc and p.icg <= FEW and 1 < p.icg * taps_of(p) <= MOST and p.sw <= 2
-            and 100 * p.ow >= least * vectors * k.vl and p.oh * vectors >= STEPS and (p.kw - 1) * p.dw <= STRIP)
+            and 4 * p.ocg >= 3 * ceil_div(p.ocg, k.vl) * k.vl and p.oh * p.ow >= STEPS and (p.kw - 1) * p.dw <= REACH)
 
 cdef Plan plan_of(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
     cdef Plan f
     cdef Blocking *b = &f.b
     memset(&f, 0, sizeof(Plan))
     b.taps, b.icb = taps_of(p), p.icg
-    f.k = p.icg * b.taps
-    b.strips = max(p.ow // STRIP, <ptrdiff_t>1)
-    b.columns = ceil_div(ceil_div(p.ow, b.strips), k.nr) * k.nr if b.strips > 1 else p.ow
+    f.k, f.pixel = p.icg * b.taps, ceil_div(p.ocg, k.vl) * k.vl
+    b.columns = ceil_div(p.ow, ceil_div(p.ow * k.nr * k.size, TURNED_BYTES))
     b.strips = ceil_div(p.ow, b.columns)
-    b.rows = min(max(ROWS_BYTES // (CHANNELS * b.columns * k.size), <ptrdiff_t>1), p.oh)
+    b.rows = min(max(TURNED_BYTES // (b.columns * k.nr * k.size), <ptrdiff_t>1), p.oh)
+    b.rows = min(b.rows, ceil_div(p.oh, ceil_div(TASKS, p.n * p.od * p.g)))
     set_slab(p, k, b)
     while b.slab > SLAB_BYTES and b.rows > 1:
         b.rows = (b.rows + 1) // 2
@@ -64,24 +61,22 @@ cdef Plan plan_of(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
     b.blocks = ceil_div(p.oh, b.rows)
     b.rows = ceil_div(p.oh, b.blocks)
     set_slab(p, k, b)
-    f.oparts = ceil_div(p.ocg, max(LANES_BYTES // (f.k * k.vl * k.size) // CHANNELS, <ptrdiff_t>1) * CHANNELS)
-    f.channels = ceil_div(p.ocg, f.oparts)
     f.units = p.n * p.od * b.blocks * b.strips
-    f.parts = evened(min(ceil_div(TASKS, p.g * f.oparts), f.units), p.g * f.oparts, f.units)
-    f.sums = ceil_div(f.parts * p.g * p.ocg * f.k * k.size, 64) * 64
-    f.slab = b.slab
+    f.parts = evened(min(ceil_div(TASKS, p.g), f.units), p.g, f.units)
     f.offsets = ceil_div(f.k * <ptrdiff_t>sizeof(ptrdiff_t), 64) * 64
-    f.lanes = f.channels * f.k * k.vl * k.size
+    f.sums = f.parts * p.g * f.k * f.pixel * k.size
+    f.slab = b.slab
+    f.turned = b.rows * b.columns * min(f.pixel, k.nr) * k.size
     return f
 
 cdef size_t tap_grad_bytes(const nd_problem *p, const nd_kernel_set *k, int threads) noexcept nogil:
     cdef Plan f = plan_of(p, k)
-    return f.offsets + f.sums + threads * (f.slab + f.lanes)
+    return f.offsets + f.sums + threads * (f.slab + f.turned)
 
 cdef struct Grad:
     Forward forward          # what the slab is filled by
     Plan plan
-    char *sums
+    char *sums               # [part][group][tap][oc]
 
 cdef void tap_grad(const nd_job *job) noexcept nogil:
     cdef Grad f
@@ -90,8 +85,8 @@ cdef void tap_grad(const nd_job *job) noexcept nogil:
     f.forward.job, f.forward.b = job, f.plan.b
     f.sums = job.workspace + f.plan.offsets
     set_places(p, &f.plan.b, <ptrdiff_t *>job.workspace)
-    parallel_for(f.plan.parts * p.g * f.plan.oparts, 1, job.threads, sum_body, &f)
-    parallel_for(p.g * p.ocg, ceil_div(16384, f.plan.parts * f.plan.k), job.threads, collect_body, &f)
+    parallel_for(f.plan.parts * p.g, 1, job.threads, sum_body, &f)
+    parallel_for(p.g * p.icg * p.kd * p.kh, ceil_div(16384, f.plan.parts * p.kw * p.ocg), job.threads, collect_body, &f)
 
 cdef void set_places(const nd_problem *p, const Blocking *b, ptrdiff_t *at) noexcept nogil:
     """Where a tap's elements begin in the slab: [channel][kd][phase row][phase column][row][column]."""
@@ -110,18 +105,17 @@ cdef void sum_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) no
     cdef const Blocking *b = &plan.b
     cdef const nd_job *job = f.forward.job
     cdef const nd_problem *p = job.p
-    cdef const nd_kernel_set *k = job.k
-    cdef ptrdiff_t i, unit, part, o, size = k.size
+    cdef ptrdiff_t i, unit, part, v, bytes = plan.k * plan.pixel * job.k.size
     cdef Task t
     cdef nd_tap_sums s
-    cdef char *lanes
-    t.slab = f.sums + plan.sums + worker * (plan.slab + plan.lanes)
-    lanes = t.slab + plan.slab
-    s.at, s.taps, s.x_row, s.dy_row, s.dy_channel = <ptrdiff_t *>job.workspace, plan.k, b.slab_columns, job.y.h, job.y.c
+    cdef char *sums
+    t.slab = f.sums + plan.sums + worker * (plan.slab + plan.turned)
+    s.at, s.taps, s.x_row = <ptrdiff_t *>job.workspace, plan.k, b.slab_columns
+    s.sums_tap = plan.pixel
     for i in range(begin, end):
-        o, t.g, part = split(p.ocg, plan.oparts, i % plan.oparts), i // plan.oparts % p.g, i // plan.oparts // p.g
-        s.channels = split(p.ocg, plan.oparts, i % plan.oparts + 1) - o
-        memset(lanes, 0, s.channels * s.taps * k.vl * size)
+        sums = f.sums + i * bytes
+        t.g, part = i % p.g, i // p.g
+        memset(sums, 0, bytes)
         for unit in range(split(plan.units, plan.parts, part), split(plan.units, plan.parts, part + 1)):
             t.ow = unit % b.strips * b.columns
             t.oh = split(p.oh, b.blocks, unit // b.strips % b.blocks)
@@ -129,25 +123,41 @@ cdef void sum_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) no
             t.od, t.n = unit // b.strips // b.blocks % p.od, unit // b.strips // b.blocks // p.od
             s.n = min(b.columns, p.ow - t.ow)
             fill_slab(&f.forward, &t, 0, p.icg)
-            k.tap_sums(&s, t.slab, job.y.data + size * (t.n * job.y.n + (t.g * p.ocg + o) * job.y.c + t.od * job.y.d
-                                                        + t.oh * job.y.h + t.ow), lanes)
-        k.add_lanes(f.sums + size * (((part * p.g + t.g) * p.ocg + o) * s.taps), lanes, s.channels * s.taps)
+            for v in range(ceil_div(plan.pixel, job.k.nr)):
+                s.channels = s.dy_pixel = min(job.k.nr, plan.pixel - v * job.k.nr)
+                turn_rows(job, &t, v * job.k.nr, s.channels, s.rows, s.n, t.slab + plan.slab)
+                job.k.tap_sums(&s, t.slab, t.slab + plan.slab, sums + v * job.k.nr * job.k.size)
+
+cdef void turn_rows(const nd_job *job, const Task *t, ptrdiff_t first, ptrdiff_t channels, ptrdiff_t rows, ptrdiff_t n,
+                    char *to) noexcept nogil:
+    """dY of a block as [pixel][oc], channels from `first` on."""
+    cdef ptrdiff_t r, o = 0, size = job.k.size, left = min(channels, job.p.ocg - first)
+    cdef const char *dy = job.y.data + size * (t.n * job.y.n + (t.g * job.p.ocg + first) * job.y.c + t.od * job.y.d
+                                               + t.oh * job.y.h + t.ow * job.y.w)
+    if left < channels:
+        memset(to, 0, rows * n * channels * size)
+    if job.y.h == n * job.y.w:
+        rows, n = 1, rows * n
+    while o < left:
+        for r in range(rows):
+            job.k.move(to + size * (r * n * channels + o), channels, dy + size * (r * job.y.h + o * job.y.c), n,
+                       min(left - o, <ptrdiff_t>STREAMS), job.y.w, job.y.c)
+        o += STREAMS
 
 cdef void collect_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
-    """dW of some output channels."""
+    """dW of some rows of taps."""
     cdef Grad *f = <Grad *>context
     cdef const nd_job *job = f.forward.job
     cdef const nd_problem *p = job.p
     cdef const nd_kernel_set *k = job.k
     cdef const nd_weights *dw = &job.dw
-    cdef ptrdiff_t i, j, part, row = k.size * f.plan.k, rows = p.kd * p.kh
+    cdef ptrdiff_t i, row, part, w, size = k.size, bytes = p.kw * f.plan.pixel * size, rows = p.kd * p.kh
     cdef char *sums
-    cdef char *to
     for i in range(begin, end):
-        sums = f.sums + i * row
+        row = i % (p.icg * rows)
+        sums = f.sums + i * bytes
         for part in range(1, f.plan.parts):
-            k.add(sums, 1, sums + part * p.g * p.ocg * row, f.plan.k)
-        to = dw.data + k.size * (i // p.ocg * dw.g + i % p.ocg * dw.o)
-        for j in range(p.icg * rows):
-            k.scatter(to + k.size * (j // rows * dw.c + j % rows // p.kh * dw.d + j % p.kh * dw.h), dw.w,
-                      sums + k.size * j * p.kw, 1, p.kw)
+            k.add(sums, 1, sums + part * p.g * p.icg * rows * bytes, p.kw * f.plan.pixel)
+        for w in range(p.kw):
+            k.scatter(dw.data + size * (i // (p.icg * rows) * dw.g + row // rows * dw.c + row % rows // p.kh * dw.d
+                                        + row % p.kh * dw.h + w * dw.w), dw.o, sums + w * f.plan.pixel * size, 1, p.ocg)

@@ -66,9 +66,9 @@ FEW_PANELS = 4             # panels of weights that do not keep threads busy
 HANDFUL, LARGE_WEIGHTS = 4, 25165824   # tiles, and bytes of points of weights, for which tiles of 2x2 are taken
 FEW_TILES = 64             # tiles whose sums of a weight gradient are taken in chunks
 
-# Those of takes_taps in pyx/ndconv/_tap_grad.pyx: input channels, sums of an output channel, vectors of a plane, columns that a
-# kernel reaches over, and how full the vectors of a row are, with large tiles and with small ones.
-TAP_CHANNELS, TAP_SUMS, TAP_VECTORS, TAP_REACH, FULL = 4, 160, 32, 1024, (0.75, 0.9)
+# Those of takes_taps in pyx/ndconv/_tap_grad.pyx: input channels, these and taps, pixels of a plane, columns that a kernel reaches
+# over, and how full of output channels vectors are.
+TAP_CHANNELS, TAP_SUMS, TAP_PIXELS, TAP_REACH, FULL = 4, 160, 512, 1024, 0.75
 
 
 def _up(a, b):
@@ -281,10 +281,10 @@ def _grad_counts(problem, length, tile, tiles, height):
 def _direct_grad_counts(problem):
     ic, oc, taps = problem.ic // problem.g, problem.oc // problem.g, problem.taps
     tile = _tile_of(problem, _direct)
-    if _takes_taps(problem, tile):  # a product of vectors a tap, and x copied
-        products = problem.n * problem.oc * ic * taps * problem.y[0] * problem.y[1] * _up(problem.y[2], tile.lanes)
-        return DIRECT_GRAD, dict(steps=products * tile.lanes / tile.panel, calls=0,
-                                 packed=problem.n * problem.ic * math.prod(problem.x), strided=0,
+    if _takes_taps(problem, tile):  # a product of vectors a tap, x copied, dy turned
+        pixels, images = math.prod(problem.y), problem.n * problem.g
+        return DIRECT_GRAD, dict(steps=images * pixels * ic * taps * _up(oc, tile.lanes) * tile.lanes / tile.panel, calls=0,
+                                 packed=problem.n * (problem.ic * math.prod(problem.x) + problem.oc * pixels), strided=0,
                                  weights=problem.oc * ic * taps, stages=1)
     tiles, height = _tiles(ic, oc, tile)
     counts = _grad_counts(problem, ic * taps, tile, taps * tiles, height)
@@ -294,10 +294,9 @@ def _direct_grad_counts(problem):
 
 def _takes_taps(problem, tile):
     """The rule of takes_taps in pyx/ndconv/_tap_grad.pyx."""
-    ic, vectors = problem.ic // problem.g, _up(problem.y[2], tile.lanes)
-    full = problem.y[2] / max(vectors * tile.lanes, 1)
+    ic, oc = problem.ic // problem.g, problem.oc // problem.g
     return (not problem.lanes_oc and ic <= TAP_CHANNELS and 1 < ic * problem.taps <= TAP_SUMS and problem.stride[2] <= 2
-            and full >= FULL[tile.rows <= 8] and problem.y[1] * vectors >= TAP_VECTORS
+            and oc >= FULL * _up(oc, tile.lanes) * tile.lanes and problem.y[1] * problem.y[2] >= TAP_PIXELS
             and (problem.k[2] - 1) * problem.dilation[2] <= TAP_REACH)
 
 
