@@ -66,8 +66,8 @@ FEW_PANELS = 4             # panels of weights that do not keep threads busy
 HANDFUL, LARGE_WEIGHTS = 4, 25165824   # tiles, and bytes of points of weights, for which tiles of 2x2 are taken
 FEW_TILES = 64             # tiles whose sums of a weight gradient are taken in chunks
 
-# Those of takes_taps in pyx/ndconv/_tap_grad.pyx: input channels, these and taps, pixels of a plane, columns that a kernel reaches
-# over, and how full of output channels vectors are.
+# Those of takes_taps in pyx/ndconv/_tap_grad.pyx: input channels, these and taps, pixels of a plane, columns that a kernel
+# reaches over, and how full of output channels vectors are.
 TAP_CHANNELS, TAP_SUMS, TAP_PIXELS, TAP_REACH, FULL = 4, 160, 512, 1024, 0.75
 
 
