@@ -9,6 +9,7 @@ over to CPUs with wider vectors; where memory or threads differ, ndconv/machine.
 are prepared once for many calls, as a plan does; a function call prepares them itself.
 """
 import math
+from operator import mul
 from typing import NamedTuple
 
 from ndconv import _depthwise, _direct, _fft, _gemm, _separable, _winograd
@@ -144,14 +145,22 @@ def _zeroed(problem):
     return problem.n * problem.ic * math.prod(problem.x) if problem.reversed and max(problem.stride) > 1 else 0
 
 
+_rates: dict[tuple, tuple] = {}     # {(id of a table of cycles, slowness): (the table, {name: seconds})}
+
+
+def _rates_of(cycles, slow):
+    """Seconds of one of each, found once for a table and a machine."""
+    if (id(cycles), slow) not in _rates:
+        adds, copies, _ = slow
+        factor = {name: copies if name in MOVED else 1 if name in STEADY else adds for name in cycles}
+        _rates[id(cycles), slow] = cycles, {name: SECONDS * factor[name] * value for name, value in cycles.items()}
+    return _rates[id(cycles), slow][1]
+
+
 def total(cycles, counts, slow=PLAIN):
     """Seconds of `counts` of what takes `cycles` each on the reference, on a machine with these factors of slowness."""
-    if slow == PLAIN:
-        return SECONDS * sum([cycles[name] * count for name, count in counts.items()])
-    adds, copies, region = slow
-    factor = {name: copies if name in MOVED else 1 if name in STEADY else adds for name in counts}
-    return (SECONDS * sum(factor[name] * cycles[name] * count for name, count in counts.items())
-            + region * counts["stages"])
+    rates = _rates_of(cycles, slow)
+    return sum(map(mul, map(rates.__getitem__, counts), counts.values())) + slow[2] * counts["stages"]
 
 
 def slowness_of(problem):
