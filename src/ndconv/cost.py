@@ -24,7 +24,7 @@ DIRECT = dict(pieces=2.64, strided=1.85, runs=1.15, stored=0.13, steps=0.521, ca
 DIRECT_BACK = dict(pieces=0.00213, runs=1.66, stored=0.369, steps=0.773, calls=0.000952, packed=0.459, gathered=1.83,
                    across=0.849, rows=116, prepared=1.33, stages=2870)
 PHASES = dict(stored=0.745, steps=0.614, calls=0.629, stages=14490)
-GEMM = dict(clipped=6.26, planes=658, turned=1.13e-14, strided=0.653, runs=6.13, apart=2.29, stored=0.0987, steps=0.346,
+GEMM = dict(clipped=6.26, planes=658, turned=0.8, strided=0.653, runs=6.13, apart=2.29, stored=0.0987, steps=0.346,
             calls=6.89, packed=1.03, gathered=0.433, lines=5.58, across=0.00518, prepared=1.28, stages=7038)
 GEMM_BACK = dict(clipped=0.621, planes=380, turned=1.02e-14, strided=3.06e-14, runs=1.84, apart=4.04, stored=0.288, steps=0.513,
                  calls=11.2, packed=0.464, gathered=0.731, lines=7.73, across=1.87e-13, prepared=1.66, stages=4133)
@@ -271,7 +271,9 @@ def gemm_counts(problem, prepared):
             counts["packed"] += copied * (IN_RUNS if plain else 1)
             if not problem.lanes_oc:
                 counts["clipped" if stride[2] > 1 else "lines"] += planes * length * rows
-                counts["turned" if wide else "strided"] += copied * stride[2] if wide or stride[2] > 1 else 0
+                counts["strided"] += copied * stride[2] if not wide and stride[2] > 1 else 0
+                # of few taps, columns that none of them sees are turned too
+                counts["turned"] += copied * stride[2] if wide and k[2] < stride[2] else 0
             else:
                 counts["runs"] += planes * taps * pixels
                 counts["gathered"] += 0 if wide else copied
