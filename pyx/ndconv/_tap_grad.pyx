@@ -5,7 +5,7 @@
         for its blocks
             copy the padded input rows to a slab, strides taken apart               (L2; ndconv/_direct_slab.pyx)
             for two vectors of oc
-                turn dY to [pixel][oc]                                              (L2)
+                turn dY to [pixel][oc], unless it is NHWC                           (L2)
                 for a few taps: register tile over all pixels                       (kernels/tap_sums.h)
     add the parts in their order, turn them to [oc][tap], and write dW wherever its strides say
 
@@ -41,7 +41,7 @@ cdef struct Plan:
 cdef bint takes_taps(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
     """Whether input channels are so few that packing would take longer, planes of results so large that the sums are worth their
     way to memory, and vectors nearly full of output channels."""
-    return (not p.lanes_oc and p.icg <= FEW and 1 < p.icg * taps_of(p) <= MOST and p.sw <= 2
+    return (p.icg <= FEW and 1 < p.icg * taps_of(p) <= MOST and p.sw <= 2
             and 4 * p.ocg >= 3 * ceil_div(p.ocg, k.vl) * k.vl and p.oh * p.ow >= STEPS and (p.kw - 1) * p.dw <= REACH)
 
 cdef Plan plan_of(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
@@ -124,25 +124,29 @@ cdef void sum_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) no
             s.n = min(b.columns, p.ow - t.ow)
             fill_slab(&f.forward, &t, 0, p.icg)
             for v in range(ceil_div(plan.pixel, job.k.nr)):
-                s.channels = s.dy_pixel = min(job.k.nr, plan.pixel - v * job.k.nr)
-                turn_rows(job, &t, v * job.k.nr, s.channels, s.rows, s.n, t.slab + plan.slab)
-                job.k.tap_sums(&s, t.slab, t.slab + plan.slab, sums + v * job.k.nr * job.k.size)
+                s.channels = min(job.k.nr, plan.pixel - v * job.k.nr)
+                job.k.tap_sums(&s, t.slab, rows_of(job, &t, v * job.k.nr, &s, t.slab + plan.slab), sums + v * job.k.nr * job.k.size)
 
-cdef void turn_rows(const nd_job *job, const Task *t, ptrdiff_t first, ptrdiff_t channels, ptrdiff_t rows, ptrdiff_t n,
-                    char *to) noexcept nogil:
-    """dY of a block as [pixel][oc], channels from `first` on."""
-    cdef ptrdiff_t r, o = 0, size = job.k.size, left = min(channels, job.p.ocg - first)
+cdef const char *rows_of(const nd_job *job, const Task *t, ptrdiff_t first, nd_tap_sums *s, char *to) noexcept nogil:
+    """dY of a block as [pixel][oc], channels from `first` on: where they are if that is how they are, or else in `to`."""
+    cdef ptrdiff_t r, o = 0, rows = s.rows, n = s.n, size = job.k.size, left = min(s.channels, job.p.ocg - first)
     cdef const char *dy = job.y.data + size * (t.n * job.y.n + (t.g * job.p.ocg + first) * job.y.c + t.od * job.y.d
                                                + t.oh * job.y.h + t.ow * job.y.w)
-    if left < channels:
-        memset(to, 0, rows * n * channels * size)
-    if job.y.h == n * job.y.w:
+    cdef bint follow = job.y.h == n * job.y.w or rows == 1
+    if follow and job.y.c == 1 and left == s.channels:
+        s.dy_pixel = job.y.w
+        return dy
+    s.dy_pixel = s.channels
+    if left < s.channels:
+        memset(to, 0, rows * n * s.channels * size)
+    if follow:
         rows, n = 1, rows * n
     while o < left:
         for r in range(rows):
-            job.k.move(to + size * (r * n * channels + o), channels, dy + size * (r * job.y.h + o * job.y.c), n,
+            job.k.move(to + size * (r * n * s.channels + o), s.channels, dy + size * (r * job.y.h + o * job.y.c), n,
                        min(left - o, <ptrdiff_t>STREAMS), job.y.w, job.y.c)
         o += STREAMS
+    return to
 
 cdef void collect_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
     """dW of some rows of taps."""

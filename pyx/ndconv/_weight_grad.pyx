@@ -100,8 +100,7 @@ cdef size_t gemm_weight_grad_bytes(const nd_problem *p, const nd_kernel_set *k, 
     return bytes_of(p, k, threads, True)
 
 cdef size_t direct_weight_grad_bytes(const nd_problem *p, const nd_kernel_set *k, int threads) noexcept nogil:
-    cdef size_t bytes = bytes_of(p, k, threads, False)
-    return max(bytes, tap_grad_bytes(p, k, threads)) if takes_taps(p, k) else bytes
+    return tap_grad_bytes(p, k, threads) if takes_taps(p, k) else bytes_of(p, k, threads, False)
 
 cdef size_t bytes_of(const nd_problem *p, const nd_kernel_set *k, int threads, bint gathered) noexcept nogil:
     """Whatever the strides of the arrays of a plain problem, which say whether its rows are one."""
@@ -132,7 +131,7 @@ cdef void gemm_weight_grad(const nd_job *job) noexcept nogil:
     run(job, True)
 
 cdef void direct_weight_grad(const nd_job *job) noexcept nogil:
-    if takes_taps(job.p, job.k) and job.y.w == 1:
+    if takes_taps(job.p, job.k):
         tap_grad(job)
     else:
         run(job, False)

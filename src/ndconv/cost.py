@@ -292,10 +292,10 @@ def _grad_counts(problem, length, tile, tiles, height):
 def _direct_grad_counts(problem):
     ic, oc, taps = problem.ic // problem.g, problem.oc // problem.g, problem.taps
     tile = _tile_of(problem, _direct)
-    if _takes_taps(problem, tile):  # a product of vectors a tap, x copied, dy turned
-        pixels, images = math.prod(problem.y), problem.n * problem.g
+    if _takes_taps(problem, tile):  # a product of vectors a tap, x copied, dy turned unless it is as it should be
+        turned, pixels, images = 0 if problem.lanes_oc else oc, math.prod(problem.y), problem.n * problem.g
         return DIRECT_GRAD, dict(steps=images * pixels * ic * taps * _up(oc, tile.lanes) * tile.lanes / tile.panel, calls=0,
-                                 packed=problem.n * (problem.ic * math.prod(problem.x) + problem.oc * pixels), strided=0,
+                                 packed=problem.n * problem.ic * math.prod(problem.x) + images * turned * pixels, strided=0,
                                  weights=problem.oc * ic * taps, stages=1)
     tiles, height = _tiles(ic, oc, tile)
     counts = _grad_counts(problem, ic * taps, tile, taps * tiles, height)
@@ -306,7 +306,7 @@ def _direct_grad_counts(problem):
 def _takes_taps(problem, tile):
     """The rule of takes_taps in pyx/ndconv/_tap_grad.pyx."""
     ic, oc = problem.ic // problem.g, problem.oc // problem.g
-    return (not problem.lanes_oc and ic <= TAP_CHANNELS and 1 < ic * problem.taps <= TAP_SUMS and problem.stride[2] <= 2
+    return (ic <= TAP_CHANNELS and 1 < ic * problem.taps <= TAP_SUMS and problem.stride[2] <= 2
             and oc >= FULL * _up(oc, tile.lanes) * tile.lanes and problem.y[1] * problem.y[2] >= TAP_PIXELS
             and (problem.k[2] - 1) * problem.dilation[2] <= TAP_REACH)
 
