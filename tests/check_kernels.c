@@ -220,12 +220,14 @@ int main(void)
         check_pool(k, dtype);
         check_pool_index(k, dtype);
         check_pool_walk(k, dtype);
+        check_pool_values(k, dtype);
         check_pool_weigh(k, dtype);
         check_complex(k, dtype);
     }
     for (int dtype = ND_U8; dtype <= ND_I32; dtype++) {
         check_pool_integers(TABLE.set[dtype], dtype);
         check_pool_walk(TABLE.set[dtype], dtype);
+        check_pool_values(TABLE.set[dtype], dtype);
     }
     check_separable(TABLE.set[ND_I16], ND_I16);
     check_image(TABLE.set[ND_I16], ND_I16);

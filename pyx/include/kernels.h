@@ -84,6 +84,22 @@ struct nd_pool_walk {
 };
 enum { ND_ROWS = 256, ND_TAPS = 8 };
 
+/* The same without positions: windows of k x k cells that move by one, also where they have no cell in x; `before` and `after`
+ * elements before and behind the plane are readable. Sums are multiplied by shares[j], readable up to whole vectors. */
+struct nd_pool_lines {
+    ptrdiff_t k, top, left, ih, iw, row, lines, ow, y_row, before, after;
+    int op;
+    const void *shares;
+};
+
+/* Neighbouring windows of `count` rows and kw columns of pixels, `pixel` elements apart, sw pixels from one to the next:
+ * `channels` neighbouring elements of each, a vector at least. Results are y_pixel apart, sums times `share`. */
+struct nd_pool_pixels {
+    ptrdiff_t count, kw, sw, windows, pixel, y_pixel, channels;
+    int op;
+    double share;
+};
+
 /* A block of output rows of a depthwise convolution, see kernels/depthwise.h. Plane p of the input begins plane[p] further,
  * column j of the taps column[j] further; rows of taps are `row` apart, output rows `step` = sh*row. Strides count elements.
  * Lanes that hold pixels: result i and tap j meet in column first + i*stride + column[j] of a row of `width` elements, x being
@@ -304,6 +320,10 @@ struct nd_kernel_set {
     void (*pool_rows)(const struct nd_pool_rows *s, const void **rows, ptrdiff_t lines, void *buffer, void *y);
     /* the lines of s; op is not ND_SUM; copies is workspace of rows*pitch elements */
     void (*pool_walk)(const struct nd_pool_walk *s, const void *x, void *copies, void *y, void *at);
+    /* returns whether there are such windows; none are taken if x is NULL */
+    int (*pool_lines)(const struct nd_pool_lines *s, const void *x, void *y);
+    /* rows[r] is row r of the first window; likewise */
+    int (*pool_pixels)(const struct nd_pool_pixels *s, const void *const *rows, void *y);
     /* to[(at + i) % split * phase + (at + i) / split] = from[i], i < n */
     void (*pool_split)(void *to, ptrdiff_t phase, ptrdiff_t split, ptrdiff_t at, const void *from, ptrdiff_t n);
     /* y[j] = from[taps[t] + j] combined over t < count, j < n, times shares[j] unless shares is NULL; from and shares are
@@ -354,6 +374,9 @@ struct nd_kernel_set {
     int (*pool_spread)(void **rows, ptrdiff_t *bases, ptrdiff_t count, ptrdiff_t columns, ptrdiff_t lines, ptrdiff_t step,
                        const void *dy, ptrdiff_t dy_step, ptrdiff_t n, double divisor, const void *at, ptrdiff_t at_step,
                        ptrdiff_t size);
+    /* to[2*i] = sum over t < evens of even[i + t], to[2*i + 1] = sum over t < odds of odd[i + t], as many as are among the n
+     * elements of `to`; even and odd are readable up to whole vectors of i */
+    void (*pool_halves)(void *to, ptrdiff_t n, const void *even, ptrdiff_t evens, const void *odd, ptrdiff_t odds);
     /* to[i] = sum over r < count of weights[r] * rows[r][i], i < n, count > 0 */
     void (*pool_weigh)(void *to, const void *const *rows, const double *weights, ptrdiff_t count, ptrdiff_t n);
     /* to[o] = sum over t < count[o] of weights[o*width + t] * from[first[o] + t], o < n */

@@ -223,11 +223,11 @@ static inline __attribute__((always_inline)) void NAME(strips_of)(
             NAME(strips)(3, size, stride, &at, x, w, bias, y);
         else if (highest > 3 && count == 4)
             NAME(strips)(4, size, stride, &at, x, w, bias, y);
-        else if (highest > 4 && count == 5)
+        else if (STRIP_ROWS > 4 && highest > 4 && count == 5)
             NAME(strips)(5, size, stride, &at, x, w, bias, y);
-        else if (highest > 4 && count == 6)
+        else if (STRIP_ROWS > 4 && highest > 4 && count == 6)
             NAME(strips)(6, size, stride, &at, x, w, bias, y);
-        else if (highest > 4)
+        else if (STRIP_ROWS > 4 && highest > 4)
             NAME(strips)(7, size, stride, &at, x, w, bias, y);
         r += count;
         at.low -= count * s->sh, at.high -= count * s->sh;

@@ -25,6 +25,7 @@
 #include "pool_plane.h"
 #include "pool_index.h"
 #include "pool_walk.h"
+#include "pool_values.h"
 #include "pool_places.h"
 #include "pool_weigh.h"
 #include "pool_spread.h"
@@ -72,6 +73,8 @@ static const struct nd_kernel_set NAME(set) = {
     .pool_combine = NAME(pool_combine),
     .pool_rows = NAME(pool_rows),
     .pool_walk = NAME(pool_walk),
+    .pool_lines = NAME(pool_lines),
+    .pool_pixels = NAME(pool_pixels),
     .pool_split = NAME(pool_split),
     .pool_taps = NAME(pool_taps),
     .pool_shares = NAME(pool_shares),
@@ -89,6 +92,7 @@ static const struct nd_kernel_set NAME(set) = {
     .pool_point = NAME(pool_point),
     .pool_scatter = NAME(pool_scatter),
     .pool_spread = NAME(pool_spread),
+    .pool_halves = NAME(pool_halves),
     .pool_weigh = NAME(pool_weigh),
     .pool_bins = NAME(pool_bins),
     .pool_power = NAME(pool_power),

@@ -4,6 +4,7 @@
 #include "pack.h"
 #include "pool.h"
 #include "pool_walk.h"
+#include "pool_values.h"
 #include "pair.h"
 #if TSIZE == 2
 #include "separable.h"
@@ -28,6 +29,8 @@ static const struct nd_kernel_set NAME(set) = {
     .pool_combine = NAME(pool_combine),
     .pool_rows = NAME(pool_rows),
     .pool_walk = NAME(pool_walk),
+    .pool_lines = NAME(pool_lines),
+    .pool_pixels = NAME(pool_pixels),
     .pool_split = NAME(pool_split),
     .pool_taps = NAME(pool_taps),
     .pool_window = NAME(pool_window),

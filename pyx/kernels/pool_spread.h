@@ -2,7 +2,10 @@
  *
  * A row of windows gives each of its rows of cells: the dy of a mean, or the dy whose index says so and else
  * 0. Windows of two columns by vectors: cells that are even, cells that are odd, interleaved. Bytes moved:
- * dy and indices read once, dx written once; bound by the memory that dx is written to. */
+ * dy and indices read once, dx written once; bound by the memory that dx is written to.
+ *
+ * Windows that move by two columns and overlap (pool_halves): rows of dy are added first, then neighbours in what that
+ * gives: windows with an even cell, windows with an odd one, interleaved. */
 
 /* positions as wide as T from indices of `size` bytes; `high` collects what a narrower one does not hold */
 POOL_INLINE ivec NAME(pool_places)(const void *at, ptrdiff_t size, ptrdiff_t o, ivec *high)
@@ -91,4 +94,42 @@ static int NAME(pool_spread)(void **rows, ptrdiff_t *bases, ptrdiff_t count, ptr
     for (int l = 0; l < VL; l++)
         outside |= lost[l] != 0;
     return outside;
+}
+
+/* `columns` neighbours added up */
+POOL_INLINE vec NAME(halves_sum)(const T *from, ptrdiff_t columns)
+{
+    vec sum = {0};
+    for (ptrdiff_t t = 0; t < columns; t++)
+        sum += NAME(load)(from + t);
+    return sum;
+}
+
+POOL_INLINE void NAME(halves_as)(T *to, ptrdiff_t n, const T *even, ptrdiff_t evens, const T *odd, ptrdiff_t odds)
+{
+    for (ptrdiff_t i = 0; 2 * i < n; i += VL) {
+        const vec a = NAME(halves_sum)(even + i, evens), b = NAME(halves_sum)(odd + i, odds);
+        const vec low = NAME(interleave_low)(a, b), high = NAME(interleave_high)(a, b);
+        const ptrdiff_t room = n - 2 * i;
+        if (room >= 2 * VL) {
+            NAME(store)(to + 2 * i, low);
+            NAME(store)(to + 2 * i + VL, high);
+        } else if (room >= VL) {
+            NAME(store)(to + 2 * i, low);
+            NAME(pool_store_few)(to + 2 * i + VL, high, room - VL);
+        } else {
+            NAME(pool_store_few)(to + 2 * i, low, room);
+        }
+    }
+}
+
+static void NAME(pool_halves)(void *to, ptrdiff_t n, const void *even_, ptrdiff_t evens, const void *odd_, ptrdiff_t odds)
+{
+    const T *even = even_, *odd = odd_;
+    if (evens == 1 && odds == 2)
+        NAME(halves_as)(to, n, even, 1, odd, 2);
+    else if (evens == 2 && odds == 1)
+        NAME(halves_as)(to, n, even, 2, odd, 1);
+    else
+        NAME(halves_as)(to, n, even, evens, odd, odds);
 }

@@ -66,8 +66,7 @@ POOL_INLINE int NAME(walk_columns)(const struct nd_pool_walk *s, ptrdiff_t j, st
         const ivec low = NAME(lanes_inside)(first + t, s->iw);
         const ivec column = lanes + (IT)(first + t);
         to->column[t] = TSIZE < 4 ? (ivec){0} + (IT)t : column & (ivec)(column > 0);
-        if (!inside)
-            to->inside[t] = sw == 1 ? low : (ivec)NAME(alternate)((vec)low, (vec)NAME(lanes_inside)(first + t + VL - 1, s->iw));
+        to->inside[t] = sw == 1 ? low : (ivec)NAME(alternate)((vec)low, (vec)NAME(lanes_inside)(first + t + VL - 1, s->iw));
     }
     return inside;
 }

@@ -86,6 +86,14 @@ cdef extern from "kernels.h" nogil:
         int op
     enum:
         ND_PLACES, ND_ROWS, ND_TAPS
+    struct nd_pool_lines:
+        ptrdiff_t k, top, left, ih, iw, row, lines, ow, y_row, before, after
+        int op
+        const void *shares
+    struct nd_pool_pixels:
+        ptrdiff_t count, kw, sw, windows, pixel, y_pixel, channels
+        int op
+        double share
     const ptrdiff_t ND_CONSTANT
     struct nd_depthwise:
         ptrdiff_t planes, kh, kw
@@ -197,6 +205,8 @@ cdef extern from "kernels.h" nogil:
         void (*pool_rows)(const nd_pool_rows *s, const void **rows, ptrdiff_t lines, void *buffer,
                           void *y) noexcept nogil
         void (*pool_walk)(const nd_pool_walk *s, const void *x, void *copies, void *y, void *at) noexcept nogil
+        int (*pool_lines)(const nd_pool_lines *s, const void *x, void *y) noexcept nogil
+        int (*pool_pixels)(const nd_pool_pixels *s, const void *const *rows, void *y) noexcept nogil
         void (*pool_split)(void *to, ptrdiff_t phase, ptrdiff_t split, ptrdiff_t at, const void *src,
                            ptrdiff_t n) noexcept nogil
         void (*pool_taps)(void *y, const void *src, const ptrdiff_t *taps, ptrdiff_t count, ptrdiff_t n, int op,
@@ -224,6 +234,8 @@ cdef extern from "kernels.h" nogil:
         int (*pool_spread)(void **rows, ptrdiff_t *bases, ptrdiff_t count, ptrdiff_t columns, ptrdiff_t lines, ptrdiff_t step,
                            const void *dy, ptrdiff_t dy_step, ptrdiff_t n, double divisor, const void *at, ptrdiff_t at_step,
                            ptrdiff_t size) noexcept nogil
+        void (*pool_halves)(void *to, ptrdiff_t n, const void *even, ptrdiff_t evens, const void *odd,
+                            ptrdiff_t odds) noexcept nogil
         void (*pool_weigh)(void *to, const void *const *rows, const double *weights, ptrdiff_t count,
                            ptrdiff_t n) noexcept nogil
         void (*pool_bins)(void *to, const void *src, ptrdiff_t n, const ptrdiff_t *first, const ptrdiff_t *count,

@@ -1,12 +1,12 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
-"""Pooling's loops over whole planes: global pooling, and the gradient of the greatest by its indices."""
+"""Pooling's loops over whole planes: global pooling, the gradient of the greatest by its indices, and gradients of means."""
 from cpython.buffer cimport PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport int32_t
 from libc.string cimport memset
 
 from ndconv._arrays cimport Axes, array_of, axes_of, open_input
 from ndconv._c cimport ND_ADD_AT, ND_F32, ND_F64, ND_GREATEST, ND_LEAST, ND_PUT, ND_SUM, ND_TAKE, nd_array, nd_kernel_set
-from ndconv._runtime cimport current_kernels, default_threads, parallel_for
+from ndconv._runtime cimport current_kernels, default_threads, parallel_for, scratch_give, scratch_take
 
 import numpy as np
 
@@ -29,6 +29,9 @@ cdef struct Planes:
     ptrdiff_t kd, kh, kw         # windows that share no cell
     ptrdiff_t id, ih, iw         # extents of dx
     double divisor
+    ptrdiff_t sh, ph, pw         # windows that overlap: rows from one to the next, and what is before the first
+    char *scratch                # [workers][slice]
+    size_t slice
     int32_t *bad                 # [workers]: whether an index is out of range
 
 cdef ptrdiff_t blocks(const Planes *f) noexcept nogil:
@@ -266,6 +269,81 @@ def spread(dy, indices, str dtype, int rank, bint batched, bint channels_last, t
         PyBuffer_Release(&yb)
         PyBuffer_Release(&ab)
         PyBuffer_Release(&xb)
+
+cdef inline ptrdiff_t lead_of(const Planes *f) noexcept nogil:
+    """Elements of nothing before a row of sums: what windows reach back, at 64 bytes."""
+    return ((f.kw + 1) // 2 + 63) & ~<ptrdiff_t>63
+
+cdef void halves_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
+    """Rows of sums S[o] of dy: cells at 2*i of the padded row have the windows i - (kw - 1)//2 to i, those at 2*i + 1 one less
+    where kw is odd."""
+    cdef const Planes *f = <const Planes *>context
+    cdef ptrdiff_t size = f.k.size, task, d, h, o, count
+    cdef ptrdiff_t first = f.pw // 2, odd = f.pw % 2, more = (f.kw + 1) // 2, less = f.kw // 2
+    cdef char *sums = f.scratch + worker * f.slice + size * lead_of(f)
+    cdef char *at = sums + size * (first + odd - more + 1)      # the cells at 2*i
+    cdef char *beside = sums + size * (first - less + 1)        # and those after them
+    cdef char *plane
+    cdef char *dx
+    cdef const char *dy
+    cdef const void *rows[ROWS]
+    memset(f.scratch + worker * f.slice, 0, f.slice)
+    for task in range(begin, end):
+        plane = f.dx.data + size * (task // f.c * f.dx.n + task % f.c * f.dx.c)
+        for d in range(f.d):
+            dy = f.x.data + size * (task // f.c * f.x.n + task % f.c * f.x.c + d * f.x.d)
+            for h in range(f.ih):
+                dx = plane + size * (d * f.dx.d + h * f.dx.h)
+                count = 0
+                o = (h + f.ph - f.kh) // f.sh + 1 if h + f.ph >= f.kh else 0
+                for o in range(o, min(f.h, (h + f.ph) // f.sh + 1)):
+                    rows[count] = dy + size * o * f.x.h
+                    count += 1
+                if count == 0:
+                    memset(dx, 0, size * f.iw)
+                    continue
+                f.k.pool_combine(sums, rows, count, f.w, ND_SUM, f.divisor, 0)
+                if odd:
+                    f.k.pool_halves(dx, f.iw, beside, less, at, more)
+                else:
+                    f.k.pool_halves(dx, f.iw, at, more, beside, less)
+
+
+def halve(dy, str dtype, int rank, bint batched, bint channels_last, tuple window, ptrdiff_t step, tuple before, double divisor,
+          dx, threads):
+    """Writes the gradient of the mean of windows that move by two columns and by `step` rows, and all divide by `divisor`.
+    False, and dx undefined, where memory is not in rows."""
+    cdef Py_buffer yb, xb
+    cdef Planes f
+    cdef Axes axes = axes_of(rank, batched, channels_last)
+    cdef int count = 1 if dx.size < SMALL else threads or default_threads()
+    memset(&xb, 0, sizeof(Py_buffer))
+    dy = open_input(dy, "dy", dtype, &yb)
+    try:
+        memset(&f, 0, sizeof(Planes))
+        PyObject_GetBuffer(dx, &xb, PyBUF_STRIDES | PyBUF_WRITABLE)
+        f.k = current_kernels().set[ND_F32 if dtype == "float32" else ND_F64]
+        f.x, f.dx, f.divisor, f.sh = array_of(&yb, &axes), array_of(&xb, &axes), divisor, step
+        set_extents(&f, &xb, &axes)
+        f.id, f.ih, f.iw = f.d, f.h, f.w
+        set_extents(&f, &yb, &axes)
+        f.kd, f.kh, f.kw = window
+        _, f.ph, f.pw = before
+        if f.x.w != 1 or f.dx.w != 1 or f.kh > ROWS:
+            return False
+        f.slice = f.k.size * ((lead_of(&f) + max(f.w, (f.iw + f.pw) // 2 + f.kw) + 191) & ~<ptrdiff_t>63)
+        if dx.size:
+            f.scratch = <char *>scratch_take(f.slice * count)
+            if f.scratch == NULL:
+                raise MemoryError(f"no memory for {f.slice * count} bytes of workspace")
+            with nogil:
+                parallel_for(f.n * f.c, 1, count, halves_body, &f)
+                scratch_give(f.scratch)
+        return True
+    finally:
+        PyBuffer_Release(&yb)
+        PyBuffer_Release(&xb)
+
 
 cdef bint is_plane(const Planes *f) noexcept nogil:
     """Whether the rows of a plane of dx follow each other without a gap."""

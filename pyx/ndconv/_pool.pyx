@@ -4,7 +4,7 @@
 Five methods to walk the windows, by memory and window:
 
   rows      elements of a row neighbours in memory (NCHW): the rows of a window combined, then the columns
-  channels  channels neighbours in memory (NHWC): the cells of a window combined, a vector of channels at once
+  channels  channels neighbours in memory (NHWC), a vector of channels at once: _channels.pyx
   slides    the same where windows move by one row and one column and reach far: _slide.pyx
   blocks    other large windows and powers, of any memory: _window.pyx
   points    everything else: one window at a time
@@ -19,10 +19,11 @@ from libc.string cimport memset
 from ndconv._arrays cimport Axes, array_like, array_of, axes_of, may_overlap, open_input, open_output
 from ndconv._c cimport (ND_F32, ND_F64, ND_GREATEST, ND_I16, ND_I32, ND_LEAST, ND_SUM, ND_U8, nd_array, nd_kernel_set,
                         nd_problem)
-from ndconv._rows cimport no_place, plan_rows
+from ndconv._channels cimport plan_channels
+from ndconv._rows cimport plan_rows
 from ndconv._slide cimport plan_slide
 from ndconv._runtime cimport current_kernels, default_threads, parallel_for, scratch_give, scratch_take
-from ndconv._window cimport (GRAIN, TABLE, Pool, Way, blocks_body, blocks_tasks, blocks_work, choose_blocks, clip,
+from ndconv._window cimport (GRAIN, Pool, Way, blocks_body, blocks_tasks, blocks_work, cells_at, choose_blocks, clip,
                              empty_value, least, most_of, pads_to, row_cells, set_cells, up)
 
 import numpy as np
@@ -50,7 +51,6 @@ cdef enum:
     SLIDES_METHOD = 2
     BLOCKS_METHOD = 3
     POINTS_METHOD = 4
-    CHANNELS = 256        # of a task of `channels`
 
 # An operation of each over one of rows: blocks go through L2 at every step; points are called one by one.
 cdef double[5] WORK = [1, 1, 1, 1.1, 8]
@@ -58,93 +58,6 @@ cdef double[5] WORK = [1, 1, 1, 1.1, 8]
 cdef const nd_kernel_set *kernels_of(str dtype):
     return current_kernels().set[ND_F32 if dtype == "float32" else ND_F64 if dtype == "float64" else ND_U8 if dtype == "uint8"
                                  else ND_I16 if dtype == "int16" else ND_I32]
-
-
-# ---- channels
-
-cdef struct Cells:
-    char *out
-    char *places
-    const void **cells     # of a window, and their positions
-    ptrdiff_t *bases
-
-cdef size_t channels_bytes(const Pool *f, Cells *r, char *base) noexcept nogil:
-    cdef size_t wide = f.k.size * pads_to(f.block_c), cells = f.p.kd * f.p.kh * f.p.kw
-    r.out = base
-    r.places = r.out + wide
-    r.cells = <const void **>(r.places + wide)
-    r.bases = <ptrdiff_t *>(r.cells + cells)
-    return (<char *>(r.bases + cells) - base + 63) & ~63
-
-cdef void channels_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
-    cdef const Pool *f = <const Pool *>context
-    cdef const nd_problem *p = &f.p
-    cdef ptrdiff_t size = f.k.size, parts = up(p.icg, f.block_c), task, n, c, od, oh
-    cdef Cells r
-    channels_bytes(f, &r, f.scratch + worker * f.slice)
-    for task in range(begin, end):
-        c = task % parts * f.block_c
-        oh = task // parts % p.oh
-        od = task // parts // p.oh % p.od
-        n = task // parts // p.oh // p.od
-        channels_row(f, &r, n, c, od, oh, least(f.block_c, p.icg - c))
-
-cdef void channels_row(const Pool *f, const Cells *r, ptrdiff_t n, ptrdiff_t c, ptrdiff_t od, ptrdiff_t oh,
-                       ptrdiff_t cb) noexcept nogil:
-    cdef const nd_problem *p = &f.p
-    cdef const nd_kernel_set *k = f.k
-    cdef ptrdiff_t size = k.size, ow, count
-    cdef const char *image = f.x.data + size * (n * f.x.n + c * f.x.c)
-    cdef char *line = f.y.data + size * (n * f.y.n + c * f.y.c + od * f.y.d + oh * f.y.h)
-    cdef char *places = f.at.data + f.at_size * (n * f.at.n + c * f.at.c + od * f.at.d + oh * f.at.h)
-    cdef char *y
-    cdef char *out
-    cdef double cells = row_cells(f, od, oh) if f.divide else 0
-    cdef double divisor = 0
-    for ow in range(p.ow):
-        y = line + size * ow * f.y.w
-        out = y if f.y.c == 1 else r.out
-        count = window_cells(f, r, image, od, oh, ow)
-        if f.divide:
-            divisor = cells * cells_at(f, ow)
-        if count == 0:
-            empty_value(f, out, cb)
-            no_place(f, r.places, cb)
-            if f.divide:
-                k.pool_store(out, 1, out, 1, cb, <char *>f.cells + size * ow, 0, cells)
-        elif f.at_size:
-            k.pool_combine_index(out, r.places, r.cells, r.bases, count, cb, 0, f.op)
-        else:
-            k.pool_combine(out, r.cells, count, cb, f.op, divisor, 0)
-        if out != y:
-            k.scatter(y, f.y.c, out, 1, cb)
-        if f.at_size:
-            k.pool_store_index(places + f.at_size * ow * f.at.w, f.at_size, f.at.c, r.places, cb)
-
-cdef inline double cells_at(const Pool *f, ptrdiff_t ow) noexcept nogil:
-    return (<const float *>f.cells)[ow] if f.k.size == 4 else (<const double *>f.cells)[ow]
-
-cdef ptrdiff_t window_cells(const Pool *f, const Cells *r, const char *image, ptrdiff_t od, ptrdiff_t oh,
-                            ptrdiff_t ow) noexcept nogil:
-    """Lists the cells of a window that are not padding, and their positions."""
-    cdef const nd_problem *p = &f.p
-    cdef ptrdiff_t d, h, w, i, j, l, count = 0, place
-    cdef ptrdiff_t nd = clip(od * p.sd - p.pd, 0, p.id, p.kd, p.dd, &d)
-    cdef ptrdiff_t nh = clip(oh * p.sh - p.ph, 0, p.ih, p.kh, p.dh, &h)
-    cdef ptrdiff_t nw = clip(ow * p.sw - p.pw, 0, p.iw, p.kw, p.dw, &w)
-    cdef const char *row
-    d = od * p.sd - p.pd + d * p.dd
-    h = oh * p.sh - p.ph + h * p.dh
-    w = ow * p.sw - p.pw + w * p.dw
-    for i in range(nd):
-        for j in range(nh):
-            row = image + f.k.size * ((d + i * p.dd) * f.x.d + (h + j * p.dh) * f.x.h + w * f.x.w)
-            place = ((d + i * p.dd) * f.fh + h + j * p.dh) * f.fw + w
-            for l in range(nw):
-                r.cells[count] = row + f.k.size * l * p.dw * f.x.w
-                r.bases[count] = place + l * p.dw
-                count += 1
-    return count
 
 
 # ---- points
@@ -194,17 +107,6 @@ cdef void point(const Pool *f, ptrdiff_t n, ptrdiff_t c, ptrdiff_t od, ptrdiff_t
 
 # ---- the choice
 
-cdef bint plan_channels(Pool *f, Way *way) noexcept nogil:
-    cdef const nd_problem *p = &f.p
-    cdef Cells r
-    if <double>p.kd * p.kh * p.kw > TABLE:
-        return False
-    f.block_c = least(p.icg, CHANNELS)
-    f.slice = channels_bytes(f, &r, NULL)
-    way.body, way.tasks = channels_body, p.n * p.od * p.oh * up(p.icg, f.block_c)
-    way.work = <double>p.n * p.od * p.oh * p.ow * p.kd * p.kh * p.kw * most_of(p.icg, f.k.vl)
-    return True
-
 cdef void plan_points(Pool *f, Way *way) noexcept nogil:
     cdef const nd_problem *p = &f.p
     f.slice = 0
@@ -239,7 +141,7 @@ cdef Way choose(Pool *f, int asked) noexcept nogil:
     cdef Pool best = f[0], trial
     cdef Way way, other
     cdef int method
-    way.body, way.work = NULL, 0
+    way.body, way.tasks, way.work = NULL, 0, 0
     for method in range(POINTS_METHOD + 1):
         trial = f[0]
         if asked in (ANY, method) and plan_method(method, &trial, &other):
@@ -256,7 +158,7 @@ def refuse(method):
 cdef int run(Pool *f, const Way *way, threads) except -1:
     """All tasks of the way chosen, with scratch memory."""
     cdef size_t cells = f.k.size * pads_to(f.q.ow)
-    cdef int count = 1 if way.work < SMALL else threads or default_threads()
+    cdef int count = 1 if way.work < (SMALL / 2 if f.lined else SMALL) else threads or default_threads()
     cdef ptrdiff_t grain
     cdef char *block
     if way.body == NULL:
@@ -444,6 +346,20 @@ cdef class Pooling:
                 and (q.kh == 1 or q.dh == 1) and (q.kw == 1 or q.dw == 1) and (q.od == 1 or q.sd == q.kd)
                 and (q.oh == 1 or q.sh == q.kh) and (q.ow == 1 or q.sw == q.kw)
                 and q.od * q.kd <= q.id and q.oh * q.kh <= q.ih and q.ow * q.kw <= q.iw)
+
+    @property
+    def halves(self):
+        """Whether windows move by two columns, have padding before x and none between cells, and divide by the same number."""
+        cdef const nd_problem *q = &self.q
+        return (not self.cropped and q.sw == 2 and q.dw == 1 and q.dh == 1 and q.kd == 1 and q.sd == 1 and q.pd == 0
+                and q.od == q.id and q.ph >= 0 and q.pw >= 0
+                and (self.divisor != 0 or (not self.real and (q.oh - 1) * q.sh - q.ph + q.kh <= self.end_h
+                                           and (q.ow - 1) * q.sw - q.pw + q.kw <= self.end_w)))
+
+    @property
+    def steps(self):
+        """(rows from one window to the next, padding before x)."""
+        return self.q.sh, (self.q.pd, self.q.ph, self.q.pw)
 
     @property
     def window(self):

@@ -4,14 +4,18 @@ row, then its columns. Rows of windows that lie wholly in x follow each other wi
 with indices are walked down straight in memory (kernels/pool_walk.h)."""
 from libc.stdint cimport INT32_MAX, INT64_MAX, int32_t, int64_t
 
-from ndconv._c cimport ND_PLACES, ND_ROWS, ND_TAPS, nd_kernel_set, nd_pool_places, nd_pool_rows, nd_pool_walk, nd_problem
+from ndconv._c cimport (ND_PLACES, ND_ROWS, ND_TAPS, nd_kernel_set, nd_pool_lines, nd_pool_places, nd_pool_rows, nd_pool_walk,
+                        nd_problem)
 from ndconv._window cimport (GRAIN, TABLE, Pool, Way, clip, empty_value, least, most_of, pads_to, row_cells, up)
 
 cdef enum:
     ROW = 60               # element operations that a row of windows costs besides
+    NARROW = 4096          # bytes of a window's rows that are walked down without indices
+    LINES = 100            # element operations that a call of pool_lines costs besides
     WALKED = 1 << 13       # bytes of rows of x that windows are walked down at a time: with their results they stay in L1
 
 cdef double SLICE = 1 << 26    # bytes of a worker's buffers
+cdef double LINED = 0.45       # an operation on registers over one on rows in L1
 
 
 cdef void no_place(const Pool *f, void *to, ptrdiff_t n) noexcept nogil:
@@ -81,6 +85,47 @@ cdef void walk_lines(const Pool *f, const Rows *r, ptrdiff_t n, ptrdiff_t c, ptr
     f.k.pool_walk(&s, f.x.data + f.k.size * (n * f.x.n + c * f.x.c), r.copies,
                   f.y.data + f.k.size * (n * f.y.n + c * f.y.c + od * f.y.d + oh * f.y.h),
                   f.at.data + f.at_size * (n * f.at.n + c * f.at.c + od * f.at.d + oh * f.at.h))
+
+cdef bint is_lined(const Pool *f) noexcept nogil:
+    """Whether windows without indices are small and move by one: pool_lines takes them. Wide rows that are a power of two apart
+    share sets of L1, and are better read along."""
+    cdef const nd_problem *p = &f.p
+    cdef nd_pool_lines s
+    s.k, s.op = p.kh, f.op
+    return (f.at_size == 0 and p.id == 1 and p.kd == 1 and p.pd == 0 and p.dh == 1 and p.dw == 1 and p.kh == p.kw
+            and p.iw * f.k.size * p.kh < NARROW
+            and (p.sh == 1 or p.oh == 1) and (p.sw == 1 or p.ow == 1) and f.y.w == 1 and f.k.pool_lines(&s, NULL, NULL))
+
+cdef ptrdiff_t lined_rows(const Pool *f) noexcept nogil:
+    """Rows of windows of a task: what they read stays in L1."""
+    cdef const nd_problem *p = &f.p
+    return least(p.oh, (most_of(WALKED // most_of(p.iw * f.k.size, 1), p.kh + 3) - p.kh) + 1)
+
+cdef ptrdiff_t count_alike(const Pool *f, ptrdiff_t oh) noexcept nogil:
+    """How many rows of windows from oh on, at least 1, count equal numbers of rows."""
+    cdef const nd_problem *q = &f.q
+    cdef ptrdiff_t first = oh * q.sh - q.ph, room = (q.ih if f.real else f.end_h) - q.kh - first
+    if not f.divide or f.divisor:
+        return q.oh
+    return room // q.sh + 1 if room >= 0 and (first >= 0 or not f.real) else 1
+
+cdef void value_lines(const Pool *f, const Rows *r, double *counted, ptrdiff_t n, ptrdiff_t c, ptrdiff_t oh,
+                      ptrdiff_t last) noexcept nogil:
+    """Rows of small windows oh to last of a plane."""
+    cdef const nd_problem *p = &f.p
+    cdef nd_pool_lines s
+    s.k, s.left, s.ih, s.iw, s.row, s.ow, s.y_row = p.kh, -p.pw, p.ih, p.iw, f.x.h if p.ih > 1 else p.iw, p.ow, f.y.h
+    s.op, s.shares, s.before, s.after = f.op, r.shares, 0, 0
+    if f.x.n >= 0 and f.x.c >= 0 and s.row >= p.iw:
+        s.before, s.after = n * f.x.n + c * f.x.c, (p.n - 1 - n) * f.x.n + (p.icg - 1 - c) * f.x.c
+    while oh < last:
+        s.top, s.lines = oh * p.sh - p.ph, least(count_alike(f, oh), last - oh)
+        if f.divide and row_cells(f, 0, oh) != counted[0]:
+            counted[0] = row_cells(f, 0, oh)
+            f.k.pool_shares(r.shares, f.cells, p.ow, counted[0])
+        f.k.pool_lines(&s, f.x.data + f.k.size * (n * f.x.n + c * f.x.c),
+                       f.y.data + f.k.size * (n * f.y.n + c * f.y.c + oh * f.y.h))
+        oh += s.lines
 
 cdef ptrdiff_t window_rows(const Pool *f, const Rows *r, const char *plane, ptrdiff_t od, ptrdiff_t oh,
                            ptrdiff_t column) noexcept nogil:
@@ -184,6 +229,9 @@ cdef void rows_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) n
         if f.walked:
             walk_lines(f, &r, n, c, od, oh, last)
             continue
+        if f.lined:
+            value_lines(f, &r, &counted, n, c, oh, last)
+            continue
         while oh < last:
             lines = least(whole_windows(f, oh), last - oh)
             s.count = 0
@@ -217,15 +265,21 @@ cdef void clear(const Pool *f, const Rows *r, ptrdiff_t n) noexcept nogil:
 cdef bint plan_rows(Pool *f, Way *way) noexcept nogil:
     cdef const nd_problem *p = &f.p
     cdef Rows r
+    cdef ptrdiff_t half = most_of(f.k.vl // 2, 1)
     cdef double reach = <double>(p.ow - 1) * p.sw + <double>(p.kw - 1) * p.dw + 1
     if <double>p.kd * p.kh * p.kw > TABLE or reach * f.k.size > SLICE:
         return False
     f.split = p.sw if p.ow > 1 else 1
     f.phase = pads_to(<ptrdiff_t>reach // f.split + 1)
     f.block_h = least(p.oh, 1 + GRAIN // most_of(p.ow * p.kd * p.kh * f.split, 1))
-    f.walked = is_walked(f)
+    f.walked, f.lined = is_walked(f), is_lined(f)
+    if f.lined:
+        f.block_h = lined_rows(f)
     f.slice = rows_bytes(f, &r, NULL)
     way.body, way.tasks = rows_body, p.n * p.icg * p.od * up(p.oh, f.block_h)
+    if f.lined:  # half vectors: what the narrow rows of bytes leave empty, `blocks` has in calls
+        way.work = <double>way.tasks * (LINES + f.block_h * up(p.ow, half) * half * LINED * (p.kh + p.kw))
+        return True
     # rows of less than a vector, or two that are taken apart, are combined one element at a time
     way.work = <double>p.n * p.icg * p.od * p.oh * (
         <double>p.kd * p.kh * p.iw * (f.k.vl if p.iw < f.k.vl * least(f.split, 2) and not f.walked else 1) + p.kw * p.ow + ROW)

@@ -3,7 +3,8 @@
 
 Rows are combined by running ends: blocks of kh rows of x, in each the combination of its last rows, from every row on; a window
 is the last rows of one block and the first of the next, three combinations an element whatever kh is (van Herk 1992; Gil and
-Werman 1993). Columns are combined in the row that this gives, while it is in L1, by doubling (kernels/pool.h, pool_window).
+Werman 1993). Columns are combined in the row that this gives, while it is in L1, by doubling (kernels/pool.h, pool_window); the
+last step of the greatest, of two or three parts that may overlap, writes y.
 
   for a tile of columns and a band of rows       (tasks)
       for each block of kh output rows: its rows from the last to the first -> ends
@@ -14,7 +15,7 @@ Where a block's windows would leave x there is a row of padding instead. Bytes m
 """
 from libc.string cimport memcpy
 
-from ndconv._c cimport nd_kernel_set, nd_problem
+from ndconv._c cimport ND_SUM, nd_kernel_set, nd_problem
 from ndconv._window cimport Pool, Way, empty_value, least, log_steps, most_of, pads_to, row_cells, up
 
 cdef enum:
@@ -75,6 +76,22 @@ cdef void slide_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) 
         slide_tile(f, &t, rest // p.od // p.icg, rest // p.od % p.icg, rest % p.od, h, least(h + f.block_h, p.oh), w,
                    least(w + f.block_w, p.ow))
 
+cdef struct Steps:
+    ptrdiff_t part         # columns whose greatest (least) is found first, for all columns;
+    ptrdiff_t taps[4]      # where such parts begin that make up a window,
+    ptrdiff_t count        # the last of which ends with it
+
+cdef Steps steps_of(ptrdiff_t k, ptrdiff_t d) noexcept nogil:
+    cdef Steps s
+    cdef ptrdiff_t i
+    s.part = 1 if k <= 3 else 3 if k <= 9 else 4
+    while s.part > 3 and 2 * s.part < k:
+        s.part *= 2
+    s.count = up(k, s.part)
+    for i in range(s.count):
+        s.taps[i] = least(i * s.part, k - s.part) * d
+    return s
+
 cdef void slide_tile(const Pool *f, Tile *t, ptrdiff_t n, ptrdiff_t c, ptrdiff_t d, ptrdiff_t h, ptrdiff_t h1, ptrdiff_t w,
                      ptrdiff_t w1) noexcept nogil:
     """Output rows h to h1 and columns w to w1 of a plane."""
@@ -90,6 +107,7 @@ cdef void slide_tile(const Pool *f, Tile *t, ptrdiff_t n, ptrdiff_t c, ptrdiff_t
     cdef char *after
     cdef char *to
     cdef const void *two[2]
+    cdef Steps steps = steps_of(p.kw, p.dw)
     while h < h1:
         rows = least(p.kh, h1 - h)
         memcpy(t.ends + (p.kh - 1) * line, row_at(f, t, x, h - p.ph + p.kh - 1), inside * size)
@@ -111,10 +129,14 @@ cdef void slide_tile(const Pool *f, Tile *t, ptrdiff_t n, ptrdiff_t c, ptrdiff_t
                 before = after
             empty_value(f, t.row, left)
             empty_value(f, to + size * inside, columns - left - inside)
-            to = <char *>k.pool_window(t.row, t.spare, columns, p.kw, p.dw, f.op)
-            if f.divide:
+            if f.op == ND_SUM:
+                to = <char *>k.pool_window(t.row, t.spare, columns, p.kw, p.dw, f.op)
                 k.pool_store(y, f.y.w, to, 1, w1 - w, <const char *>f.cells + size * w, 1, row_cells(f, d, h + j))
+            elif f.y.w == 1:
+                k.pool_window(t.row, NULL, columns, steps.part, p.dw, f.op)
+                k.pool_taps(y, t.row, steps.taps, steps.count, w1 - w, f.op, NULL)
             else:
+                to = <char *>k.pool_window(t.row, NULL, columns, p.kw, p.dw, f.op)
                 k.scatter(y, f.y.w, to, 1, w1 - w)
             y += size * f.y.h
         h += rows

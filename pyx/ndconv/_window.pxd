@@ -20,7 +20,7 @@ cdef struct Pool:
     char *scratch          # `slice` bytes a worker
     size_t slice
     ptrdiff_t split, phase           # phases of a row and their lengths
-    bint walked                      # rows: small windows straight from memory
+    bint walked, lined               # rows: small windows straight from memory, with indices or without
     ptrdiff_t block_c, block_d, block_h, block_w  # outputs of a task
 
 cdef enum:
@@ -54,6 +54,9 @@ cdef inline ptrdiff_t clip(ptrdiff_t start, ptrdiff_t low, ptrdiff_t high, ptrdi
 cdef inline ptrdiff_t pads_to(ptrdiff_t n) noexcept nogil:
     """Elements for n, with room for whole vectors and a start at 64 bytes whatever the dtype."""
     return (n + 127) & ~<ptrdiff_t>63
+
+cdef inline double cells_at(const Pool *f, ptrdiff_t ow) noexcept nogil:
+    return (<const float *>f.cells)[ow] if f.k.size == 4 else (<const double *>f.cells)[ow]
 
 cdef double row_cells(const Pool *f, ptrdiff_t od, ptrdiff_t oh) noexcept nogil
 cdef void set_cells(const Pool *f, void *cells) noexcept nogil

@@ -4,7 +4,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from ndconv._planes import scatter, spread
+from ndconv._planes import halve, scatter, spread
 from ndconv._pool import Pooling
 from ndconv._runtime import check_threads
 from ndconv.arguments import as_tuple, check_shape
@@ -217,6 +217,11 @@ def avg_pool_backward(dy, x_shape, size, *, stride=None, padding=0, dilation=1, 
         dx = geometry.gradient(dtype, dy)
         axes = geometry.rank, geometry.batched, geometry.channels_last
         if spread(dy, None, dtype, *axes, geometry.window, geometry.share, dx, threads):
+            return dx
+    elif geometry.halves and dy.size:
+        dx = geometry.gradient(dtype, dy)
+        axes = geometry.rank, geometry.batched, geometry.channels_last
+        if halve(dy, dtype, *axes, geometry.window, *geometry.steps, geometry.share, dx, threads):
             return dx
     return geometry.average_backward(dy, dtype, threads)
 
