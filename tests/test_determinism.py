@@ -90,6 +90,15 @@ def test_any_company_in_the_batch(case, method, dtype, isa):
                 assert bits(batch[place]) == bits(alone), f"{layout} image {place}"
 
 
+def test_company_of_large_weights(method):
+    """The same of weights that no cache holds, for which there are other ways to cut a few tiles."""
+    rng = np.random.default_rng(4)
+    x, w = rng.standard_normal((5, 448, 5, 5), np.float32), rng.standard_normal((448, 448, 3, 3), np.float32)
+    batch = nd.conv(x, w, padding=1, method=method)
+    for i in (0, 4):
+        assert bits(batch[i]) == bits(nd.conv(x[i:i + 1], w, padding=1, method=method)[0]), f"image {i}"
+
+
 @pytest.mark.parametrize("case", (PARALLEL[0], SPECTRAL[0]), ids=lambda c: c.name)
 def test_any_run(case, method, dtype):
     """Neither earlier results in the scratch memory nor a cold start matter."""

@@ -39,9 +39,9 @@ static inline ptrdiff_t nd_source(const struct nd_outside *o, ptrdiff_t i, ptrdi
     return i >= o->low && i < o->high ? o->source[i - o->low] : ND_NOWHERE;
 }
 
-/* How work is cut into blocks: by the method's rule; into blocks of half or of twice the bytes; or with vectors that hold the
- * other of pixels and output channels (BLOCKINGS of pyx/ndconv/_method.pyx). */
-enum nd_blocking { ND_USUAL, ND_SMALL, ND_LARGE, ND_TURNED };
+/* How work is cut into blocks: by the method's rule; into blocks of half or of twice the bytes; with vectors that hold the
+ * other of pixels and output channels; or into finer tiles (BLOCKINGS of pyx/ndconv/_method.pyx). */
+enum nd_blocking { ND_USUAL, ND_SMALL, ND_LARGE, ND_TURNED, ND_FINE };
 
 struct nd_problem {
     ptrdiff_t n, g, icg, ocg;        /* images, groups, channels a group */

@@ -19,6 +19,7 @@ cdef extern from "problem.h" nogil:
         ND_SMALL
         ND_LARGE
         ND_TURNED
+        ND_FINE
     struct nd_outside:
         const ptrdiff_t *source
         ptrdiff_t low, high

@@ -2,14 +2,15 @@
 """Method: one way to compute a convolution, as the registry in ndconv/select.py lists it."""
 from libc.stdint cimport PTRDIFF_MAX
 
-from ndconv._c cimport ND_F32, ND_F64, ND_I64, ND_LARGE, ND_PAIRS, ND_SMALL, ND_TURNED, ND_USUAL, nd_kernel_set, nd_method
+from ndconv._c cimport (ND_F32, ND_F64, ND_FINE, ND_I64, ND_LARGE, ND_PAIRS, ND_SMALL, ND_TURNED, ND_USUAL, nd_kernel_set,
+                        nd_method)
 from ndconv._runtime cimport kernels_of
 
 # The kernels of a problem's dtype: of int32 and int64 those of integer products, int32 standing for pairs of int16 in x and w.
 cdef dict SETS = {"float32": ND_F32, "float64": ND_F64, "int32": ND_PAIRS, "int64": ND_I64}
 
 # The names of enum nd_blocking. "usual" is a method's rule, the others are what `tune` may find to be faster than it.
-BLOCKINGS = {"usual": ND_USUAL, "small": ND_SMALL, "large": ND_LARGE, "turned": ND_TURNED}
+BLOCKINGS = {"usual": ND_USUAL, "small": ND_SMALL, "large": ND_LARGE, "turned": ND_TURNED, "fine": ND_FINE}
 
 
 cdef class Method:

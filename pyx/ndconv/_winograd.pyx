@@ -319,4 +319,4 @@ table.weight_grad = winograd_weight_grad
 
 METHOD = new_method("winograd", "minimal filtering F(4, 3), tile by tile", False,
                     "relative L2 error <= 2e-6 (float32), 1e-14 (float64)", obstacle, &table,
-                    ("small", "large"), lambda problem: problem.results)
+                    ("small", "large", "fine"), lambda problem: problem.results)

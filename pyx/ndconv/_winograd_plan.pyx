@@ -1,6 +1,6 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
 """Tiles and blocks of the winograd method."""
-from ndconv._c cimport nd_array, nd_kernel_set, nd_problem
+from ndconv._c cimport ND_FINE, nd_array, nd_kernel_set, nd_problem
 from ndconv._pack cimport block_bytes, ceil_div
 
 cdef enum:
@@ -10,8 +10,6 @@ cdef enum:
     MOST = 48
     FEW = 168                    # tiles that are not cut into blocks
     PASS = 2                     # what a pass over the weights costs beside the products of a tile
-    HANDFUL = 4                  # tiles
-    LARGE = 25165824             # bytes of points of weights
     THREADS = 4                  # that as many blocks fall to each of them
     DEPTH = 4                    # output planes of a block
     SLICES = 4                   # panels: fewer of fresh weights would not keep threads busy
@@ -77,12 +75,11 @@ cdef Tiling choose_tiling(const nd_problem *p, const nd_kernel_set *k, bint grad
     t.runs, t.steps = p.kd * t.cells, STEPS // t.cells
     t.phases_h, t.phases_w = p.dh if p.kh > 1 else 1, p.dw if p.kw > 1 else 1
     h, w = ceil_div(p.oh, t.phases_h), ceil_div(p.ow, t.phases_w)
-    # F(2, 3) where F(4, 3) takes no fewer multiplications: small images, which tiles of 4 do not fill; and where a handful of
-    # tiles of one image share weights that no cache holds, of whose points it has fewer than half
+    # F(2, 3) where F(4, 3) takes no fewer multiplications: small images, which tiles of 4 do not fill; and where it is asked
+    # for: a handful of tiles in all share weights that no cache holds, of whose points it has fewer than half
     if p.kh == p.kw == 3 and t.cells == 1 and not gradient \
             and (16 * ceil_div(h, 2) * ceil_div(w, 2) <= 36 * ceil_div(h, 4) * ceil_div(w, 4)
-                 or t.cells_y == 1 and p.n * p.od * t.phases_h * t.phases_w * ceil_div(h, 4) * ceil_div(w, 4) <= HANDFUL
-                 and 36 * k.size * p.g * p.kd * p.icg * p.ocg > LARGE):
+                 or t.cells_y == 1 and p.blocking == ND_FINE):
         t.v.points_h = t.v.points_w = 4
     # F(6, 3) where it takes a tenth fewer; its sums are short, so that it keeps the bound on the error
     elif k.size == 8 and p.kd == 1 and p.kh == p.kw == 3 and t.cells == 1 and not gradient \

@@ -9,6 +9,7 @@ over to CPUs with wider vectors; where memory or threads differ, ndconv/machine.
 are prepared once for many calls, as a plan does; a function call prepares them itself.
 """
 import math
+from functools import partial
 from operator import mul
 from typing import NamedTuple
 
@@ -330,7 +331,7 @@ def fft_counts(problem, prepared):
                  "across": elements if few else 0, "stages": 1}
 
 
-def winograd_counts(problem, prepared):
+def winograd_counts(problem, prepared, fine=False):
     """Seconds of `winograd`: tiles transformed both ways, a product at each of their points, weights read once a block."""
     if problem.reversed and problem.stride[1] == 2:
         return WINOGRAD_CELLS, _cells_counts(problem, prepared)
@@ -338,7 +339,7 @@ def winograd_counts(problem, prepared):
     lanes, rows, panel = _tile_of(problem, _winograd)
     own = (problem.ic // problem.g, problem.oc // problem.g, problem.x, problem.y, problem.k, problem.stride, 1)
     for ic, oc, _, y, k, stride, times in (own,) if grad else _geometries(problem):
-        points, products, tiles = _winograd_tiles(y, k, stride, problem, grad)
+        points, products, tiles = _winograd_tiles(y, k, stride, problem, grad, fine)
         tiles *= problem.n * times
         few, own_block = tiles <= FEW_TILES, k[0] == 1 and tiles * problem.g < FEW_BLOCKS
         fresh = own_block and _up(oc, panel) >= FEW_PANELS and not prepared
@@ -382,7 +383,18 @@ def _in_rows(problem):
     return problem.rank == 1 and not any(v[2] % problem.dilation[2] for v in (problem.x, problem.y, problem.before))
 
 
-def _winograd_tiles(y, k, stride, problem, grad):
+def takes_fine(problem):
+    """Whether `winograd` is faster by tiles of 2x2: a handful of larger ones would share weights that no cache holds, of whose
+    points these have fewer than half. Since it depends on the batch it is a matter of the choice, and not the method's rule."""
+    if problem.op == "weight_grad" or problem.k[1:] != (3, 3) or problem.stride[1:] != (1, 1):
+        return False
+    depth, *plane = problem.x if problem.reversed else problem.y
+    tiles = problem.n * depth * math.prod(d * _up(_up(o, d), 4) for o, d in zip(plane, problem.dilation[1:], strict=True))
+    size = 36 * (4 if problem.dtype == "float32" else 8) * problem.ic * problem.oc // problem.g * problem.k[0]
+    return tiles <= HANDFUL and size > LARGE_WEIGHTS
+
+
+def _winograd_tiles(y, k, stride, problem, grad, fine=False):
     """(points of a tile, products there, tiles of an image) as choose_tiling in pyx/ndconv/_winograd_plan.pyx has them."""
     if stride[1] == 2:  # two cells an axis, one without the point at infinity if its taps are fewer
         return ((k[1] + 1) // 2 + 3) ** 2, ((k[1] + 1) // 2 * 2 + 6 - k[1] % 2) ** 2, y[0] * _up(y[1], 4) * _up(y[2], 4)
@@ -393,8 +405,7 @@ def _winograd_tiles(y, k, stride, problem, grad):
     large = y[0] * h[0] * w[0] * _up(h[1], 6) * _up(w[1], 6)
     if grad or k[1:] != (3, 3):
         return points, points, count
-    large_weights = 36 * (4 if problem.dtype == "float32" else 8) * problem.ic * problem.oc // problem.g * k[0] > LARGE_WEIGHTS
-    if 16 * small <= points * count or problem.n * count <= HANDFUL and large_weights:
+    if 16 * small <= points * count or fine:
         return 16, 16, small
     return (64, 64, large) if problem.dtype == "float64" and k[0] == 1 and 640 * large <= 324 * count else (points, points, count)
 
@@ -438,4 +449,4 @@ def depthwise_counts(problem, prepared):
 
 
 COUNTS = {"direct": direct_counts, "gemm": gemm_counts, "depthwise": depthwise_counts, "winograd": winograd_counts,
-          "fft": fft_counts}
+          "winograd:fine": partial(winograd_counts, fine=True), "fft": fft_counts}

@@ -14,7 +14,7 @@ from ndconv import _depthwise, _direct, _fft, _gemm, _separable, _winograd
 from ndconv._plan import Core, weight_grad_bytes
 from ndconv._runtime import get_isa
 from ndconv.choices import choices
-from ndconv.cost import seconds, separable_seconds, slowness_of
+from ndconv.cost import seconds, separable_seconds, slowness_of, takes_fine
 
 METHODS = {module.METHOD.name: module.METHOD for module in (_direct, _gemm, _depthwise, _winograd, _fft)}
 # Whether this one can is a matter of the weights; a problem alone does not say.
@@ -52,7 +52,7 @@ class MethodNotApplicable(ValueError):
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """One line of an explanation. cost is in seconds, measured or estimated, workspace in bytes; reason says why it was
-    passed over or taken; blocking is another than the usual one where that was measured to be faster."""
+    passed over or taken; blocking is another than the usual one where that was measured or is estimated to be faster."""
 
     method: str
     applicable: bool
@@ -98,9 +98,14 @@ def _obstacle(problem, method, accuracy, workspace_limit, workspace):
     return None
 
 
-def ranking(problem, threads, prepared):
+def label_by_rule(method, problem, free=True):
+    """The label of a method that was not measured; a method that was asked for has the same blocks for any batch."""
+    return "winograd:fine" if free and method.name == "winograd" and takes_fine(problem) else method.name
+
+
+def ranking(problem, threads, prepared, free=True):
     """([(not measured, cost, Method, blocking)] of the registry's methods that support the problem, the best first, {name: why
-    not} of the others). A method is there once for each blocking that was measured."""
+    not} of the others). A method is there once for each blocking that was measured. free: no method was asked for."""
     measured = choices.find(problem, get_isa(), threads, prepared)
     able, unable, slow = [], {}, slowness_of(problem)
     for method in METHODS.values():
@@ -109,8 +114,9 @@ def ranking(problem, threads, prepared):
             unable[method.name] = reason
             continue
         known = measured.keys() & labels_of(method) if measured else ()
-        able += ([(False, measured[label], *split_label(label)) for label in known] if known else
-                 [(True, seconds(method.name, problem, prepared, slow), method, USUAL)])
+        labels = known or [label_by_rule(method, problem, free)]
+        able += [(not known, measured[label] if known else seconds(label, problem, prepared, slow), *split_label(label))
+                 for label in labels]
     return sorted(able, key=lambda entry: entry[:2]), unable
 
 
@@ -121,7 +127,7 @@ def explain_problem(problem, method="auto", accuracy="fast", workspace_limit=Non
     rank : the numerical rank of the weights as ndconv._separable.rank_of gives it, None if they are not known
     """
     limit = WORKSPACE_LIMIT if workspace_limit is None else workspace_limit
-    able, unable = ranking(problem, threads, prepared)
+    able, unable = ranking(problem, threads, prepared, method == "auto")
     rows = {name: Candidate(name, False, math.inf, 0, reason) for name, reason in unable.items()}
     for estimated, cost, candidate, blocking in able:
         if candidate.name not in rows or not rows[candidate.name].applicable:
@@ -152,7 +158,7 @@ def judged(row, best, method):
     cut = "" if row.blocking == USUAL else f", in {row.blocking} blocks"
     if row is best:
         reason = ("forced by method=" if method != "auto" else f"tuned: the least measured time{cut}" if row.measured else
-                  "the least estimated cost")
+                  f"the least estimated cost{cut}")
     elif method != "auto":
         reason = f"passed over: method={method!r} was asked for"
     elif row.measured:
@@ -204,7 +210,7 @@ def choose(problem, method, accuracy, workspace_limit, threads, prepared):
         if reason:
             raise MethodNotApplicable(f"method 'separable' is not applicable: {reason}")
         return SEPARABLE, USUAL, 0.0
-    for _, cost, candidate, blocking in ranking(problem, threads, prepared)[0]:
+    for _, cost, candidate, blocking in ranking(problem, threads, prepared, method == "auto")[0]:
         if method in ("auto", candidate.name) and not _obstacle(problem, candidate, accuracy, limit,
                                                                 workspace_of(problem, candidate, threads, blocking)):
             return candidate, blocking, cost

@@ -18,12 +18,12 @@ def tune(x_shape, w_shape=None, *, op="forward", dtype=np.float32, stride=1, pad
          dilation=1, groups=1, flip=False, layout=None, accuracy="fast", workspace_limit=None, threads=None, seconds=SECONDS):
     """Measure the methods for a problem, or for many, and ways to cut their work into blocks; take the fastest from now on.
 
-    A forward or transposed convolution is measured twice: as a call, which prepares its weights, and as a plan, which has them
-    ready. Methods run in turn on arrays of random numbers, and medians count; those that are close to the fastest run again in
-    blocks of half and twice the bytes, and with vectors along the other axis (not those of weight gradients, whose blocks fix
-    the order of summation). Results are kept in `ndconv.choices`, for this problem, number of threads and instruction set; save
-    them with ``ndconv.choices.save(path)``. Selection prefers them to its estimates wherever they apply, and explain() says so. A
-    method estimated to take 10 times as long as another is left out.
+    A forward or transposed convolution is measured twice: as a call, which prepares its weights, and as a plan, which has
+    them ready. Methods run in turn on arrays of random numbers, and medians count; those that are close to the fastest run
+    again in blocks of half and twice the bytes, of other tiles, and with vectors along the other axis (not those of weight
+    gradients, whose blocks fix the order of summation). Results are kept in `ndconv.choices`, for this problem, number of
+    threads and instruction set; save them with ``ndconv.choices.save(path)``. Selection prefers them to its estimates
+    wherever they apply, and explain() says so. A method estimated to take 10 times as long as another is left out.
 
     x_shape, w_shape : shapes of the forward convolution; or x_shape is a list of dicts, each the arguments of one problem
     op, threads and geometry : as for `explain`
@@ -60,14 +60,15 @@ def tune(x_shape, w_shape=None, *, op="forward", dtype=np.float32, stride=1, pad
 def _measure(problem, options, prepared, seconds):
     """An entry for `Choices.add`, none where no method can."""
     rows = [row for row in select.explain_problem(problem, **options, prepared=prepared).rows if row.method in select.METHODS]
-    estimates = {row.method: select.seconds(row.method, problem, prepared) for row in rows if row.applicable}
-    near = [method for method, cost in estimates.items() if cost <= HOPELESS * min(estimates.values())]
+    labels = [select.label_by_rule(select.METHODS[row.method], problem) for row in rows if row.applicable]
+    estimates = {label: select.seconds(label, problem, prepared) for label in labels}
+    near = [label for label, cost in estimates.items() if cost <= HOPELESS * min(estimates.values())]
     if not near:
         return {}
     threads = options["threads"]
     times = _medians(problem, near, prepared, threads, seconds)
-    close = [method for method in near if times[method] <= CLOSE * min(times.values())]
-    labels = [label for method in close for label in select.labels_of(select.METHODS[method])]
+    close = [label for label in near if times[label] <= CLOSE * min(times.values())]
+    labels = [other for label in close for other in select.labels_of(select.split_label(label)[0])]
     if problem.op != "weight_grad" and len(labels) > len(close):
         times |= _medians(problem, labels, prepared, threads, seconds)
     return {(problem, get_isa(), threads, prepared): times}
