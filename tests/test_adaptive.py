@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from cases import LAYOUTS, draw, to_layout
 from checks import assert_elementwise, bits
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_properties import drawn
 
 import ndconv as nd
 from ndconv import reference
@@ -165,6 +166,7 @@ def test_upsampling_keeps_nan_local(layout, dtype, isa):
         np.testing.assert_array_equal(np.isnan(y), want)
 
 
+@settings(drawn, max_examples=100)
 @given(st.data())
 def test_any_bins(data):
     """Adaptive averages and upsampling of any shape, and the adjoint identity for both."""

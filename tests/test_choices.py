@@ -283,6 +283,15 @@ def test_every_blocking_computes_the_same(case, op, dtype):
                 assert method.name != "direct" or all(bits(y) == bits(usual) for y in others)
 
 
+def test_fine_tiles_are_a_choice():
+    """Of `auto`, for a handful of tiles with large weights; never of the method, whose bits do not depend on the batch."""
+    def blocking(n, method):
+        rows = nd.explain((n, 512, 7, 7), (512, 512, 3, 3), padding=1, method=method).rows
+        return next(row.blocking for row in rows if row.method == "winograd")
+
+    assert (blocking(1, "auto"), blocking(8, "auto"), blocking(1, "winograd")) == ("fine", "usual", "usual")
+
+
 def test_tuned_blockings_are_taken():
     """By plans, calls and explanations; with limits that they keep; from files."""
     x, w, b, _ = data(CASE, "float32", False)

@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_properties import drawn
 
 import ndconv as nd
 from ndconv.problem import PADDING_NAMES, RANKS
 
-drawn = settings(derandomize=True, deadline=None, max_examples=50, print_blob=True)
+drawn = settings(drawn, max_examples=50)
 
 
 def per_axis(draw, rank, values):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_properties import drawn
 
 from ndconv import filters
 from ndconv.border import MODES
@@ -85,8 +86,8 @@ def test_borders(mode):
         check(got, image, kernel, dtype, mode=mode, value=value)
 
 
+@settings(drawn, max_examples=60)
 @given(st.data())
-@settings(max_examples=60, deadline=None)
 def test_any_shape(data):
     size = st.integers(1, 40)
     shape = data.draw(st.tuples(size, size) | st.tuples(size, size, st.integers(1, 5)))

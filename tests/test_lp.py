@@ -3,9 +3,10 @@ import numpy as np
 import pytest
 from cases import POOLING, draw, to_layout
 from checks import assert_elementwise
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_adaptive import POWERS, assert_adjoint, assert_slope, back
+from test_properties import drawn
 
 import ndconv as nd
 from ndconv import reference
@@ -95,6 +96,7 @@ def test_weighted_pool(case, include, isa):
             assert_adjoint(want, dy, x, back(dx, layout))
 
 
+@settings(drawn, max_examples=100)
 @given(st.data())
 def test_any_windows(data):
     """Averages with equal weights are averages, the 1-norm of ones counts cells: any geometry."""

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_properties import drawn
 
 import ndconv as nd
 from ndconv.match import DTYPES, MODES, SCORES
@@ -51,8 +52,8 @@ def test_every_dtype(mode, score, isa):
             assert close(got, define(image, template, mode, score), got.dtype)
 
 
+@settings(drawn, max_examples=60)
 @given(st.data())
-@settings(max_examples=60, deadline=None)
 def test_any_shape(data):
     rank, mode = data.draw(st.integers(1, 2)), data.draw(st.sampled_from(MODES))
     size = [data.draw(st.integers(1, 40)) for _ in range(rank)]

@@ -15,6 +15,7 @@ from ndconv.problem import DTYPES
 from ndconv.select import METHODS
 
 NEAR = dict(rtol=0, atol=1e-8)
+# The same examples in every run, whatever the machine's speed; print_blob gives the line that reruns one.
 drawn = settings(derandomize=True, deadline=None, max_examples=150, print_blob=True, suppress_health_check=list(HealthCheck))
 
 

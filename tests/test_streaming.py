@@ -3,13 +3,14 @@ import numpy as np
 import pytest
 from cases import draw, to_layout
 from checks import bits
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_properties import drawn
 
 import ndconv as nd
 from ndconv.streaming import STEADY
 
-drawn = settings(derandomize=True, deadline=None, max_examples=60, print_blob=True, suppress_health_check=list(HealthCheck))
+drawn = settings(drawn, max_examples=60)
 
 
 def stream_and_whole(dtype, groups, ic, oc, k, layout, method="auto", length=90, **options):

@@ -3,7 +3,7 @@
 of x one after the other, so that they share the columns of cells they have in common (kernels/pool_values.h); others, and those
 with indices, one by one from a list of their cells."""
 from ndconv._c cimport nd_kernel_set, nd_pool_pixels, nd_problem
-from ndconv._rows cimport no_place
+from ndconv._rows cimport inner_end, no_place, window_rows
 from ndconv._window cimport TABLE, Pool, Way, cells_at, clip, empty_value, least, most_of, pads_to, row_cells, up
 
 cdef enum:
@@ -48,9 +48,9 @@ cdef void channels_row(const Pool *f, const Cells *r, ptrdiff_t n, ptrdiff_t c, 
     cdef char *out
     cdef double cells = row_cells(f, od, oh) if f.divide else 0
     cdef double divisor = 0
-    cdef ptrdiff_t first = up(most_of(p.pw, 0), p.sw), last = windows_inside(f, first) if joins(f, cb) else first
+    cdef ptrdiff_t first = up(most_of(p.pw, 0), p.sw), last = most_of(inner_end(p), first) if joins(f, cb) else first
     if last > first:
-        count = window_rows(f, r, image, od, oh, first * p.sw - p.pw)
+        count = window_rows(f, r.cells, r.bases, image, od, oh, first * p.sw - p.pw)
         if count:
             join_windows(f, r, count, first, last, line, cb, cells)
         else:
@@ -82,26 +82,6 @@ cdef bint joins(const Pool *f, ptrdiff_t cb) noexcept nogil:
     cdef nd_pool_pixels s
     s.kw, s.sw, s.op = f.p.kw, f.p.sw, f.op
     return f.at_size == 0 and f.y.c == 1 and cb >= f.k.vl and f.p.dw == 1 and f.k.pool_pixels(&s, NULL, NULL)
-
-cdef ptrdiff_t windows_inside(const Pool *f, ptrdiff_t first) noexcept nogil:
-    """The end of the windows from `first` on that lie inside their row of x and count the same."""
-    cdef const nd_problem *p = &f.p
-    cdef ptrdiff_t room = p.iw + p.pw - p.kw
-    return most_of(first, least(p.ow, room // p.sw + 1)) if room >= 0 else first
-
-cdef ptrdiff_t window_rows(const Pool *f, const Cells *r, const char *image, ptrdiff_t od, ptrdiff_t oh,
-                           ptrdiff_t w) noexcept nogil:
-    """Lists the rows of a window that are not padding, from column w on."""
-    cdef const nd_problem *p = &f.p
-    cdef ptrdiff_t d, h, i, j
-    cdef ptrdiff_t nd = clip(od * p.sd - p.pd, 0, p.id, p.kd, p.dd, &d)
-    cdef ptrdiff_t nh = clip(oh * p.sh - p.ph, 0, p.ih, p.kh, p.dh, &h)
-    d = od * p.sd - p.pd + d * p.dd
-    h = oh * p.sh - p.ph + h * p.dh
-    for i in range(nd):
-        for j in range(nh):
-            r.cells[i * nh + j] = image + f.k.size * ((d + i * p.dd) * f.x.d + (h + j * p.dh) * f.x.h + w * f.x.w)
-    return nd * nh
 
 cdef void join_windows(const Pool *f, const Cells *r, ptrdiff_t count, ptrdiff_t first, ptrdiff_t last, char *line, ptrdiff_t cb,
                        double cells) noexcept nogil:

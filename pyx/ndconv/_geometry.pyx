@@ -7,16 +7,22 @@ from ndconv._c cimport ND_F32, ND_F64, nd_problem
 from ndconv.border import outside_of
 
 
+cdef int set_axes(nd_problem *p, of) except -1:
+    """The axes of a Problem or of a Stage."""
+    p.id, p.ih, p.iw = of.x
+    p.od, p.oh, p.ow = of.y
+    p.kd, p.kh, p.kw = of.k
+    p.sd, p.sh, p.sw = of.stride
+    p.dd, p.dh, p.dw = of.dilation
+    p.pd, p.ph, p.pw = of.before
+    return 0
+
+
 cdef nd_problem forward_geometry(problem):
     """The C problem of the forward convolution."""
     cdef nd_problem p
     p.n, p.g, p.icg, p.ocg = problem.n, problem.g, problem.ic // problem.g, problem.oc // problem.g
-    p.id, p.ih, p.iw = problem.x
-    p.od, p.oh, p.ow = problem.y
-    p.kd, p.kh, p.kw = problem.k
-    p.sd, p.sh, p.sw = problem.stride
-    p.dd, p.dh, p.dw = problem.dilation
-    p.pd, p.ph, p.pw = problem.before
+    set_axes(&p, problem)
     p.dtype = ND_F32 if problem.dtype == "float32" else ND_F64
     p.lanes_oc = problem.lanes_oc
     p.bordered, p.fill = problem.bordered, problem.fill
@@ -44,12 +50,7 @@ cdef nd_problem stage_geometry(problem, stage):
     cdef nd_problem p = forward_geometry(problem)
     if stage.transposed:
         p.icg, p.ocg = p.ocg, p.icg
-    p.id, p.ih, p.iw = stage.x
-    p.od, p.oh, p.ow = stage.y
-    p.kd, p.kh, p.kw = stage.k
-    p.sd, p.sh, p.sw = stage.stride
-    p.dd, p.dh, p.dw = stage.dilation
-    p.pd, p.ph, p.pw = stage.before
+    set_axes(&p, stage)
     return p
 
 

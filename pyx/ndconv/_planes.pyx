@@ -234,6 +234,19 @@ cdef void spread_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end)
                 memset(plane + size * (d * f.ih + h) * f.iw, 0, size * (f.ih - h) * f.iw)
 
 
+cdef int open_gradient(Planes *f, const Py_buffer *yb, Py_buffer *xb, const Axes *axes, str dtype, dx, tuple window) except -1:
+    """dy, whose buffer is open, and dx, which it leads to, with the extents of both."""
+    memset(f, 0, sizeof(Planes))
+    PyObject_GetBuffer(dx, xb, PyBUF_STRIDES | PyBUF_WRITABLE)
+    f.k = current_kernels().set[ND_F32 if dtype == "float32" else ND_F64]
+    f.x, f.dx = array_of(yb, axes), array_of(xb, axes)
+    set_extents(f, xb, axes)
+    f.id, f.ih, f.iw = f.d, f.h, f.w
+    set_extents(f, yb, axes)
+    f.kd, f.kh, f.kw = window
+    return 0
+
+
 def spread(dy, indices, str dtype, int rank, bint batched, bint channels_last, tuple window, double divisor, dx, threads):
     """Writes the gradient of windows that share no cell and fill x from its first cell on: of the mean, dy / divisor, or where
     `indices` are given each dy to its cell. False, and dx undefined, where memory is not in rows or an index is not in its
@@ -247,17 +260,11 @@ def spread(dy, indices, str dtype, int rank, bint batched, bint channels_last, t
     memset(&xb, 0, sizeof(Py_buffer))
     dy = open_input(dy, "dy", dtype, &yb)
     try:
-        memset(&f, 0, sizeof(Planes))
-        PyObject_GetBuffer(dx, &xb, PyBUF_STRIDES | PyBUF_WRITABLE)
-        f.k = current_kernels().set[ND_F32 if dtype == "float32" else ND_F64]
-        f.x, f.dx, f.bad, f.divisor = array_of(&yb, &axes), array_of(&xb, &axes), &bad[0], divisor
+        open_gradient(&f, &yb, &xb, &axes, dtype, dx, window)
+        f.bad, f.divisor = &bad[0], divisor
         if indices is not None:
             PyObject_GetBuffer(indices, &ab, PyBUF_STRIDES)
             f.at, f.at_size = array_of(&ab, &axes), ab.itemsize
-        set_extents(&f, &xb, &axes)
-        f.id, f.ih, f.iw = f.d, f.h, f.w
-        set_extents(&f, &yb, &axes)
-        f.kd, f.kh, f.kw = window
         if (f.kd * f.kh > ROWS or f.x.w != 1 or f.dx.w != 1 or not is_plane(&f) or (f.at_size and f.at.w != 1)
                 or (f.k.size == 4 and <double>f.id * f.ih * f.iw > 2e9)):
             return False
@@ -320,14 +327,8 @@ def halve(dy, str dtype, int rank, bint batched, bint channels_last, tuple windo
     memset(&xb, 0, sizeof(Py_buffer))
     dy = open_input(dy, "dy", dtype, &yb)
     try:
-        memset(&f, 0, sizeof(Planes))
-        PyObject_GetBuffer(dx, &xb, PyBUF_STRIDES | PyBUF_WRITABLE)
-        f.k = current_kernels().set[ND_F32 if dtype == "float32" else ND_F64]
-        f.x, f.dx, f.divisor, f.sh = array_of(&yb, &axes), array_of(&xb, &axes), divisor, step
-        set_extents(&f, &xb, &axes)
-        f.id, f.ih, f.iw = f.d, f.h, f.w
-        set_extents(&f, &yb, &axes)
-        f.kd, f.kh, f.kw = window
+        open_gradient(&f, &yb, &xb, &axes, dtype, dx, window)
+        f.divisor, f.sh = divisor, step
         _, f.ph, f.pw = before
         if f.x.w != 1 or f.dx.w != 1 or f.kh > ROWS:
             return False

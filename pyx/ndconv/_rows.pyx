@@ -127,9 +127,8 @@ cdef void value_lines(const Pool *f, const Rows *r, double *counted, ptrdiff_t n
                        f.y.data + f.k.size * (n * f.y.n + c * f.y.c + oh * f.y.h))
         oh += s.lines
 
-cdef ptrdiff_t window_rows(const Pool *f, const Rows *r, const char *plane, ptrdiff_t od, ptrdiff_t oh,
+cdef ptrdiff_t window_rows(const Pool *f, const void **cells, ptrdiff_t *bases, const char *plane, ptrdiff_t od, ptrdiff_t oh,
                            ptrdiff_t column) noexcept nogil:
-    """Lists the rows of a window that are not padding, from a column on, and the positions of their elements there."""
     cdef const nd_problem *p = &f.p
     cdef ptrdiff_t d, h, i, j, count = 0
     cdef ptrdiff_t nd = clip(od * p.sd - p.pd, 0, p.id, p.kd, p.dd, &d)
@@ -138,8 +137,8 @@ cdef ptrdiff_t window_rows(const Pool *f, const Rows *r, const char *plane, ptrd
     h = oh * p.sh - p.ph + h * p.dh
     for i in range(nd):
         for j in range(nh):
-            r.cells[count] = plane + f.k.size * ((d + i * p.dd) * f.x.d + (h + j * p.dh) * f.x.h + column * f.x.w)
-            r.bases[count] = ((d + i * p.dd) * f.fh + h + j * p.dh) * f.fw + column
+            cells[count] = plane + f.k.size * ((d + i * p.dd) * f.x.d + (h + j * p.dh) * f.x.h + column * f.x.w)
+            bases[count] = ((d + i * p.dd) * f.fh + h + j * p.dh) * f.fw + column
             count += 1
     return count
 
@@ -177,7 +176,6 @@ cdef bint small_windows(const Pool *f) noexcept nogil:
             and inner_end(p) - up(p.pw, p.sw) >= f.k.vl)
 
 cdef ptrdiff_t inner_end(const nd_problem *p) noexcept nogil:
-    """The first window that reaches beyond the end of its row."""
     cdef ptrdiff_t last = p.iw - 1 - (p.kw - 1) * p.dw + p.pw
     return least(p.ow, last // p.sw + 1) if last >= 0 else 0
 
@@ -236,7 +234,8 @@ cdef void rows_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) n
             lines = least(whole_windows(f, oh), last - oh)
             s.count = 0
             if s.n > 0:
-                s.count = window_rows(f, &r, f.x.data + size * (n * f.x.n + c * f.x.c), od, oh, 0 if small else column)
+                s.count = window_rows(f, r.cells, r.bases, f.x.data + size * (n * f.x.n + c * f.x.c), od, oh,
+                                      0 if small else column)
             if s.count == 0:
                 clear(f, &r, all)
                 lines = 1

@@ -26,8 +26,8 @@ cdef enum:
     TURNED_BYTES = 131072    # of the rows of dY of a block, beside it
     REACH = 1024             # columns that a kernel reaches over
     FEW = 4                  # input channels
-    MOST = 160               # of these and taps: a group of output channels then has its sums in L2
-    STEPS = 512              # pixels of a plane of results
+    MOST = 160               # of these and taps: their sums are loaded and stored once a block
+    PIXELS = 512             # of a plane of results, at least
     STREAMS = 16             # channels of dY that are read at a time: as many as the CPU prefetches
     TASKS = 12
 
@@ -42,7 +42,7 @@ cdef bint takes_taps(const nd_problem *p, const nd_kernel_set *k) noexcept nogil
     """Whether input channels are so few that packing would take longer, planes of results so large that the sums are worth their
     way to memory, and vectors nearly full of output channels."""
     return (p.icg <= FEW and 1 < p.icg * taps_of(p) <= MOST and p.sw <= 2
-            and 4 * p.ocg >= 3 * ceil_div(p.ocg, k.vl) * k.vl and p.oh * p.ow >= STEPS and (p.kw - 1) * p.dw <= REACH)
+            and 4 * p.ocg >= 3 * ceil_div(p.ocg, k.vl) * k.vl and p.oh * p.ow >= PIXELS and (p.kw - 1) * p.dw <= REACH)
 
 cdef Plan plan_of(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
     cdef Plan f
