@@ -37,6 +37,9 @@ from ndconv._phases cimport transpose_forward, transpose_prepare, transpose_size
 from ndconv._runtime cimport parallel_for
 from ndconv._weight_grad cimport direct_weight_grad, direct_weight_grad_bytes
 
+cdef enum:
+    PANELS_BYTES = 32768     # of weights that meet a tile of pixels together: in L1, with the pixels
+
 cdef void sizes(const nd_problem *p, const nd_kernel_set *k, nd_sizes *to) noexcept nogil:
     cdef Blocking b = blocking(p, k)
     to.prepared, to.prepare_worker, to.shared = panels_bytes(p, k), 0, 0
@@ -363,33 +366,46 @@ cdef void convolve_lanes_oc(Forward *f, Task *t) noexcept nogil:
 
 cdef void multiply_rows(Forward *f, Task *t, const nd_walk *whole, ptrdiff_t c0, ptrdiff_t low, ptrdiff_t high, const char *a,
                         ptrdiff_t row_step) noexcept nogil:
-    """All tiles of a task for weight panels low to high: a tile is a few pixels of one row."""
+    """All tiles of a task for weight panels low to high: a tile is a few pixels of one row. A 1x1's panels that L1 holds together
+    follow each other, so that y is written in long stretches: 1.1 to 1.5 times as fast for 16 and 32 channels."""
+    cdef ptrdiff_t row, step = 1
+    if f.b.taps == 1 and high - low > 2 and f.job.y.c == 1 and (high - low) * whole.len * f.job.k.nr * f.job.k.size <= PANELS_BYTES:
+        step = high - low
+    while low < high:
+        for row in range(t.rows):
+            multiply_row(f, t, whole, c0, low, low + step, a + f.job.k.size * row * row_step, row)
+        low += step
+
+cdef void multiply_row(Forward *f, Task *t, const nd_walk *whole, ptrdiff_t c0, ptrdiff_t low, ptrdiff_t high, const char *a,
+                       ptrdiff_t row) noexcept nogil:
+    """The tiles of an output row, all panels of one before the next."""
     cdef const nd_problem *p = f.job.p
     cdef const nd_kernel_set *k = f.job.k
-    cdef Blocking *b = &f.b
-    cdef ptrdiff_t size = k.size, v, row, i, w, m, o, cols, tiles
+    cdef const nd_array *y = &f.job.y
+    cdef ptrdiff_t size = k.size, i, w = 0, m, o = t.g * p.ocg + low * k.nr, cols = min(high * k.nr, p.ocg) - low * k.nr
+    cdef ptrdiff_t count = ceil_div(t.columns, k.tile_rows(min(cols, k.nr))), full = cols // k.nr
     cdef int start = start_of(f, c0, ND_BIAS_COLUMN)
     cdef nd_walk walk = whole[0]
-    cdef const nd_array *y = &f.job.y
-    cdef const char *panel
-    for v in range(low, high):
-        o = t.g * p.ocg + v * k.nr
-        cols = min(k.nr, p.ocg - v * k.nr)
-        tiles = ceil_div(t.columns, k.tile_rows(cols))
-        panel = <const char *>f.job.w + size * ((t.g * b.panels + v) * p.icg + c0) * b.taps * k.nr
-        for row in range(t.rows):
-            if b.icb < SHORT:
-                gemm_rows(k, &walk, t.columns, tiles, cols, a + size * row * row_step, 0, panel,
-                          y.data + size * (t.n * y.n + t.od * y.d + (t.oh + row) * y.h + t.ow * y.w + o * y.c), y.w, y.c, start,
-                          <const char *>f.job.bias + size * o)
-                continue
-            for i in range(tiles):
-                w = split(t.columns, tiles, i)
-                m = split(t.columns, tiles, i + 1) - w
-                live_walk(f, t, whole, row, w, m, &walk)
-                k.gemm(&walk, m, cols, a + size * (row * row_step + w * walk.a_row), panel,
-                       y.data + size * (t.n * y.n + t.od * y.d + (t.oh + row) * y.h + (t.ow + w) * y.w + o * y.c), y.w, y.c,
-                       start, <const char *>f.job.bias + size * o)
+    cdef nd_tiles tiles
+    cdef const char *panels = <const char *>f.job.w + size * ((t.g * f.b.panels + low) * p.icg + c0) * f.b.taps * k.nr
+    cdef const char *bias = <const char *>f.job.bias + size * o
+    cdef char *to = y.data + size * (t.n * y.n + t.od * y.d + (t.oh + row) * y.h + t.ow * y.w + o * y.c)
+    if high - low == 1 and f.b.icb < SHORT:
+        gemm_rows(k, &walk, t.columns, count, cols, a, 0, panels, to, y.w, y.c, start, bias)
+        return
+    tiles.count, tiles.a, tiles.b, tiles.y, tiles.bias = full, 0, p.icg * f.b.taps * k.nr, k.nr * y.c, k.nr
+    for i in range(count):
+        m = split(t.columns, count, i + 1) - w
+        if f.b.icb >= SHORT:
+            live_walk(f, t, whole, row, w, m, &walk)
+        if full > 0:
+            k.gemm_tiles(&walk, &tiles, m, k.nr, a, panels, to, y.w, y.c, start, bias)
+        if cols > full * k.nr:
+            k.gemm(&walk, m, cols - full * k.nr, a, panels + size * full * tiles.b, to + size * full * tiles.y, y.w, y.c, start,
+                   bias + size * full * k.nr)
+        a += size * m * walk.a_row
+        to += size * m * y.w
+        w += m
 
 cdef nd_method table
 table.sizes = sizes

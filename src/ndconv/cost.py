@@ -68,9 +68,9 @@ FEW_PANELS = 4             # panels of weights that do not keep threads busy
 HANDFUL, LARGE_WEIGHTS = 4, 25165824   # tiles, and bytes of points of weights, for which tiles of 2x2 are taken
 FEW_TILES = 64             # tiles whose sums of a weight gradient are taken in chunks
 
-# Those of takes_taps in pyx/ndconv/_tap_grad.pyx: input channels, these and taps, pixels of a plane, columns that a kernel
-# reaches over, and how full of output channels vectors are.
-TAP_CHANNELS, TAP_SUMS, TAP_PIXELS, TAP_REACH, FULL = 4, 160, 512, 1024, 0.75
+# Those of takes_taps in pyx/ndconv/_tap_grad.pyx: input channels, these and taps, pixels of a plane or of all images, columns
+# that a kernel reaches over, and how full of output channels vectors are.
+TAP_CHANNELS, TAP_SUMS, TAP_PIXELS, TAP_ALL_PIXELS, TAP_REACH, FULL = 4, 160, 512, 2048, 1024, 0.75
 
 
 def _up(a, b):
@@ -307,9 +307,9 @@ def _direct_grad_counts(problem):
 def _takes_taps(problem, tile):
     """The rule of takes_taps in pyx/ndconv/_tap_grad.pyx."""
     ic, oc = problem.ic // problem.g, problem.oc // problem.g
-    return (ic <= TAP_CHANNELS and 1 < ic * problem.taps <= TAP_SUMS and problem.stride[2] <= 2
-            and oc >= FULL * _up(oc, tile.lanes) * tile.lanes and problem.y[1] * problem.y[2] >= TAP_PIXELS
-            and (problem.k[2] - 1) * problem.dilation[2] <= TAP_REACH)
+    return (ic <= TAP_CHANNELS and 1 < ic * problem.taps <= TAP_SUMS
+            and oc >= FULL * _up(oc, tile.lanes) * tile.lanes and (problem.k[2] - 1) * problem.dilation[2] <= TAP_REACH
+            and (problem.y[1] * problem.y[2] >= TAP_PIXELS or problem.n * math.prod(problem.y) >= TAP_ALL_PIXELS))
 
 
 def _gemm_grad_counts(problem):
