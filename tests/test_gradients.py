@@ -78,6 +78,22 @@ def test_bias_gradient(case, dtype, isa):
         assert_elementwise(db, want, absolute, case.terms["w"], layout)
 
 
+@pytest.mark.parametrize("case", SMALL + PARALLEL, ids=lambda c: c.name)
+def test_bias_gradient_beside_that_of_the_weights(case, method, isa):
+    """Summed by the method or not, the bias gradient is as exact as alone, and leaves the weight gradient its bits."""
+    want, absolute = expected(case, "float32", False, "b")
+    x, w, _, dy = data(case, "float32", False)
+    for layout, threads in layouts_and_threads(case):
+        options = case.options | dict(layout=layout, threads=threads, method=method)
+        of_layout = to_layout(dy, layout), to_layout(x, layout)
+        try:
+            both = nd.conv_backward(*of_layout, w, wrt=("w", "b"), **options)
+        except nd.MethodNotApplicable:
+            continue
+        assert_elementwise(both.b, want, absolute, case.terms["w"], layout)
+        assert bits(both.w) == bits(nd.conv_weight_grad(*of_layout, w.shape, **options)), layout
+
+
 @pytest.mark.parametrize("case", (*GEOMETRY, *GROUPED, *ANY_RANK, *EMPTY, *SPECTRAL), ids=lambda c: c.name)
 def test_adjoint_identity(case, method, dtype):
     """conv is linear in x and in w: <conv(x, w), dy> = <x, dx> = <w, dw>, summed in float64."""
@@ -130,19 +146,26 @@ def test_differences_cover_every_method(method):
 
 @pytest.mark.parametrize("case", (GEOMETRY[0], GROUPED[0], ANY_RANK[0], SPECTRAL[0], EMPTY[0]), ids=lambda c: c.name)
 def test_conv_backward_gathers_the_three(case, dtype):
+    """The bias gradient is summed beside that of the weights or alone, in another order."""
     x, w, _, dy = data(case, dtype, False)
+    want, absolute = expected(case, dtype, False, "b")
     for layout in case.layouts:
         options = case.options | dict(layout=layout)
         moved_dy, moved_x = to_layout(dy, layout), to_layout(x, layout)
         gradients = nd.conv_backward(moved_dy, moved_x, w, **options)
         assert gradients._fields == ("x", "w", "b")
+        assert_elementwise(gradients.b, want, absolute, case.terms["w"], layout)
         assert bits(gradients.x) == bits(nd.conv_input_grad(moved_dy, w, moved_x.shape, **options))
         assert bits(gradients.w) == bits(nd.conv_weight_grad(moved_dy, moved_x, w.shape, **options))
         for wrt in (("x",), ("w",), ("b",), ("w", "b"), ("b", "x"), ()):
             some = nd.conv_backward(moved_dy, moved_x, w, wrt=wrt, **options)
-            for field in "xwb":
+            for field in "xw":
                 part = getattr(some, field)
                 assert part is None if field not in wrt else bits(part) == bits(getattr(gradients, field))
+            if "b" in wrt:
+                assert_elementwise(some.b, want, absolute, case.terms["w"], layout)
+            else:
+                assert some.b is None
 
 
 def test_unbatched_gradients(method, dtype):

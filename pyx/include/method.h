@@ -22,6 +22,7 @@ struct nd_job {
     int activation;                  /* enum nd_activation, */
     double low, high;                /* and its numbers */
     struct nd_weights dw;            /* weight_grad: the result */
+    double *db;                      /* and NULL, or zeros [bias_parts][g*ocg] to which the sums of dy are added */
     char *workspace;
     const struct nd_frame *frame;    /* NULL, or what forward folds into y, of a method that does so */
 };
@@ -46,6 +47,8 @@ struct nd_method {
     /* bytes of workspace of a weight gradient on that many threads, and the gradient */
     size_t (*weight_grad_bytes)(const struct nd_problem *, const struct nd_kernel_set *, int threads);
     void (*weight_grad)(const struct nd_job *);
+    /* parts in which weight_grad sums the bias gradient while dy is near; NULL: it does not */
+    ptrdiff_t (*bias_parts)(const struct nd_problem *, const struct nd_kernel_set *);
     int folds;                       /* whether forward folds in a frame */
 };
 #endif

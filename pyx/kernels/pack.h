@@ -322,19 +322,26 @@ static double NAME(sum)(const void *from_, ptrdiff_t n, ptrdiff_t step)
     return ((part[0] + part[1]) + (part[2] + part[3])) + ((part[4] + part[5]) + (part[6] + part[7]));
 }
 
-/* sums[j] += from[i*row + j] over i < m, for j < n <= 16 */
+/* sums[j] += from[i*row + j] over i < m, for j < n <= 16; of 16 columns the sums stay in registers. */
 static void NAME(sum_columns)(double *restrict sums, const void *from_, ptrdiff_t m, ptrdiff_t n, ptrdiff_t row)
 {
+    typedef T four __attribute__((vector_size(4 * sizeof(T)), aligned(sizeof(T)), may_alias));
+    typedef double wide __attribute__((vector_size(4 * sizeof(double))));
     const T *from = from_;
     double part[16] = {0};
-    if (n == 16)
+    if (n == 16) {
+        wide sum[4] = {{0}};
         for (ptrdiff_t i = 0; i < m; i++, from += row)
-            for (int j = 0; j < 16; j++)
-                part[j] += from[j];
-    else
+#pragma GCC unroll 4
+            for (int v = 0; v < 4; v++)
+                sum[v] += __builtin_convertvector(*(const four *)(from + 4 * v), wide);
+        for (int j = 0; j < 16; j++)
+            part[j] = sum[j / 4][j % 4];
+    } else {
         for (ptrdiff_t i = 0; i < m; i++, from += row)
             for (ptrdiff_t j = 0; j < n; j++)
                 part[j] += from[j];
+    }
     for (ptrdiff_t j = 0; j < n; j++)
         sums[j] += part[j];
 }

@@ -268,6 +268,7 @@ cdef extern from "method.h" nogil:
         int activation
         double low, high
         nd_weights dw
+        double *db
         char *workspace
         const nd_frame *frame
     struct nd_sizes:
@@ -283,6 +284,7 @@ cdef extern from "method.h" nogil:
         void (*transpose)(const nd_job *job) noexcept nogil
         size_t (*weight_grad_bytes)(const nd_problem *p, const nd_kernel_set *k, int threads) noexcept nogil
         void (*weight_grad)(const nd_job *job) noexcept nogil
+        ptrdiff_t (*bias_parts)(const nd_problem *p, const nd_kernel_set *k) noexcept nogil
         bint folds
 
 cdef extern from "threads.h" nogil:

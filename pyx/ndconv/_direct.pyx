@@ -35,7 +35,7 @@ from ndconv._method cimport new_method
 from ndconv._pack cimport Pixel, ceil_div, finish_pixels, gemm_rows, lines_kept, panels_bytes, prepare_panels, split
 from ndconv._phases cimport transpose_forward, transpose_prepare, transpose_sizes
 from ndconv._runtime cimport parallel_for
-from ndconv._weight_grad cimport direct_weight_grad, direct_weight_grad_bytes
+from ndconv._weight_grad cimport direct_bias_parts, direct_weight_grad, direct_weight_grad_bytes
 
 cdef enum:
     PANELS_BYTES = 32768     # of weights that meet a tile of pixels together: in L1, with the pixels
@@ -416,6 +416,7 @@ table.transpose_prepare = transpose_prepare
 table.transpose = transpose_forward
 table.weight_grad_bytes = direct_weight_grad_bytes
 table.weight_grad = direct_weight_grad
+table.bias_parts = direct_bias_parts
 
 METHOD = new_method("direct", "register-blocked, operands read where they are", True,
                     "element-wise: |error| <= gamma(K+2) (|x| conv |w| + |b|)", lambda problem: None, &table,

@@ -34,7 +34,7 @@ from ndconv._pack cimport (Pixel, block_bytes, ceil_div, copy_clipped, evened, f
                            gemm_rows, is_plain, is_run, lines_kept, next_row, panel_count, panels_bytes, pixel_at, pixels_of,
                            prepare_panels, scatter_row, split, taps_of, use_lanes_oc)
 from ndconv._runtime cimport parallel_for
-from ndconv._weight_grad cimport gemm_weight_grad, gemm_weight_grad_bytes
+from ndconv._weight_grad cimport gemm_bias_parts, gemm_weight_grad, gemm_weight_grad_bytes
 
 cdef enum:
     FEW = 24                 # products of a short sum
@@ -469,6 +469,7 @@ table.prepare = prepare
 table.forward = forward
 table.weight_grad_bytes = gemm_weight_grad_bytes
 table.weight_grad = gemm_weight_grad
+table.bias_parts = gemm_bias_parts
 
 METHOD = new_method("gemm", "im2col fused into the packing of a blocked matrix multiplication", True,
                     "element-wise: |error| <= gamma(K+2) (|x| conv |w| + |b|)", lambda problem: None, &table,

@@ -81,6 +81,16 @@ cdef struct Prepare:
     char *to
     ptrdiff_t icb
 
+cdef void add_bias_grad(const nd_job *job, ptrdiff_t part, ptrdiff_t channel, ptrdiff_t channels, const char *dy, ptrdiff_t pixels,
+                        ptrdiff_t row) noexcept nogil:
+    """Adds some pixels of dy as [pixel][channel], `row` elements apart, to a part of the bias gradient, if it is wanted."""
+    cdef ptrdiff_t c
+    if job.db == NULL:
+        return
+    for c in range(0, channels, 16):
+        job.k.sum_columns(job.db + part * job.p.g * job.p.ocg + channel + c, dy + job.k.size * c, pixels, min(channels - c, <ptrdiff_t>16),
+                          row)
+
 cdef ptrdiff_t tap_step(const nd_problem *p, const nd_weights *w) noexcept nogil:
     """The distance of neighbouring taps, 1 or -1, where the taps of a channel lie beside each other, or else 0."""
     cdef ptrdiff_t step = w.w if p.kw > 1 else w.h if p.kh > 1 else w.d

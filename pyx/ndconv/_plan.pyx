@@ -365,14 +365,16 @@ def weight_grad_bytes(problem, Method method, int threads):
     return method.c.weight_grad_bytes(&p, method.kernels(problem), threads)
 
 
-def run_weight_grad(problem, Method method, dy, x, bint batched, bint channels_last, threads, out):
-    """dw of the problem, written to `out` of shape (oc, ic/g, *k)."""
+def run_weight_grad(problem, Method method, dy, x, bint batched, bint channels_last, threads, out, db=None):
+    """dw of the problem, written to `out` of shape (oc, ic/g, *k); and to `db` of shape (oc), if that is wanted, the bias
+    gradient, summed beside dw where the method does so."""
     cdef Py_buffer xb, yb, wb
     cdef Axes axes = axes_of(problem.rank, batched, channels_last)
     cdef nd_problem p = forward_geometry(problem)
     cdef nd_job job
     cdef char *block
     cdef int last
+    cdef double[:, ::1] sums
     tables = set_outside(&p, problem)    # p points into them
     memset(&xb, 0, sizeof(Py_buffer))
     memset(&yb, 0, sizeof(Py_buffer))
@@ -385,6 +387,10 @@ def run_weight_grad(problem, Method method, dy, x, bint batched, bint channels_l
         job.p, job.k = &p, method.kernels(problem)
         job.threads = 1 if problem.flops < SMALL else threads or default_threads()
         job.x, job.y = array_of(&xb, &axes), array_of(&yb, &axes)
+        job.db = NULL
+        if db is not None and method.c.bias_parts != NULL:
+            sums = np.zeros((method.c.bias_parts(&p, job.k), problem.oc))
+            job.db = &sums[0, 0]
         job.dw.data = <char *>wb.buf
         job.dw.o, job.dw.c = stride_at(&wb, 0), stride_at(&wb, 1)
         job.dw.g = job.dw.o * p.ocg
@@ -398,6 +404,8 @@ def run_weight_grad(problem, Method method, dy, x, bint batched, bint channels_l
         with nogil:
             method.c.weight_grad(&job)
             scratch_give(block)
+        if db is not None:
+            db[...] = np.sum(sums, axis=0) if job.db != NULL else run_bias_grad(dy, problem.rank, batched, channels_last, threads)
     finally:
         PyBuffer_Release(&xb)
         PyBuffer_Release(&yb)

@@ -18,7 +18,7 @@ from libc.string cimport memset
 from ndconv._c cimport nd_job, nd_kernel_set, nd_problem, nd_tap_sums, nd_weights
 from ndconv._direct_plan cimport Blocking, set_slab
 from ndconv._direct_slab cimport Forward, Task, fill_slab
-from ndconv._pack cimport ceil_div, evened, pixels_of, split, taps_of
+from ndconv._pack cimport add_bias_grad, ceil_div, evened, pixels_of, split, taps_of
 from ndconv._runtime cimport parallel_for
 
 cdef enum:
@@ -75,6 +75,9 @@ cdef size_t tap_grad_bytes(const nd_problem *p, const nd_kernel_set *k, int thre
     cdef Plan f = plan_of(p, k)
     return f.offsets + f.sums + threads * (f.slab + f.turned)
 
+cdef ptrdiff_t tap_bias_parts(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
+    return plan_of(p, k).parts
+
 cdef struct Grad:
     Forward forward          # what the slab is filled by
     Plan plan
@@ -111,6 +114,7 @@ cdef void sum_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) no
     cdef Task t
     cdef nd_tap_sums s
     cdef char *sums
+    cdef const char *dy
     t.slab = f.sums + plan.sums + worker * (plan.slab + plan.turned)
     s.at, s.taps, s.x_row = <ptrdiff_t *>job.workspace, plan.k, b.slab_columns
     s.sums_tap = plan.pixel
@@ -127,7 +131,9 @@ cdef void sum_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) no
             fill_slab(&f.forward, &t, 0, p.icg)
             for v in range(ceil_div(plan.pixel, job.k.nr)):
                 s.channels = min(job.k.nr, plan.pixel - v * job.k.nr)
-                job.k.tap_sums(&s, t.slab, rows_of(job, &t, v * job.k.nr, &s, t.slab + plan.slab), sums + v * job.k.nr * job.k.size)
+                dy = rows_of(job, &t, v * job.k.nr, &s, t.slab + plan.slab)
+                job.k.tap_sums(&s, t.slab, dy, sums + v * job.k.nr * job.k.size)
+                add_bias_grad(job, part, t.g * p.ocg + v * job.k.nr, min(s.channels, p.ocg - v * job.k.nr), dy, s.rows * s.n, s.dy_pixel)
 
 cdef const char *rows_of(const nd_job *job, const Task *t, ptrdiff_t first, nd_tap_sums *s, char *to) noexcept nogil:
     """dY of a block as [pixel][oc], channels from `first` on: where they are if that is how they are, or else in `to`."""

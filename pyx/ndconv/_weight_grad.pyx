@@ -26,10 +26,10 @@ output channels.
 from ndconv._c cimport (ND_ADD, ND_FILL, ND_NOWHERE, ND_ZERO, nd_array, nd_job, nd_kernel_set, nd_problem, nd_source, nd_walk,
                         nd_weights)
 from ndconv._outside cimport put
-from ndconv._pack cimport (Pixel, ceil_div, evened, flattened, gather_block, gather_row, gemm_rows, is_plain, is_run, next_row,
+from ndconv._pack cimport (Pixel, add_bias_grad, ceil_div, evened, flattened, gather_block, gather_row, gemm_rows, is_plain, is_run, next_row,
                            pixel_at, pixels_of, split, taps_of)
 from ndconv._runtime cimport parallel_for
-from ndconv._tap_grad cimport takes_taps, tap_grad, tap_grad_bytes
+from ndconv._tap_grad cimport takes_taps, tap_bias_parts, tap_grad, tap_grad_bytes
 
 cdef enum:
     PIXELS = 384             # of a chunk: longer sums go to memory less often, and a panel of dY is near
@@ -113,6 +113,21 @@ cdef size_t bytes_of(const nd_problem *p, const nd_kernel_set *k, int threads, b
         bytes = max(bytes, c.sums + c.common + threads * (c.x + c.dy))
     return bytes
 
+cdef ptrdiff_t gemm_bias_parts(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
+    return chunks_of(p, k, True)
+
+cdef ptrdiff_t direct_bias_parts(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
+    return tap_bias_parts(p, k) if takes_taps(p, k) else chunks_of(p, k, False)
+
+cdef ptrdiff_t chunks_of(const nd_problem *p, const nd_kernel_set *k, bint gathered) noexcept nogil:
+    """Chunks of pixels, each a part of the bias gradient, whatever the strides of the arrays."""
+    cdef ptrdiff_t chunks = chunking(p, k, gathered).chunks
+    cdef nd_problem flat
+    if is_plain(p):
+        flat = flattened(p)
+        chunks = max(chunks, chunking(&flat, k, gathered).chunks)
+    return chunks
+
 cdef struct WeightGrad:
     const nd_job *job
     Chunks c
@@ -120,7 +135,7 @@ cdef struct WeightGrad:
 
 cdef struct Block:
     ptrdiff_t g, k0, rows, v0, v1   # group, units of rows of dW, oc panels
-    ptrdiff_t line, lines           # stretches of the chunk
+    ptrdiff_t chunk, line, lines    # chunk, its stretches
     ptrdiff_t w, width              # their first column and columns
     char *x
     char *dy
@@ -156,7 +171,7 @@ cdef inline ptrdiff_t first_row(const WeightGrad *f, ptrdiff_t part) noexcept no
     return min(split(ceil_div(f.c.units, f.job.k.mr), f.c.kparts, part) * f.job.k.mr, f.c.units)
 
 cdef inline void set_chunk(const WeightGrad *f, Block *b, ptrdiff_t chunk) noexcept nogil:
-    b.line = split(f.c.lines, f.c.chunks, chunk)
+    b.chunk, b.line = chunk, split(f.c.lines, f.c.chunks, chunk)
     b.lines = split(f.c.lines, f.c.chunks, chunk + 1) - b.line
     b.w = b.line % f.c.strips * f.c.width
     b.width = min(f.c.width, f.job.p.ow - b.w)
@@ -174,7 +189,7 @@ cdef void pack_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) n
     cdef ptrdiff_t i, panel
     for i in range(begin, end):
         set_chunk(f, &b, i % f.c.chunks)
-        b.g, panel = i // f.c.chunks // f.c.panels, i // f.c.chunks % f.c.panels
+        b.g, panel, b.k0 = i // f.c.chunks // f.c.panels, i // f.c.chunks % f.c.panels, 0
         pack_gradient(f, &b, panel, common_panel(f, &b, panel))
 
 cdef inline const char *packed_gradient(WeightGrad *f, Block *b, ptrdiff_t panel) noexcept nogil:
@@ -213,16 +228,19 @@ cdef void pack_gradient(WeightGrad *f, Block *b, ptrdiff_t panel, char *to) noex
     cdef const nd_problem *p = f.job.p
     cdef const nd_kernel_set *k = f.job.k
     cdef const nd_array *dy = &f.job.y
-    cdef ptrdiff_t i = 0, run, channel = b.g * p.ocg + panel * k.nr
+    cdef ptrdiff_t i = 0, run, channel = b.g * p.ocg + panel * k.nr, channels = min(k.nr, p.ocg - panel * k.nr)
+    cdef const char *packed = to
     cdef bint joined = b.width == p.ow and dy.h == p.ow * dy.w    # the rows of a plane are one
     cdef Pixel at
     while i < b.lines:
         at = pixel_at(p, (b.line + i) // f.c.strips * p.ow + b.w)
         run = min(p.oh - at.h, b.lines - i) if joined else 1
         k.pack(to, k.nr, dy.data + k.size * (at.n * dy.n + channel * dy.c + at.d * dy.d + at.h * dy.h + at.w * dy.w),
-               run * b.width, min(k.nr, p.ocg - panel * k.nr), dy.w, dy.c)
+               run * b.width, channels, dy.w, dy.c)
         to += k.size * run * b.width * k.nr
         i += run
+    if b.k0 == 0:
+        add_bias_grad(f.job, b.chunk, channel, channels, packed, b.lines * b.width, k.nr)
 
 cdef inline ptrdiff_t lanes_of(const WeightGrad *f, ptrdiff_t panel) noexcept nogil:
     """Lanes of the vectors that a panel of output channels fills."""

@@ -79,18 +79,22 @@ def conv_weight_grad(dy, x, w_shape, *, stride=1, padding=0, padding_mode="zeros
     other = module_of(dy.dtype, x.dtype)
     if other is not None:
         return deliver(other.weight_grad(problem, dy, x, batched, last, w_shape, geometry | options), out)
+    return deliver(_weight_grad(problem, dy, x, batched, last, w_shape, flip, options), out)
+
+
+def _weight_grad(problem, dy, x, batched, last, w_shape, flip, options, db=None):
+    """The weight gradient of float arrays, and in `db` that of the bias, if it is wanted: dy is then read once for both."""
     result = np.empty(w_shape, problem.dtype)
     if 0 in (result.size, problem.n) or (0 in problem.x and not problem.bordered):
         result[...] = 0
-    else:
-        options["threads"] = threads or get_num_threads()
-        chosen, _, _ = cached_choice(problem, **options, prepared=False)
-        view = result[(..., *(slice(None, None, -1),) * problem.rank)] if flip else result
-        run_weight_grad(problem, chosen, dy, x, batched, last, threads, view)
-    if out is None:
+        if db is not None:
+            db[...] = bias_grad(dy, problem.rank, batched, last, options["threads"])
         return result
-    out[...] = result
-    return out
+    threads = options["threads"]
+    chosen, _, _ = cached_choice(problem, **options | dict(threads=threads or get_num_threads()), prepared=False)
+    view = result[(..., *(slice(None, None, -1),) * problem.rank)] if flip else result
+    run_weight_grad(problem, chosen, dy, x, batched, last, threads, view, db)
+    return result
 
 
 def _gradient_problem(dy, x, w_shape, *, stride=1, padding=0, padding_mode="zeros", padding_value=0.0, dilation=1, groups=1,
@@ -138,17 +142,21 @@ def conv_backward(dy, x, w, *, wrt=("x", "w", "b"), **options):
     names = ("stride", "padding", "padding_mode", "padding_value", "dilation", "groups", "flip", "layout")
     geometry = {name: options[name] for name in names if name in options}
     common_dtype(dy.dtype, w.dtype, ("dy", "w"))
-    db = None
+    dw = db = None
     if is_per_sample(options.get("layout"), w.ndim, dy.ndim):
         of_images = samples_bias_grad(bias_grad, dy, x, w.shape, geometry, options.get("threads"))
         db = of_images if "b" in wrt else None
     else:
         problem, batched, last = _gradient_problem(dy, x, w.shape, **geometry)
-        check_options(**{name: value for name, value in options.items() if name not in geometry})
-        if "b" in wrt:
-            db = bias_grad(dy, problem.rank, batched, last, options.get("threads"))
+        steer = check_options(**{name: value for name, value in options.items() if name not in geometry})
+        if "b" in wrt and "w" in wrt and module_of(dy.dtype, x.dtype) is None:
+            db = np.empty(problem.oc, problem.dtype)
+            dw = _weight_grad(problem, dy, x, batched, last, w.shape, options.get("flip", False), steer, db)
+        elif "b" in wrt:
+            db = bias_grad(dy, problem.rank, batched, last, steer["threads"])
     dx = as_real(conv_input_grad(dy, w, x.shape, **options), x) if "x" in wrt else None
-    dw = as_real(conv_weight_grad(dy, x, w.shape, **options), w) if "w" in wrt else None
+    if "w" in wrt and dw is None:
+        dw = as_real(conv_weight_grad(dy, x, w.shape, **options), w)
     return Gradients(dx, dw, db)
 
 
