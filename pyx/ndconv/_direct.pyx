@@ -37,6 +37,8 @@ from ndconv._phases cimport transpose_forward, transpose_prepare, transpose_size
 from ndconv._runtime cimport parallel_for
 from ndconv._weight_grad cimport direct_bias_parts, direct_weight_grad, direct_weight_grad_bytes
 
+from ndconv._phases import holds_pixels
+
 cdef enum:
     PANELS_BYTES = 32768     # of weights that meet a tile of pixels together: in L1, with the pixels
 
@@ -418,7 +420,12 @@ table.weight_grad_bytes = direct_weight_grad_bytes
 table.weight_grad = direct_weight_grad
 table.bias_parts = direct_bias_parts
 
+def lanes_of(problem):
+    """Channels that are side by side in a vector, 0 for pixels."""
+    channels = problem.op == "weight_grad" or problem.lanes_oc and not holds_pixels(problem)
+    return problem.results if channels else 0
+
 METHOD = new_method("direct", "register-blocked, operands read where they are", True,
                     "element-wise: |error| <= gamma(K+2) (|x| conv |w| + |b|)", lambda problem: None, &table,
                     ("small", "large", "turned"),
-                    lambda problem: problem.results if problem.lanes_oc or problem.op == "weight_grad" else 0)
+                    lanes_of)

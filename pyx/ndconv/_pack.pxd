@@ -59,6 +59,8 @@ cdef inline void next_row(const nd_problem *p, Pixel *at) noexcept nogil:
 cdef void gemm_rows(const nd_kernel_set *k, const nd_walk *walk, ptrdiff_t rows, ptrdiff_t count, ptrdiff_t cols, const char *a,
                     ptrdiff_t a_tile, const char *b, char *y, ptrdiff_t y_row, ptrdiff_t y_col, int start,
                     const char *bias) noexcept nogil
+cdef void gemm_columns(const nd_kernel_set *k, const nd_walk *walk, ptrdiff_t m, ptrdiff_t vectors, const char *a, const char *b,
+                       char *y, ptrdiff_t y_row, int start, const char *bias) noexcept nogil
 cdef bint use_lanes_oc(const nd_problem *p, const nd_kernel_set *k) noexcept nogil
 cdef bint is_plain(const nd_problem *p) noexcept nogil
 cdef nd_problem flattened(const nd_problem *p) noexcept nogil

@@ -33,6 +33,20 @@ cdef void gemm_rows(const nd_kernel_set *k, const nd_walk *walk, ptrdiff_t rows,
         a += k.size * tiles.count * tiles.a
         y += k.size * tiles.count * tiles.y
 
+cdef void gemm_columns(const nd_kernel_set *k, const nd_walk *walk, ptrdiff_t m, ptrdiff_t vectors, const char *a, const char *b,
+                       char *y, ptrdiff_t y_row, int start, const char *bias) noexcept nogil:
+    """m rows of y of so many vectors, dealt out to register tiles as split() does: the wider ones first."""
+    cdef nd_tiles tiles
+    cdef ptrdiff_t count = ceil_div(vectors * k.vl, k.tile_columns(m)), wider = vectors % count, step
+    tiles.a = tiles.bias = 0
+    for step in range(vectors // count + 1, vectors // count - 1, -1):
+        tiles.count = wider if step > vectors // count else count - wider
+        tiles.b = tiles.y = step * k.vl
+        if tiles.count > 0:
+            k.gemm_tiles(walk, &tiles, m, tiles.b, a, b, y, y_row, 1, start, bias)
+            b += k.size * tiles.count * tiles.b
+            y += k.size * tiles.count * tiles.y
+
 cdef bint use_lanes_oc(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
     """Whether vectors hold output channels or pixels.
 

@@ -1,1 +1,3 @@
-# Shared by compiled modules through their .pxd; nothing for Python.
+from ndconv.problem import Problem
+
+def holds_pixels(problem: Problem) -> bool: ...

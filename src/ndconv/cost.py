@@ -13,7 +13,7 @@ from functools import partial
 from operator import mul
 from typing import NamedTuple
 
-from ndconv import _depthwise, _direct, _fft, _gemm, _separable, _winograd
+from ndconv import _depthwise, _direct, _fft, _gemm, _phases, _separable, _winograd
 from ndconv.machine import PLAIN, slowness
 from ndconv.stages import alike
 
@@ -25,6 +25,7 @@ DIRECT = dict(pieces=2.64, strided=1.85, runs=1.15, stored=0.13, steps=0.521, ca
 DIRECT_BACK = dict(pieces=0.00213, runs=1.66, stored=0.369, steps=0.773, calls=0.000952, packed=0.459, gathered=1.83,
                    across=0.849, rows=116, prepared=1.33, stages=2870)
 PHASES = dict(stored=0.745, steps=0.614, calls=0.629, stages=14490)
+PHASE_ROWS = dict(steps=0.805, calls=23.4, stored=0.338, packed=0.062, gathered=1.03, lines=11.9, prepared=2.34, stages=5463)
 GEMM = dict(clipped=6.26, planes=658, turned=0.8, strided=0.653, runs=6.13, apart=2.29, stored=0.0987, steps=0.346,
             calls=6.89, packed=1.03, gathered=0.433, lines=5.58, across=0.00518, prepared=1.28, stages=7038)
 GEMM_BACK = dict(clipped=0.621, planes=380, turned=1.02e-14, strided=3.06e-14, runs=1.84, apart=4.04, stored=0.288, steps=0.513,
@@ -55,10 +56,12 @@ STEADY = frozenset(("stages", "forward", "input_grad", "phases", "weight_grad"))
 VECTORS_MOVED = frozenset(("stored", "packed", "prepared", "elements", "weights", "fresh", "turned", "sums", "chunks"))
 WIDE = 1.5
 
+SUMS = 8                   # fewer sums than this of a tile wait, too
 LEAST_ROWS = 4             # fewer rows than this wait for the multiply-adds before them
 HIGHEST = 10               # rows of tiles of one vector
 FEW_PIXELS = 32            # of an image that gemm joins to the next
 SHORT = 16                 # channels below which direct walks over all taps
+ZEROS = 0.25               # the share of storing a result where it is a zero among others
 IN_RUNS = 0.35             # the share of packing an element where a row of pixels is packed at once
 LONG = 31                  # taps of an axis beyond which nobody asks how many lie in padding
 
@@ -188,8 +191,8 @@ def direct_counts(problem, prepared):
     if problem.op == "weight_grad":
         return _direct_grad_counts(problem)
     tile, table = _tile_of(problem, _direct), DIRECT_BACK if problem.reversed else DIRECT
-    if _phases_together(problem, tile):
-        return _phases_counts(problem, tile)
+    if problem.reversed and max(problem.stride) > 1:
+        return _phase_rows_counts(problem, tile, prepared) if _phases.holds_pixels(problem) else _phases_counts(problem, tile)
     counts = dict.fromkeys(table, 0)
     for ic, oc, x, y, k, stride, times in _geometries(problem):
         planes = problem.n * problem.g * times
@@ -197,9 +200,7 @@ def direct_counts(problem, prepared):
         reach = (k[2] - 1) * problem.dilation[2]
         tiles, height = _tiles(y[2], oc, tile) if wide else _tiles_of_pixels(oc, x, y, stride, reach, tile)
         alone, joined = _vectors_of_rows(x, y, stride, reach, tile)
-        live = 0
-        if problem.op == "forward" or max(problem.stride) == 1:
-            live = _live(problem, problem.y, k) if wide else _live(problem, problem.y, k, 2) if alone <= joined else 0
+        live = _live(problem, problem.y, k) if wide else _live(problem, problem.y, k, 2) if alone <= joined else 0
         if live and ic >= SHORT:
             height *= live
         elif not wide and oc < LEAST_ROWS:
@@ -222,26 +223,40 @@ def direct_counts(problem, prepared):
             counts["across"] += outputs if wide and not problem.lanes_oc else 0
         if stride[2] > 2 and not wide:
             counts["strided"] += inputs * min(1, y[2] * k[2] / max(x[2], 1))     # taken apart one at a time
-    counts["stored"] += _zeroed(problem)
     return table, counts
 
 
-def _phases_together(problem, tile):
-    """The rule of transpose_sizes in pyx/ndconv/_phases.pyx."""
-    strided = problem.reversed and max(problem.stride) > 1
-    return strided and problem.ic // problem.g >= tile.lanes and problem.oc // problem.g >= 4
-
-
 def _phases_counts(problem, tile):
-    counts = dict.fromkeys(PHASES, 0)
+    counts, reached, results = dict.fromkeys(PHASES, 0), 0, problem.n * problem.ic * math.prod(problem.x)
     for ic, oc, _, y, k, _, times in _geometries(problem):
         planes = problem.n * problem.g * times
         tiles, height = _tiles(y[2], oc, tile)
         counts["calls"] += planes * y[0] * y[1] * tiles
         counts["steps"] += planes * y[0] * y[1] * tiles * height * ic * math.prod(k)
-    counts["stored"] = problem.n * problem.ic * math.prod(problem.x)
+        reached += planes * oc * math.prod(y)
+    # results that no tap reaches are zeros, stored a plane at a time if they are half of all and more
+    counts["stored"] = reached + ZEROS * (results - reached) if 2 * reached <= results else results
     counts["stages"] = 1
     return PHASES, counts
+
+
+def _phase_rows_counts(problem, tile, prepared):
+    """Of few channels (_phase_rows.pyx): tiles of few rows along the pixels of a phase, across row ends or not."""
+    counts = dict.fromkeys(PHASE_ROWS, 0)
+    for ic, oc, _, y, k, _, times in _geometries(problem):
+        planes, reach = problem.n * problem.g * times * y[0], (problem.k[2] - 1) * problem.dilation[2] // problem.stride[2]
+        alone = y[1] * max(_up(y[2], tile.lanes) * oc, SUMS)
+        sums = min(alone, max(_up(y[1] * (y[2] + reach), tile.lanes) * oc, SUMS))
+        counts["steps"] += planes * sums * tile.lanes / tile.panel * ic * math.prod(k)
+        counts["calls"] += planes * _up(sums, tile.rows * tile.panel // tile.lanes)
+    depths, rows, _ = map(_up, problem.x, problem.stride)
+    counts["stored"] = problem.n * problem.ic * math.prod(problem.x)
+    counts["packed"] = problem.n * depths * problem.oc * problem.y[1] * problem.y[2]
+    counts["lines"] = problem.n * depths * rows * (problem.oc + problem.ic * problem.stride[1])    # of x, and of y
+    counts["gathered"] = counts["stored"] + counts["packed"] if problem.lanes_oc and problem.g > 1 else 0    # pieces of pixels
+    counts["prepared"] = 0 if prepared else problem.oc * problem.ic // problem.g * problem.taps
+    counts["stages"] = 1
+    return PHASE_ROWS, counts
 
 
 def gemm_counts(problem, prepared):
