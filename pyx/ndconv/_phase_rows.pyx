@@ -4,7 +4,7 @@ pixels in vectors.
 
     for tasks, which are blocks of rows and of columns of q, of one image
         store zeros, where there are phases that no tap falls on
-        for groups
+        for groups, or where their channels are neighbours in memory, several at a time
             copy the rows of x that the block reads to a slab [channel][depth][row][column], zeros around them   (256 KiB, L2)
             for panels of channels, phases of depth and row
                 for some rows of q                                                  (their results: 32 KiB, L1)
@@ -33,6 +33,7 @@ cdef enum:
     SLAB_BYTES = 262144      # of a task's rows of x, in L2
     MOST_BYTES = 4194304     # of the least slab there can be
     ROWS_BYTES = 32768       # of results that wait to be interleaved, in L1
+    JOINED_BYTES = 65536     # of a row of results of groups that are done together
     SHORT = 16               # channels below which sums are lists of places
     STRIP = 96               # columns that a strip has at least
     LEAST = 8                # sums that keep the FMA units busy
@@ -42,6 +43,7 @@ cdef struct Blocking:
     Axis axis[3]
     Phase phase[3][MOST]
     ptrdiff_t rows, blocks, columns, strips, parts       # of a task, tasks of an image's rows, columns and groups
+    ptrdiff_t groups, lines                              # that are done together, lines of a phase: their channels
     ptrdiff_t depths, pitch, plane, channel              # of the slab: depths, elements of a row, a depth and a channel
     ptrdiff_t panels, height, steps                      # of channels of a group, channels of one; entries of a tap in the lists
     bint by_row                                          # tiles end with the row
@@ -63,7 +65,7 @@ cdef struct Forward:
     bint zeroed              # phases without taps are stored as zeros beforehand
 
 cdef struct Task:
-    ptrdiff_t n, g, qd, row, rows, column, columns       # a block of q
+    ptrdiff_t n, g, groups, qd, row, rows, column, columns       # a block of q
     ptrdiff_t results                                    # columns of y
     char *slab
     char *lines
@@ -73,7 +75,7 @@ cdef void set_slab(const nd_problem *p, const nd_kernel_set *k, Blocking *b) noe
     b.plane = (b.rows + b.axis[1].high - b.axis[1].low) * b.pitch
     # an odd number of cache lines: channels do not fall on the same sets of the cache
     b.channel = (ceil_div(b.depths * b.plane * k.size, 128) * 128 + 64) // k.size
-    b.slab = ceil_div((p.icg * b.channel + k.nr) * k.size, 64) * 64
+    b.slab = ceil_div((b.groups * p.icg * b.channel + k.nr) * k.size, 64) * 64
 
 cdef inline ptrdiff_t sums_of(const nd_problem *p, const nd_kernel_set *k, ptrdiff_t length) noexcept nogil:
     """Sums of the tiles along so many columns; a tile of few waits for the one before."""
@@ -100,6 +102,10 @@ cdef Blocking blocking(const nd_problem *p, const nd_kernel_set *k) noexcept nog
     # groups of channels that are neighbours in memory belong to one task: their zeros are stored together
     b.parts = min(p.g, ceil_div(TASKS, images)) if not p.lanes_oc else 1
     images *= b.parts
+    b.groups = 1
+    if p.lanes_oc and b.panels == 1:
+        b.groups = max(min(JOINED_BYTES // (p.ocg * p.ow * k.size), p.g), <ptrdiff_t>1)
+    b.lines = b.groups * p.ocg if b.panels == 1 else k.mr
     most = b.axis[1].most
     b.rows = max(ceil_div(most, ceil_div(TASKS, images)), min(ceil_div(most, 2), max(2 * high, 6 * k.nr // b.axis[2].most)))
     b.columns = b.axis[2].most
@@ -119,9 +125,9 @@ cdef Blocking blocking(const nd_problem *p, const nd_kernel_set *k) noexcept nog
     set_slab(p, k, &b)
     b.by_row = b.rows * sums_of(p, k, b.columns) <= sums_of(p, k, (b.rows - 1) * b.pitch + b.columns)
     b.width = ceil_div(b.columns, k.vl) * k.vl if b.by_row else b.pitch
-    b.together = max(min(ROWS_BYTES // (b.axis[2].phases * min(p.ocg, k.mr) * b.width * k.size), b.rows), 1)
+    b.together = max(min(ROWS_BYTES // (b.axis[2].phases * b.lines * b.width * k.size), b.rows), 1)
     b.line = (ceil_div((b.together * b.width + k.vl) * k.size, 128) * 128 + 64) // k.size
-    b.results = b.axis[2].phases * min(p.ocg, k.mr) * b.line * k.size
+    b.results = b.axis[2].phases * b.lines * b.line * k.size
     b.steps = p.icg if p.icg < SHORT else 1
     b.tables = ceil_div((b.phases + 1 + (2 + b.steps) * taps_of(p)) * <ptrdiff_t>sizeof(ptrdiff_t), 64) * 64
     return b
@@ -233,7 +239,7 @@ cdef void forward_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end
     cdef const nd_problem *p = f.job.p
     cdef Blocking *b = &f.b
     cdef Task t
-    cdef ptrdiff_t i, at, part
+    cdef ptrdiff_t i, at, part, high
     t.slab = f.job.workspace + b.tables + worker * (b.slab + b.results)
     t.lines = t.slab + b.slab
     for i in range(begin, end):
@@ -246,9 +252,12 @@ cdef void forward_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end
         t.results = min(p.ow - t.column * p.sw, t.columns * p.sw)
         if f.zeroed:
             store_zeros(f, &t, split(p.g, b.parts, part), split(p.g, b.parts, part + 1))
-        for t.g in range(split(p.g, b.parts, part), split(p.g, b.parts, part + 1)):
+        t.g, high = split(p.g, b.parts, part), split(p.g, b.parts, part + 1)
+        while t.g < high:
+            t.groups = min(b.groups, high - t.g)
             fill_slab(f, &t)
             multiply(f, &t)
+            t.g += t.groups
 
 cdef void store_zeros(const Forward *f, const Task *t, ptrdiff_t low, ptrdiff_t high) noexcept nogil:
     """Zeros for all results of a task."""
@@ -273,7 +282,7 @@ cdef void fill_slab(const Forward *f, const Task *t) noexcept nogil:
     cdef const nd_array *x = &f.job.x
     cdef ptrdiff_t size = k.size, c, d, r, depth, row = t.row + b.axis[1].low, column = t.column + b.axis[2].low
     cdef ptrdiff_t rows = t.rows + b.axis[1].high - b.axis[1].low, pitch = t.columns + b.axis[2].high - b.axis[2].low
-    cdef ptrdiff_t low, high, top, bottom
+    cdef ptrdiff_t low, high, top, bottom, channels = t.groups * p.icg
     cdef const char *src = x.data + size * (t.n * x.n + t.g * p.icg * x.c)
     cdef char *to
     # rows and columns of the slab that lie in x
@@ -282,26 +291,26 @@ cdef void fill_slab(const Forward *f, const Task *t) noexcept nogil:
     low = min(max(-column, 0), pitch)
     high = max(min(p.iw - column, pitch), low)
     if (x.w != 1 or pitch != b.pitch) and (top > 0 or bottom < rows or low > 0 or high < pitch):
-        memset(t.slab, 0, size * p.icg * b.channel)
+        memset(t.slab, 0, size * channels * b.channel)
     for d in range(b.depths):
         depth, to = t.qd + b.axis[0].low + d, t.slab + size * d * b.plane
         if not 0 <= depth < p.id:
-            for c in range(p.icg):
+            for c in range(channels):
                 memset(to + size * c * b.channel, 0, size * b.plane)
         elif x.w == 1 and pitch == b.pitch:
-            for c in range(p.icg):
+            for c in range(channels):
                 pad_rows(p, k, src + size * (c * x.c + depth * x.d), x.h, row, 1, column, rows, pitch, to + size * c * b.channel)
         else:
             for r in range(top, bottom):
                 k.move(to + size * (r * b.pitch + low), b.channel,
-                       src + size * (depth * x.d + (row + r) * x.h + (column + low) * x.w), p.icg, high - low, x.c, x.w)
+                       src + size * (depth * x.d + (row + r) * x.h + (column + low) * x.w), channels, high - low, x.c, x.w)
 
 cdef void multiply(const Forward *f, const Task *t) noexcept nogil:
     """All results of a task in one group."""
     cdef const nd_problem *p = f.job.p
     cdef const nd_kernel_set *k = f.job.k
     cdef const Blocking *b = &f.b
-    cdef ptrdiff_t v, phase, m, o, row, rows
+    cdef ptrdiff_t v, phase, m, o, row, rows, count, g
     cdef const Phase *d
     cdef const Phase *h
     cdef const char *panel = <const char *>f.job.w + t.g * b.panels * panel_bytes(p, k, b)
@@ -314,14 +323,17 @@ cdef void multiply(const Forward *f, const Task *t) noexcept nogil:
                 continue
             rows, row = min(t.rows, h.positions - t.row), 0
             while row < rows:
-                multiply_rows(f, t, phase * b.axis[2].phases, row, min(b.together, rows - row), o, m, panel)
-                store_rows(f, t, p.sd * t.qd + d.r, h.r, row, min(b.together, rows - row), o, m)
-                row += b.together
+                count = min(b.together, rows - row)
+                for g in range(t.groups):
+                    multiply_rows(f, t, phase * b.axis[2].phases, row, count, g, o + g * p.ocg, m,
+                                  panel + g * panel_bytes(p, k, b))
+                store_rows(f, t, p.sd * t.qd + d.r, h.r, row, count, o, t.groups * m)
+                row += count
         panel += panel_bytes(p, k, b)
 
-cdef void multiply_rows(const Forward *f, const Task *t, ptrdiff_t phase, ptrdiff_t row, ptrdiff_t rows, ptrdiff_t o, ptrdiff_t m,
-                        const char *panel) noexcept nogil:
-    """Lines [phase of a row][channel] of some rows of results, whose first phase is `phase`."""
+cdef void multiply_rows(const Forward *f, const Task *t, ptrdiff_t phase, ptrdiff_t row, ptrdiff_t rows, ptrdiff_t g, ptrdiff_t o,
+                        ptrdiff_t m, const char *panel) noexcept nogil:
+    """Lines [phase of a row][group][channel] of some rows of results, for the task's group g; their first phase is `phase`."""
     cdef const nd_problem *p = f.job.p
     cdef const nd_kernel_set *k = f.job.k
     cdef const Blocking *b = &f.b
@@ -339,8 +351,9 @@ cdef void multiply_rows(const Forward *f, const Task *t, ptrdiff_t phase, ptrdif
         if b.steps > 1:
             walk.len, walk.runs = walk.runs * b.steps, ND_LIST
         for r in range(stretches):
-            gemm_columns(k, &walk, m, vectors, panel + size * at[i] * p.icg * b.height, t.slab + size * (row + r) * b.pitch,
-                         t.lines + size * (i * m * b.line + r * b.width), b.line, start, bias)
+            gemm_columns(k, &walk, m, vectors, panel + size * at[i] * p.icg * b.height,
+                         t.slab + size * (g * p.icg * b.channel + (row + r) * b.pitch),
+                         t.lines + size * ((i * t.groups + g) * m * b.line + r * b.width), b.line, start, bias)
 
 cdef void store_rows(const Forward *f, const Task *t, ptrdiff_t depth, ptrdiff_t phase, ptrdiff_t first, ptrdiff_t rows,
                      ptrdiff_t o, ptrdiff_t m) noexcept nogil:
