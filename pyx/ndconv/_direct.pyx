@@ -29,7 +29,7 @@ al., High Performance Zero-Memory Overhead Direct Convolutions, ICML 2018.
 """
 from ndconv._c cimport (ND_ADD, ND_BIAS_COLUMN, ND_BIAS_ROW, ND_LIST, ND_ZERO, nd_array, nd_job, nd_kernel_set,
                         nd_method, nd_problem, nd_sizes, nd_tiles, nd_walk, nd_weights)
-from ndconv._direct_plan cimport SHORT, Blocking, blocking
+from ndconv._direct_plan cimport SHORT, Blocking, blocking, thinned
 from ndconv._direct_slab cimport Forward, Task, fill_pixels, fill_slab
 from ndconv._method cimport new_method
 from ndconv._pack cimport Pixel, ceil_div, finish_pixels, gemm_rows, lines_kept, panels_bytes, prepare_panels, split
@@ -42,20 +42,27 @@ from ndconv._phases import holds_pixels
 cdef enum:
     PANELS_BYTES = 32768     # of weights that meet a tile of pixels together: in L1, with the pixels
 
+cdef Blocking blocking_of(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
+    cdef nd_array x
+    cdef nd_problem thin = thinned(p, &x)
+    return blocking(&thin, k)
+
 cdef void sizes(const nd_problem *p, const nd_kernel_set *k, nd_sizes *to) noexcept nogil:
-    cdef Blocking b = blocking(p, k)
+    cdef Blocking b = blocking_of(p, k)
     to.prepared, to.prepare_worker, to.shared = panels_bytes(p, k), 0, 0
     to.worker = b.slab + b.offsets + b.tile
 
 cdef void prepare(const nd_problem *p, const nd_kernel_set *k, const nd_weights *w, void *to, char *workspace,
                   int threads) noexcept nogil:
-    cdef Blocking b = blocking(p, k)
+    cdef Blocking b = blocking_of(p, k)
     prepare_panels(p, k, w, to, b.icb, threads)
 
 cdef void forward(const nd_job *job) noexcept nogil:
     cdef Forward f
-    cdef const nd_problem *p = job.p
-    f.job, f.b = job, blocking(job.p, job.k)
+    cdef nd_job thin = job[0]
+    cdef nd_problem p = thinned(job.p, &thin.x)
+    thin.p = &p
+    f.job, f.b = &thin, blocking(&p, job.k)
     parallel_for(p.n * p.g * p.od * f.b.blocks * f.b.strips * f.b.splits, 1, job.threads, forward_body, &f)
 
 cdef void forward_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:

@@ -1,5 +1,5 @@
 # Shared by the modules of the direct method: how a problem is cut into tasks, and these into blocks.
-from ndconv._c cimport nd_kernel_set, nd_problem
+from ndconv._c cimport nd_array, nd_kernel_set, nd_problem
 
 cdef enum:
     SHORT = 16               # channels of a block below which tiles walk over a list of steps, and over all of them
@@ -21,5 +21,6 @@ cdef struct Blocking:
     ptrdiff_t line                     # elements from channel to channel of their results, where these wait beside y
     ptrdiff_t slab, offsets, tile      # bytes; of results that wait: a tile's, or a panel's
 
+cdef nd_problem thinned(const nd_problem *p, nd_array *x) noexcept nogil
 cdef void set_slab(const nd_problem *p, const nd_kernel_set *k, Blocking *b) noexcept nogil
 cdef Blocking blocking(const nd_problem *p, const nd_kernel_set *k) noexcept nogil

@@ -1,6 +1,6 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
 """direct: tasks and blocks of a problem (ndconv/_direct.pyx says which loops they are)."""
-from ndconv._c cimport nd_kernel_set, nd_problem
+from ndconv._c cimport nd_array, nd_kernel_set, nd_problem
 from ndconv._pack cimport PAGE, block_bytes, ceil_div, evened, panel_count, pixels_of, taps_of, use_lanes_oc
 
 cdef enum:
@@ -15,6 +15,18 @@ cdef enum:
     STRIP = 96               # columns that a strip has at least
     SMALL = 200000           # multiplications that one thread does alone
     TASKS = 12               # that a problem is cut into when it is large enough
+
+cdef nd_problem thinned(const nd_problem *p, nd_array *x) noexcept nogil:
+    """The same results of the pixels that a stride leaves to be seen, where an axis has one tap and no padding: as if there were
+    no others. Changes the strides of x."""
+    cdef nd_problem thin = p[0]
+    if p.kd == 1 and p.sd > 1 and p.pd == 0 and (p.od - 1) * p.sd < p.id:
+        x.d, thin.id, thin.sd = x.d * p.sd, p.od, 1
+    if p.kh == 1 and p.sh > 1 and p.ph == 0 and (p.oh - 1) * p.sh < p.ih:
+        x.h, thin.ih, thin.sh = x.h * p.sh, p.oh, 1
+    if p.kw == 1 and p.sw > 1 and p.pw == 0 and (p.ow - 1) * p.sw < p.iw:
+        x.w, thin.iw, thin.sw = x.w * p.sw, p.ow, 1
+    return thin
 
 cdef ptrdiff_t rows_spanned(const nd_problem *p, ptrdiff_t rows) noexcept nogil:
     """Input rows that `rows` output rows need; one row needs its taps' rows only, however dilated."""

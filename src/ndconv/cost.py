@@ -56,6 +56,7 @@ STEADY = frozenset(("stages", "forward", "input_grad", "phases", "weight_grad"))
 VECTORS_MOVED = frozenset(("stored", "packed", "prepared", "elements", "weights", "fresh", "turned", "sums", "chunks"))
 WIDE = 1.5
 
+ROW = 20                   # elements that a row copied by itself costs more
 SUMS = 8                   # fewer sums than this of a tile wait, too
 LEAST_ROWS = 4             # fewer rows than this wait for the multiply-adds before them
 HIGHEST = 10               # rows of tiles of one vector
@@ -131,6 +132,15 @@ def _vectors_of_rows(x, y, stride, reach, tile):
     return _up(y[2], tile.lanes), (_up((y[1] - 1) * pitch + y[2], tile.lanes) + 1) / max(y[1], 1)
 
 
+def _thinned(problem, x, y, k, stride):
+    """The input and strides that are left by the rule of thinned in pyx/ndconv/_direct_plan.pyx."""
+    if max(stride) == 1 or 1 not in k:
+        return x, stride
+    seen = [(o, 1) if t == 1 and s > 1 and p == 0 and (o - 1) * s < i else (i, s)
+            for i, o, t, s, p in zip(x, y, k, stride, problem.before, strict=True)]
+    return tuple(zip(*seen, strict=True))
+
+
 def _live(problem, y, k, axes=3):
     """The share of a kernel's taps that see the array and not its padding, along the first axes; of a gradient, that see a
     result."""
@@ -195,7 +205,8 @@ def direct_counts(problem, prepared):
         return _phase_rows_counts(problem, tile, prepared) if _phases.holds_pixels(problem) else _phases_counts(problem, tile)
     counts = dict.fromkeys(table, 0)
     for ic, oc, x, y, k, stride, times in _geometries(problem):
-        planes = problem.n * problem.g * times
+        planes, apart = problem.n * problem.g * times, stride
+        x, stride = _thinned(problem, x, y, k, stride)
         rows, wide = y[0] * y[1], _vectors_hold_oc(problem, tile, ic, oc, y, k)
         reach = (k[2] - 1) * problem.dilation[2]
         tiles, height = _tiles(y[2], oc, tile) if wide else _tiles_of_pixels(oc, x, y, stride, reach, tile)
@@ -221,8 +232,10 @@ def direct_counts(problem, prepared):
         else:
             counts["packed"] += 0 if live == 1 and problem.lanes_oc else inputs    # read where it is
             counts["across"] += outputs if wide and not problem.lanes_oc else 0
-        if stride[2] > 2 and not wide:
+        if apart[2] > 2 and not wide:
             counts["strided"] += inputs * min(1, y[2] * k[2] / max(x[2], 1))     # taken apart one at a time
+        if apart != stride and not wide:
+            counts["strided"] += ROW * planes * ic * rows
     return table, counts
 
 
