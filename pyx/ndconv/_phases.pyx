@@ -240,10 +240,11 @@ cdef void transpose_forward(const nd_job *job) noexcept nogil:
         f.image += f.b.images
 
 cdef bint is_mostly_zero(const nd_job *job, const Plan *b) noexcept nogil:
-    """Whether no tap falls on half of the phases and more, and y has planes of its channels, or pixels, in one piece."""
+    """Whether no tap falls on half of the phases and more, or, where rows are stored whole, of their rows; and y has planes of its
+    channels, or pixels, in one piece."""
     cdef ptrdiff_t axis, r, all = 1, seen = 1, count
     cdef Phase f
-    for axis in range(3):
+    for axis in range(2 if b.turned else 3):
         count = 0
         for r in range(b.axis[axis].phases):
             f = phase_of(&b.axis[axis], r)
