@@ -25,6 +25,7 @@ int count_failures(void);
 
 void check_finish(const struct nd_kernel_set *k, int dtype);
 void check_depthwise(const struct nd_kernel_set *k, int dtype);
+void check_depthwise_point(const struct nd_kernel_set *k, int dtype);
 void check_fft(const struct nd_kernel_set *k, int dtype);
 void check_fft_rows(const struct nd_kernel_set *k, int dtype);
 void check_separable(const struct nd_kernel_set *k, int dtype);

@@ -11,28 +11,23 @@ static const struct shape shapes[] = {{1, 1, 1, 1}, {3, 3, 1, 1}, {3, 3, 2, 2}, 
 
 /* A problem and its offsets; of lanes that hold pixels also what lies outside x: the first column, the last ones, the first row
  * and, where there are enough of them, the last. */
-static struct nd_depthwise problem(const struct shape *shape, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t pixel, ptrdiff_t *offsets)
+static struct nd_depthwise problem(const struct shape *shape, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t *offsets)
 {
     const ptrdiff_t high = (rows - 1) * shape->sh + shape->kh, wide = (n - 1) * shape->stride + shape->kw;
     struct nd_depthwise s = {.planes = PLANES, .kh = shape->kh, .kw = shape->kw, .plane = offsets, .column = offsets + PLANES,
                              .rows = rows, .n = n, .sh = shape->sh, .stride = shape->stride, .first = -1,
                              .width = wide > 3 ? wide - 2 - n % 2 : wide, .low = high > 2 && n % 3 ? 1 : 0,
                              .high = high > 3 ? high - 1 : high};
-    s.row = pixel > 1 ? (n + shape->kw + 1) * pixel : s.width + 1;
+    s.row = s.width + 1;
     s.step = shape->sh * s.row;
     for (ptrdiff_t p = 0; p < PLANES; p++)
         offsets[p] = p * high * s.row;
     for (ptrdiff_t j = 0; j < shape->kw; j++)
-        offsets[PLANES + j] = (shape->kw - 1 - j) * pixel; /* columns need not be in order */
+        offsets[PLANES + j] = shape->kw - 1 - j; /* columns need not be in order */
     return s;
 }
 
 static ptrdiff_t x_rows(const struct nd_depthwise *s) { return (s->rows - 1) * s->sh + s->kh; }
-
-static ptrdiff_t x_at(const struct nd_depthwise *s, ptrdiff_t p, ptrdiff_t t, ptrdiff_t j, ptrdiff_t r)
-{
-    return s->plane[p] + r * s->step + t * s->row + s->column[j];
-}
 
 /* The element of x that result i of row r meets at a tap: zero outside. */
 static double x_of(const struct nd_depthwise *s, const void *x, ptrdiff_t p, ptrdiff_t t, ptrdiff_t j, ptrdiff_t r, ptrdiff_t i,
@@ -47,7 +42,7 @@ static double x_of(const struct nd_depthwise *s, const void *x, ptrdiff_t p, ptr
 static void check_rows(const struct nd_kernel_set *k, int dtype, const struct shape *shape, ptrdiff_t rows, ptrdiff_t n)
 {
     ptrdiff_t offsets[PLANES + 9];
-    struct nd_depthwise s = problem(shape, rows, n, 1, offsets);
+    struct nd_depthwise s = problem(shape, rows, n, offsets);
     s.y_row = n + n % 4; /* rows of y that follow each other, or have a gap */
     /* memory ends with the last element that counts, and begins with the first */
     const ptrdiff_t begin = s.low * s.row, end = ((PLANES - 1) * x_rows(&s) + s.high - 1) * s.row + s.width;
@@ -74,7 +69,7 @@ static void check_grad_rows(const struct nd_kernel_set *k, int dtype, const stru
 {
     enum { IMAGES = 2 };
     ptrdiff_t offsets[PLANES + 9];
-    struct nd_depthwise s = problem(shape, rows, n, 1, offsets);
+    struct nd_depthwise s = problem(shape, rows, n, offsets);
     s.y_row = n + n % 4;
     struct nd_depthwise_grad g = {
         .steps = rows, .stride = s.sh, .spread = 1, .taps = s.kh, .low = s.low, .high = s.high, .x_step = s.step, .x_tap = s.row,
@@ -172,24 +167,35 @@ static void check_lined(const struct nd_kernel_set *k, int dtype, ptrdiff_t rows
     release();
 }
 
+/* Lanes of channels: rows and columns outside x are not read. */
 static void check_pixels(const struct nd_kernel_set *k, int dtype, const struct shape *shape, ptrdiff_t rows, ptrdiff_t n,
-                         ptrdiff_t channels)
+                         ptrdiff_t channels, ptrdiff_t spread)
 {
     ptrdiff_t offsets[PLANES + 9];
-    struct nd_depthwise s = problem(shape, rows, n, channels + 2, offsets);
-    s.low = 0, s.high = x_rows(&s);
-    s.channels = channels, s.pixel = channels + 2, s.y_pixel = channels, s.y_row = n * channels + 1, s.w_tap = channels + 3;
-    const ptrdiff_t taps = PLANES * s.kh * s.kw;
-    void *x = numbers(PLANES * x_rows(&s) * s.row, dtype), *w = numbers(taps * s.w_tap, dtype), *bias = numbers(channels, dtype);
+    struct nd_depthwise s = problem(shape, rows, n, offsets);
+    const ptrdiff_t wide = (n - 1) * s.stride + (s.kw - 1) * spread + 1, taps = PLANES * s.kh * s.kw, vl = k->vl;
+    s.first = n % 3 ? -2 : 1, s.width = wide > 6 && n % 4 ? wide - 4 : wide + 1, s.spread = spread;
+    s.channels = channels, s.pixel = channels + 2, s.y_pixel = channels, s.y_row = n * channels + 1, s.w_vector = taps * vl;
+    s.row = s.width * s.pixel, s.step = s.sh * s.row;
+    for (ptrdiff_t p = 0; p < PLANES; p++)
+        offsets[p] = p * (s.high - s.low) * s.row;
+    const ptrdiff_t begin = s.low * s.row, end = (PLANES * (s.high - s.low) + s.low) * s.row - 2;
+    const void *x = item(numbers(end - begin, dtype), -begin, dtype), *bias = numbers(channels, dtype);
+    const void *w = numbers((channels + vl - 1) / vl * s.w_vector, dtype);
     void *y = numbers((rows - 1) * s.y_row + n * channels, dtype);
     k->depthwise_pixels(&s, x, w, n % 2 ? bias : NULL, y);
     for (ptrdiff_t i = 0; i < rows * n * channels; i++) {
         const ptrdiff_t r = i / channels / n, o = i / channels % n, c = i % channels;
+        const int last = c >= channels - vl;
+        const ptrdiff_t v = last ? (channels - 1) / vl : c / vl, lane = last ? c - (channels - vl) : c % vl;
         double sum = n % 2 ? get(bias, c, dtype) : 0;
-        for (ptrdiff_t tap = 0; tap < taps; tap++)
-            sum += get(x, x_at(&s, tap / (s.kh * s.kw), tap / s.kw % s.kh, tap % s.kw, r) + o * s.pixel + c, dtype)
-                   * get(w, tap * s.w_tap + c, dtype);
-        expect(get(y, r * s.y_row + o * channels + c, dtype) == sum, "depthwise_pixels", dtype, rows, n, (int)channels);
+        for (ptrdiff_t tap = 0; tap < taps; tap++) {
+            const ptrdiff_t q = r * s.sh + tap / s.kw % s.kh, cell = s.first + o * s.stride + tap % s.kw * spread;
+            if (q >= s.low && q < s.high && cell >= 0 && cell < s.width)
+                sum += get(x, offsets[tap / (s.kh * s.kw)] + q * s.row + cell * s.pixel + c, dtype)
+                       * get(w, v * s.w_vector + tap * vl + lane, dtype);
+        }
+        expect(get(y, r * s.y_row + o * channels + c, dtype) == sum, "depthwise_pixels", dtype, rows, n, (int)(shape - shapes));
     }
     release();
 }
@@ -203,7 +209,7 @@ void check_depthwise(const struct nd_kernel_set *k, int dtype)
                 check_grad_rows(k, dtype, shapes + i, rows, n);
             }
             for (ptrdiff_t n = 1; n <= 8; n++) {
-                check_pixels(k, dtype, shapes + i, rows, n, k->vl + n % 3);
+                check_pixels(k, dtype, shapes + i, rows, n, k->vl + n % 3, 1 + n % 5 / 4);
                 check_grad_pixels(k, dtype, shapes + i, rows, n, k->vl + n % 3, 1 + n % 5 / 4);
             }
         }
@@ -213,6 +219,7 @@ void check_depthwise(const struct nd_kernel_set *k, int dtype)
         check_lined(k, dtype, 1 + i, k->vl + 1 + i, 0, k->vl);
         check_lined(k, dtype, 17, 2 * k->vl + i, i % 2 ? ND_CONSTANT : 1, i % 2 ? ND_CONSTANT : 0);
         check_rows(k, dtype, shapes + i, 1, 9 * k->vl + 1);
-        check_pixels(k, dtype, shapes + i, 17, 3, 2 * k->vl);
+        check_pixels(k, dtype, shapes + i, 17, 3, 2 * k->vl, 2);
+        check_pixels(k, dtype, shapes + i, 9, 13, k->vl, 1);
     }
 }

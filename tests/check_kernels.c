@@ -214,6 +214,7 @@ int main(void)
         check_local(k, dtype);
         check_image(k, dtype);
         check_depthwise(k, dtype);
+        check_depthwise_point(k, dtype);
         check_fft(k, dtype);
         check_fft_rows(k, dtype);
         check_winograd(k, dtype);

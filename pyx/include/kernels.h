@@ -107,7 +107,8 @@ struct nd_pool_pixels {
  * on. Or (`lines` not NULL: 3x3 taps of one plane, a column outside x on either side, rows of more than a vector) what lies
  * outside is not zero: input row q begins lines[q] further than x or, if that is ND_CONSTANT, at `constants`, and the columns
  * before and after x show its elements left and right, or constants[0].
- * Lanes that hold channels: neighbouring pixels are `pixel` apart, y_pixel in y, taps of a channel w_tap. */
+ * Lanes that hold channels: rows low <= q < high and cells 0 <= first + i*stride + j*spread < width are read, neighbouring
+ * cells are `pixel` apart, x is at cell 0; results are y_pixel apart, weights of vectors of channels w_vector. */
 #define ND_CONSTANT PTRDIFF_MIN
 struct nd_depthwise {
     ptrdiff_t planes, kh, kw;
@@ -117,7 +118,7 @@ struct nd_depthwise {
     const ptrdiff_t *lines;
     const void *constants;
     ptrdiff_t left, right;
-    ptrdiff_t channels, pixel, y_pixel, w_tap;
+    ptrdiff_t channels, spread, pixel, y_pixel, w_vector;
 };
 
 /* Weight gradients of a depthwise convolution, see kernels/depthwise_grad.h. A walk takes `steps` steps along one axis: result r
@@ -135,6 +136,16 @@ struct nd_depthwise_grad {
     ptrdiff_t n, first, lane_stride, width, images, x_image, y_image;
     ptrdiff_t rows, x_row, y_row;
     ptrdiff_t sums_tap, sums_column, x_ahead, y_ahead;
+};
+
+/* Kernels of one tap, see kernels/depthwise_point.h: `rows` rows of n cells of x, x_row apart. Lanes that hold pixels: windows
+ * move by `step` elements, rows are y_row apart in y; so at each of `depths` depths, and what is read next lies `ahead` of the
+ * first row of one.
+ * Lanes that hold channels: windows move by `step` elements of x.
+ * Transposed: y has `lines` rows, row_step of them from row to row of x, of `wide` results, `step` of them from cell to cell. */
+struct nd_point {
+    ptrdiff_t depths, rows, n, step, x_depth, x_row, x_pixel, y_depth, y_row, y_pixel, channels, ahead;
+    ptrdiff_t lines, wide, row_step;
 };
 
 /* Sums of the products of `channels` channels of dy, whole vectors, with x at `taps` places, kernels/tap_sums.h, over `rows` rows
@@ -284,9 +295,18 @@ struct nd_kernel_set {
     /* y[r*y_row + i] = *bias + sum over p, t, j of x[plane[p] + r*step + t*row + first + i*stride + column[j]]
      * * w[(p*kw + j)*kh + t], r < rows, i < n; bias may be NULL, stride is 1 or 2 */
     void (*depthwise_rows)(const struct nd_depthwise *s, const void *x, const void *w, const void *bias, void *y);
-    /* y[r*y_row + i*y_pixel + c] = bias[c] + sum over p, t, j of x[plane[p] + r*step + t*row + column[j] + i*pixel + c]
-     * * w[((p*kh + t)*kw + j)*w_tap + c], r < rows, i < n, c < channels; channels >= vl */
+    /* y[r*y_row + i*y_pixel + c] = bias[c] + sum over p, t, j of
+     * x[plane[p] + r*step + t*row + (first + i*stride + j*spread)*pixel + c] * w[v*w_vector + ((p*kh + t)*kw + j)*vl + l], r < rows, i < n, c < channels; channels >= vl, and lane l of vector v is
+     * channel v*vl + l, of the last vector channels - vl + l */
     void (*depthwise_pixels)(const struct nd_depthwise *s, const void *x, const void *w, const void *bias, void *y);
+    /* y[d*y_depth + r*y_row + i] = *bias + x[d*x_depth + r*x_row + i*step] * *w, d < depths, r < rows, i < n; and
+     * y[r*y_row + i*y_pixel + c] = bias[c] + x[r*x_row + i*step + c] * w[c], c < channels >= vl; bias may be NULL */
+    void (*point_rows)(const struct nd_point *s, const void *x, const void *w, const void *bias, void *y);
+    void (*point_pixels)(const struct nd_point *s, const void *x, const void *w, const void *bias, void *y);
+    /* y[r*row_step*y_row + i*step] = *bias + x[r*x_row + i] * *w, r < rows, i < n, and *bias (0 where it is NULL) elsewhere in
+     * `lines` rows of `wide`; and of channels y[r*row_step*y_row + i*step*y_pixel + c] from x[r*x_row + i*x_pixel + c] */
+    void (*spread_rows)(const struct nd_point *s, const void *x, const void *w, const void *bias, void *y);
+    void (*spread_pixels)(const struct nd_point *s, const void *x, const void *w, const void *bias, void *y);
     /* sums[t*sums_tap + j*sums_column + l] += a part of the sum over images m, steps r, i < n of dy[m*y_image + r*y_step + i]
      * * x[m*x_image + r*x_step + t*x_tap + first + i*lane_stride + column[j]], the lanes l < vl adding up to the whole */
     void (*depthwise_grad_rows)(const struct nd_depthwise_grad *s, const void *x, const void *dy, void *sums);

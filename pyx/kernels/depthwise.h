@@ -3,23 +3,17 @@
  *   y[r][i] = bias + sum over planes p, tap rows t, tap columns j of
  *             w[p][t][j] * x_p[r*step + t*row + i + column[j]]
  *
- * lanes hold pixels    a tile is up to 4 output rows x 2 vectors of a row. Input rows stream through it: a
- *                      vector of a row is loaded once and multiplied for every output row that it belongs to. 8
- *                      sums, 2 of x and the weights of a column of taps, up to 7, fill the 16 registers of
- *                      AVX2; 32 registers hold 7 rows, which load 13 rows of x for 7 of 7x7 instead of 20:
- *                      AVX-512 takes 0.6 to 0.9 of the time. For 3x3: 6 rows x 3 columns x 2 vectors of x and 9
- *                      weights are loaded for 72 multiply-adds, 45 loads (63 with those that cross a line) for
- *                      36 cycles of two loads and two multiply-adds each. Tiles at the borders of x load with
- *                      masks. A stride of 2 along x is every other lane of two loads, and only 2 rows, so bound
- *                      by loads; others are taken apart into phases by the caller, so that a column of taps is
- *                      only another place to read from. Measured on Zen 4, on one core: 53 to 64 % of the peak
- *                      for 7x7 on planes of 14 to 56 columns, for 5x5 32 to 45 % on 14 and 28, 66 on 56. The
- *                      rest goes to tiles at borders. 3x3 and squares of stride 2 have tiles of their own
- *                      (depthwise_squares.h), but for rows of less than a vector. Asking ahead for the rows of
- *                      the next tiles gains nothing.
- * lanes hold channels  a tile is up to 2 rows x 6 pixels of one vector of channels: a weight vector is
- *                      loaded once for 12 multiply-adds that take x from memory, where whole vectors of
- *                      channels cross no line.
+ * Lanes hold pixels; of channels: depthwise_pixels.h. A tile is up to 4 output rows x 2 vectors of a row. Input rows stream
+ * through it: a vector of a row is loaded once and multiplied for every output row that it belongs to. 8 sums, 2 of x and the
+ * weights of a column of taps, up to 7, fill the 16 registers of AVX2; 32 registers hold 7 rows, which load 13 rows of x for 7
+ * of 7x7 instead of 20: AVX-512 takes 0.6 to 0.9 of the time. For 3x3: 6 rows x 3 columns x 2 vectors of x and 9 weights are
+ * loaded for 72 multiply-adds, 45 loads (63 with those that cross a line) for 36 cycles of two loads and two multiply-adds each.
+ * Tiles at the borders of x load with masks. A stride of 2 along x is every other lane of two loads, and only 2 rows, so bound
+ * by loads; others are taken apart into phases by the caller, so that a column of taps is only another place to read from.
+ * Kernels of other heights than 3, 5 and 7 take three rows of taps at a time: 9x9 on 28 columns 0.3, 11x11 on 14 0.5 of the time
+ * of single rows. Measured on Zen 4, on one core: 53 to 64 % of the peak for 7x7 on planes of 14 to 56 columns, for 5x5 32 to 45 % on 14 and 28,
+ * 66 on 56. The rest goes to tiles at borders. 3x3 and squares of stride 2 have tiles of their own (depthwise_squares.h), but
+ * for rows of less than a vector. Asking ahead for the rows of the next tiles gains nothing.
  *
  * Nothing is copied here, x is read in place or from a padded slab. Bytes moved: x once or twice, y once.
  * Rows kept in registers: Zhang et al., High Performance Depthwise and Pointwise Convolutions on Mobile
@@ -28,8 +22,6 @@
 #define STRIP_ROWS (TILE_ROWS < 8 ? 4 : 7) /* of 16 registers, of 32 */
 #define STRIP_VECTORS 2
 #define STRIP_TAPS 7
-#define BLOCK_ROWS 2
-#define BLOCK_PIXELS 6
 #define STRIP vec sum[STRIP_ROWS][STRIP_VECTORS]
 
 /* What strips of one kernel have in common. */
@@ -69,10 +61,11 @@ static inline __attribute__((always_inline)) void NAME(strip_row)(
             sum[r][v] += in[v] * by[(r - low) * by_step];
 }
 
-/* kh rows of taps, known to the compiler: weights stay in registers, everything is unrolled. */
+/* kh rows of taps, known to the compiler: weights stay in registers, everything is unrolled. They are those from `tap` on,
+ * where x and w begin. */
 static inline __attribute__((always_inline)) void NAME(strip_few)(
     const int rc, const int vc, const int kh, const int sh, const int careful, const struct NAME(strip_place) *at,
-    const T *x, ptrdiff_t last, const T *w, const ivec mask[][2], STRIP)
+    ptrdiff_t tap, const T *x, ptrdiff_t last, const T *w, const ivec mask[][2], STRIP)
 {
     vec by[STRIP_TAPS];
 #pragma GCC unroll 7
@@ -81,12 +74,27 @@ static inline __attribute__((always_inline)) void NAME(strip_few)(
 #pragma GCC unroll 16
     for (int q = 0; q < (rc - 1) * sh + kh; q++, x = NAME(as_it_is)(x + at->s->row)) {
         const int low = q < kh ? 0 : (q - kh) / sh + 1, high = q / sh + 1 < rc ? q / sh + 1 : rc;
-        if (!careful || (q >= at->low && q < at->high))
+        if (!careful || (tap + q >= at->low && tap + q < at->high))
             NAME(strip_row)(vc, low, high, sh, careful, x, last, by + (q - low * sh), -sh, mask, sum);
     }
 }
 
-/* Any rows of taps: each output row reads its own input rows. */
+/* Any rows of taps, three at a time. */
+static inline __attribute__((always_inline)) void NAME(strip_threes)(
+    const int rc, const int vc, const int sh, const int careful, const struct NAME(strip_place) *at, const T *x, ptrdiff_t last,
+    const T *w, const ivec mask[][2], STRIP)
+{
+    const ptrdiff_t kh = at->s->kh, row = at->s->row;
+    ptrdiff_t t = 0;
+    for (; t + 3 <= kh; t += 3)
+        NAME(strip_few)(rc, vc, 3, sh, careful, at, t, x + t * row, last, w + t, mask, sum);
+    if (kh - t == 2)
+        NAME(strip_few)(rc, vc, 2, sh, careful, at, t, x + t * row, last, w + t, mask, sum);
+    else if (kh > t)
+        NAME(strip_few)(rc, vc, 1, sh, careful, at, t, x + t * row, last, w + t, mask, sum);
+}
+
+/* Where rows of results move by other steps than columns: each output row reads its own input rows. */
 static inline __attribute__((always_inline)) void NAME(strip_any)(
     const int rc, const int vc, const int stride, const int careful, const struct NAME(strip_place) *at, const T *x,
     ptrdiff_t last, const T *w, const ivec mask[][2], STRIP)
@@ -130,7 +138,9 @@ static inline __attribute__((always_inline)) void NAME(strip)(
                         mask[v][half] = NAME(lanes_inside)(
                             column + (v < vc - 1 ? v * VL : last) * stride + half * (VL - 1), s->width);
             if (size)
-                NAME(strip_few)(rc, vc, size, stride, careful, at, from, last * stride, w, mask, sum);
+                NAME(strip_few)(rc, vc, size, stride, careful, at, 0, from, last * stride, w, mask, sum);
+            else if (s->sh == stride)
+                NAME(strip_threes)(rc, vc, stride, careful, at, from, last * stride, w, mask, sum);
             else
                 NAME(strip_any)(rc, vc, stride, careful, at, from, last * stride, w, mask, sum);
         }
@@ -247,7 +257,7 @@ static inline __attribute__((always_inline)) void NAME(strips_of)(
 STRIPS_OF(strips_3, 3, 1, 4)
 STRIPS_OF(strips_5, 5, 1, STRIP_ROWS)
 STRIPS_OF(strips_7, 7, 1, STRIP_ROWS)
-STRIPS_OF(strips_any, 0, 1, 4)
+STRIPS_OF(strips_any, 0, 1, STRIP_ROWS)
 STRIPS_OF(strips_any_step2, 0, 2, 2)
 #undef STRIPS_OF
 
@@ -275,74 +285,4 @@ static void NAME(depthwise_rows)(const struct nd_depthwise *s, const void *x, co
         NAME(strips_any_step2)(s, x, w, bias, y);
     else
         NAME(strips_any)(s, x, w, bias, y);
-}
-
-/* rc rows x pc pixels of all channels, vector by vector; the last one overlaps the one before. */
-static inline __attribute__((always_inline)) void NAME(block)(
-    const int rc, const int pc, const struct nd_depthwise *s, const T *x, const T *w, const T *bias, T *y)
-{
-    const ptrdiff_t pixel = s->pixel, pixel3 = 3 * pixel;
-    for (ptrdiff_t c = 0; c < s->channels; c += VL) {
-        c = c < s->channels - VL ? c : s->channels - VL;
-        const T *wc = w + c;
-        vec sum[BLOCK_ROWS][BLOCK_PIXELS];
-        const vec start = bias ? NAME(load)(bias + c) : (vec){0};
-#pragma GCC unroll 2
-        for (int r = 0; r < rc; r++)
-#pragma GCC unroll 6
-            for (int i = 0; i < pc; i++)
-                sum[r][i] = start;
-        for (ptrdiff_t p = 0; p < s->planes; p++)
-            for (ptrdiff_t t = 0; t < s->kh; t++) {
-                const T *line = x + c + s->plane[p] + t * s->row;
-                for (ptrdiff_t j = 0; j < s->kw; j++, wc += s->w_tap) {
-                    const vec by = NAME(load)(wc);
-                    const T *at = line + s->column[j];
-#pragma GCC unroll 2
-                    for (int r = 0; r < rc; r++, at += s->step) {
-                        const T *three[2] = {NAME(as_it_is)(at), NAME(as_it_is)(at + pixel3)};
-#pragma GCC unroll 6
-                        for (int i = 0; i < pc; i++)
-                            sum[r][i] += NAME(load)(three[i / 3] + (i % 3) * pixel) * by;
-                    }
-                }
-            }
-#pragma GCC unroll 2
-        for (int r = 0; r < rc; r++)
-#pragma GCC unroll 6
-            for (int i = 0; i < pc; i++)
-                NAME(store)(y + c + r * s->y_row + i * s->y_pixel, sum[r][i]);
-    }
-}
-
-#define BLOCK(pc)                                                                                            \
-    case pc:                                                                                                 \
-        NAME(block)(rc, pc, s, x + i * s->pixel, w, bias, y + i * s->y_pixel);                               \
-        break;
-
-static inline __attribute__((always_inline)) void NAME(blocks)(const int rc, const struct nd_depthwise *s,
-                                                               const T *x, const T *w, const T *bias, T *y)
-{
-    const ptrdiff_t tiles = (s->n + BLOCK_PIXELS - 1) / BLOCK_PIXELS;
-    ptrdiff_t wider = s->n % tiles;
-    for (ptrdiff_t i = 0; i < s->n; wider--) {
-        const ptrdiff_t count = s->n / tiles + (wider > 0);
-        switch (count) {
-            BLOCK(1) BLOCK(2) BLOCK(3) BLOCK(4) BLOCK(5) BLOCK(6)
-        }
-        i += count;
-    }
-}
-#undef BLOCK
-
-static void NAME(depthwise_pixels)(const struct nd_depthwise *s, const void *x_, const void *w,
-                                   const void *bias, void *y_)
-{
-    const T *x = x_;
-    T *y = y_;
-    for (ptrdiff_t r = 0; r < s->rows; r += BLOCK_ROWS, x += BLOCK_ROWS * s->step, y += BLOCK_ROWS * s->y_row)
-        if (s->rows - r >= BLOCK_ROWS)
-            NAME(blocks)(2, s, x, w, bias, y);
-        else
-            NAME(blocks)(1, s, x, w, bias, y);
 }

@@ -17,7 +17,9 @@
 #include "image.h"
 #include "depthwise_squares.h"
 #include "depthwise.h"
+#include "depthwise_pixels.h"
 #include "depthwise_grad.h"
+#include "depthwise_point.h"
 #include "tap_sums.h"
 #include "local.h"
 #include "dots.h"
@@ -61,6 +63,10 @@ static const struct nd_kernel_set NAME(set) = {
     .image_store = NAME(image_store),
     .depthwise_rows = NAME(depthwise_rows),
     .depthwise_pixels = NAME(depthwise_pixels),
+    .point_rows = NAME(point_rows),
+    .point_pixels = NAME(point_pixels),
+    .spread_rows = NAME(spread_rows),
+    .spread_pixels = NAME(spread_pixels),
     .depthwise_grad_rows = NAME(depthwise_grad_rows),
     .depthwise_grad_pixels = NAME(depthwise_grad_pixels),
     .add_lanes = NAME(add_lanes),

@@ -100,7 +100,7 @@ cdef extern from "kernels.h" nogil:
         ptrdiff_t planes, kh, kw
         const ptrdiff_t *plane
         const ptrdiff_t *column
-        ptrdiff_t row, step, sh, y_row, rows, n, first, stride, width, low, high, left, right, channels, pixel, y_pixel, w_tap
+        ptrdiff_t row, step, sh, y_row, rows, n, first, stride, width, low, high, left, right, channels, spread, pixel, y_pixel, w_vector
         const ptrdiff_t *lines
         const void *constants
     struct nd_depthwise_grad:
@@ -108,6 +108,8 @@ cdef extern from "kernels.h" nogil:
         const ptrdiff_t *column
         ptrdiff_t n, first, lane_stride, width, images, x_image, y_image, rows, x_row, y_row, sums_tap, sums_column
         ptrdiff_t x_ahead, y_ahead
+    struct nd_point:
+        ptrdiff_t depths, rows, n, step, x_depth, x_row, x_pixel, y_depth, y_row, y_pixel, channels, ahead, lines, wide, row_step
     struct nd_tap_sums:
         ptrdiff_t rows, n, x_row, dy_pixel, sums_tap, channels, taps
         const ptrdiff_t *at
@@ -191,6 +193,10 @@ cdef extern from "kernels.h" nogil:
                                void *y) noexcept nogil
         void (*depthwise_pixels)(const nd_depthwise *s, const void *x, const void *w, const void *bias,
                                  void *y) noexcept nogil
+        void (*point_rows)(const nd_point *s, const void *x, const void *w, const void *bias, void *y) noexcept nogil
+        void (*point_pixels)(const nd_point *s, const void *x, const void *w, const void *bias, void *y) noexcept nogil
+        void (*spread_rows)(const nd_point *s, const void *x, const void *w, const void *bias, void *y) noexcept nogil
+        void (*spread_pixels)(const nd_point *s, const void *x, const void *w, const void *bias, void *y) noexcept nogil
         void (*depthwise_grad_rows)(const nd_depthwise_grad *s, const void *x, const void *dy, void *sums) noexcept nogil
         void (*depthwise_grad_pixels)(const nd_depthwise_grad *s, const void *x, const void *dy, void *sums) noexcept nogil
         void (*add_lanes)(void *to, const void *lanes, ptrdiff_t n) noexcept nogil

@@ -17,6 +17,7 @@ cdef struct Block:
     ptrdiff_t oc, channels             # the first output channel, and how many
     nd_depthwise s                     # a rectangle of it as the kernels see it,
     ptrdiff_t top, left                # its first row and column
+    ptrdiff_t depth                    # the first depth of its taps that lies in x, of lanes of channels that read in place
     ptrdiff_t line, phase_size         # elements from row to row of the slab; of a phase of a row
     char *slab
     char *out
@@ -29,6 +30,7 @@ cdef struct Run:
     Blocking b
     bint lined                         # whether lanes of pixels read x in place although not zeros are outside
     ptrdiff_t left, right              # output columns between them have no tap in the padding: for lanes of channels
+    bint clips                         # whether lanes of channels leave out the taps in the padding: all of a block in place
     bint folds                         # whether blocks fold in their part of a frame
     void (*rectangle)(const Run *f, Block *t, const char *x) noexcept nogil
 
@@ -40,3 +42,4 @@ cdef bint can_be_lined(const Run *f) noexcept nogil
 cdef void set_worker(const Run *f, Block *t, char *workspace) noexcept nogil
 cdef void set_block(const Run *f, Block *t, ptrdiff_t n, ptrdiff_t group, ptrdiff_t unit) noexcept nogil
 cdef void walk_block(const Run *f, Block *t) noexcept nogil
+cdef void rows_inside(const nd_problem *p, ptrdiff_t top, ptrdiff_t rows, ptrdiff_t *low, ptrdiff_t *high) noexcept nogil

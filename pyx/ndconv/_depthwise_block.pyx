@@ -2,9 +2,9 @@
 """Blocks of output rows of convolutions with very few input channels a group, and where they read x.
 
 A block is some output rows and columns of one image, depth and group (lanes hold pixels: NCHW memory) or some output
-channels (lanes hold channels: NHWC memory). Lanes of pixels read x in place, at its borders with masks (kernels/depthwise.h);
-where not zeros are outside only 3x3 kernels do, with a table of the rows. For lanes of channels only the border of a block is
-copied:
+channels (lanes hold channels: NHWC memory). Either reads x in place, at its borders by masks (kernels/depthwise.h) or by leaving
+taps out (kernels/depthwise_pixels.h). Where not zeros are outside, only 3x3 kernels of lanes of pixels do so, with a table of the
+rows, and of lanes of channels those pixels whose taps lie in x:
 
     rows above, below            from a padded slab        +------------------+
     columns left, right          from a padded slab        |       slab       |
@@ -14,16 +14,17 @@ copied:
                                                            |       slab       |
                                                            +------------------+
 
-A slab is also where lanes of pixels find what they cannot read in place: other strides than 1 and 2 along x, taken apart into
-phases; elements that are not neighbours; depths outside x; and rows a multiple of 4 KiB apart, since those compete for the same
-lines of L1. It is up to 16 KiB, so it stays in L1. Rows of taps that are dilated by dh meet output rows dh apart, so a block
+A slab is also where they find what they cannot read in place. Of lanes of channels that is x of several output channels a group,
+or beside weights that are not finite, since those times zero are NaN. Of lanes of pixels: other strides than 1 and 2 along x,
+taken apart into phases; elements that are not neighbours; depths outside x; and rows a multiple of 4 KiB apart, since those
+compete for the same lines of L1. It is up to 16 KiB, so it stays in L1. Rows of taps that are dilated by dh meet output rows dh apart, so a block
 takes every dh-th output row.
 """
 from libc.string cimport memcpy, memset
 
 from ndconv._c cimport ND_CONSTANT, ND_FILL, ND_NOWHERE, nd_array, nd_job, nd_kernel_set, nd_problem, nd_source
 from ndconv._outside cimport copy_cells, put
-from ndconv._pack cimport PAGE, ceil_div, copy_clipped, split
+from ndconv._pack cimport PAGE, ceil_div, copy_clipped, split, taps_of
 
 cdef enum:
     SLAB_BYTES = 16384       # of padded rows, in L1
@@ -90,7 +91,7 @@ cdef Run start_run(const nd_job *job) noexcept nogil:
     cdef Run f
     cdef const nd_problem *p = job.p
     cdef ptrdiff_t last = p.iw - 1 - (p.kw - 1) * p.dw + p.pw
-    f.job, f.b, f.lined, f.folds = job, blocking(job.p, job.k), False, False
+    f.job, f.b, f.lined, f.folds, f.clips = job, blocking(job.p, job.k), False, False, False
     f.left = min(ceil_div(p.pw, p.sw), p.ow) if p.pw > 0 else 0
     f.right = max(min(last // p.sw + 1, p.ow), f.left) if last >= 0 else f.left
     return f
@@ -113,7 +114,7 @@ cdef void set_worker(const Run *f, Block *t, char *workspace) noexcept nogil:
     t.plane = <ptrdiff_t *>(t.out + f.b.out)
     t.column = t.plane + f.b.planes
     t.s.planes, t.s.kh, t.s.kw, t.s.plane, t.s.column = f.b.planes, p.kh, p.kw, t.plane, t.column
-    t.s.w_tap = p.g * p.ocg
+    t.s.stride, t.s.spread, t.s.w_vector = p.sw, p.dw, taps_of(p) * f.job.k.vl
     t.s.lines, t.lined = NULL, False
 
 cdef void set_block(const Run *f, Block *t, ptrdiff_t n, ptrdiff_t group, ptrdiff_t unit) noexcept nogil:
@@ -142,6 +143,9 @@ cdef void walk_block(const Run *f, Block *t) noexcept nogil:
     if f.lined:
         in_place = set_lines(f, t)
     left, right = min(max(f.left, t.c0), t.c1), max(min(f.right, t.c1), t.c0)
+    if f.clips:
+        place(f, t, t.r0, t.r1, t.c0, t.c1, True)
+        return
     if not f.b.lanes_c or not in_place or right - left < LEAST_PIXELS:
         place(f, t, t.r0, t.r1, t.c0, t.c1, in_place and not f.b.lanes_c)
         return
@@ -193,39 +197,42 @@ cdef void place(const Run *f, Block *t, ptrdiff_t r0, ptrdiff_t r1, ptrdiff_t c0
     """Where the rows and columns of a rectangle read x, and its turn."""
     cdef const nd_problem *p = f.job.p
     cdef const nd_array *x = &f.job.x
-    cdef ptrdiff_t size = f.job.k.size, i, pixel = x.w if in_place else t.channels
-    cdef ptrdiff_t top = (t.phase + r0 * f.b.every) * p.sh - p.ph, left = c0 * p.sw - p.pw
-    cdef bint pixels = in_place and not f.b.lanes_c
+    cdef ptrdiff_t size = f.job.k.size, i
+    cdef ptrdiff_t top = (t.phase + r0 * f.b.every) * p.sh - p.ph, left = c0 * p.sw - p.pw, depth = t.od * p.sd - p.pd
     cdef const char *src = t.slab
     if r0 >= r1 or c0 >= c1:
         return
-    t.top, t.left, t.s.rows, t.s.n = r0, c0, r1 - r0, c1 - c0
+    t.top, t.left, t.s.rows, t.s.n, t.s.channels, t.s.sh = r0, c0, r1 - r0, c1 - c0, t.channels, f.b.sh
+    t.s.low, t.s.high, t.depth, t.s.planes = 0, (t.s.rows - 1) * f.b.sh + p.kh, 0, f.b.planes
     if in_place:
-        t.s.row = p.dh * x.h
-        for i in range(f.b.planes):
-            t.plane[i] = i // p.kd * x.c + i % p.kd * p.dd * x.d
-        src = x.data + size * (t.n * x.n + (t.oc if f.b.lanes_c else t.group * p.icg) * x.c + (t.od * p.sd - p.pd) * x.d
-                               + top * x.h + (0 if pixels else left * x.w))
+        t.s.row, t.s.first, t.s.width, t.s.pixel = p.dh * x.h, left, p.iw, x.w
+        rows_inside(p, top, t.s.high, &t.s.low, &t.s.high)
+        if f.clips:
+            depths_inside(p, depth, &t.depth, &t.s.planes)
+        for i in range(t.s.planes):
+            t.plane[i] = i // p.kd * x.c + (t.depth + i % p.kd) * p.dd * x.d
+        src = x.data + size * (t.n * x.n + (t.oc if f.b.lanes_c else t.group * p.icg) * x.c + depth * x.d + top * x.h)
+        if f.lined and not 0 <= depth < p.id:
+            t.s.low = t.s.high = 0    # of this depth
     else:
         t.phase_size = phase_of(p, f.job.k, t.s.n)
         t.line = reach_of(p, t.s.n) * t.channels if f.b.lanes_c else p.sw * t.phase_size
         fill_slab(f, t)
-        t.s.row = t.line
+        t.s.row, t.s.first, t.s.pixel = t.line, 0, t.channels
+        t.s.width = reach_of(p, t.s.n) if f.b.lanes_c else t.line
         for i in range(f.b.planes):
             t.plane[i] = i * ((t.s.rows - 1) * f.b.sh + p.kh) * t.line
-    for i in range(p.kw):
-        t.column[i] = (i * p.dw * pixel if f.b.lanes_c else i * p.dw if in_place
-                       else i * p.dw % p.sw * t.phase_size + i * p.dw // p.sw)
-    t.s.first, t.s.stride, t.s.width = 0, 1, p.sw * t.phase_size
-    t.s.low, t.s.high, t.s.sh = 0, (t.s.rows - 1) * f.b.sh + p.kh, f.b.sh
-    if pixels:
-        t.s.first, t.s.stride, t.s.width = left, p.sw, p.iw
-        rows_inside(p, top, t.s.high, &t.s.low, &t.s.high)
-        if f.lined and not 0 <= t.od * p.sd - p.pd < p.id:
-            t.s.low = t.s.high = 0    # of this depth
+    if not f.b.lanes_c:
+        t.s.stride = p.sw if in_place else 1
+        for i in range(p.kw):
+            t.column[i] = i * p.dw if in_place else i * p.dw % p.sw * t.phase_size + i * p.dw // p.sw
     t.s.step = f.b.sh * t.s.row
-    t.s.channels, t.s.pixel = t.channels, p.sw * pixel
     f.rectangle(f, t, src)
+
+cdef void depths_inside(const nd_problem *p, ptrdiff_t depth, ptrdiff_t *first, ptrdiff_t *count) noexcept nogil:
+    """Which taps, dd apart from `depth` on, lie in x: first <= i < first + count."""
+    first[0] = min(ceil_div(-depth, p.dd), p.kd) if depth < 0 else 0
+    count[0] = max(min(ceil_div(p.id - depth, p.dd), p.kd) - first[0], 0) if depth < p.id else 0
 
 cdef void rows_inside(const nd_problem *p, ptrdiff_t top, ptrdiff_t rows, ptrdiff_t *low, ptrdiff_t *high) noexcept nogil:
     """Which of `rows` rows, dh apart from row `top` of x on, lie in x: low <= r < high."""

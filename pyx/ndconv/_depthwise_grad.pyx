@@ -97,7 +97,7 @@ cdef void enlarge(Run *f) noexcept nogil:
         b.every, b.sh, b.columns, b.column_blocks = 1, p.sh, p.ow, 1
         b.rows = min(max(ROWS_BYTES // (p.iw * b.channels * f.job.k.size * p.sh), 1),
                      ceil_div(p.oh, ceil_div(TASKS, p.n * p.od * b.groups)))
-    elif p.sh == 1 or p.dh == 1:
+    else:
         # 3 of the 8 lines of a set for rows of x, as many for dy
         b.rows = min(MOST_ROWS, max(3 * lines_kept(pitch) // WAYS, 2))
         b.rows = min(b.rows, max(ceil_div(rows, ceil_div(TASKS, p.n * b.groups * b.column_blocks)), 4), rows)
@@ -190,9 +190,10 @@ cdef void add_rectangle(const Run *f, Block *t, const char *x) noexcept nogil:
     if f.b.lanes_c:
         s.steps, s.stride, s.spread, s.taps = t.s.n, p.sw, p.dw, p.kw
         s.low, s.high = 0, (t.s.n - 1) * p.sw + (p.kw - 1) * p.dw + 1
-        s.x_step, s.x_tap, s.y_step, s.y_row = t.s.pixel, t.s.pixel // p.sw * p.dw, dy.w, row
+        s.x_step, s.x_tap, s.y_step, s.y_row = p.sw * t.s.pixel, p.dw * t.s.pixel, dy.w, row
+        x += size * t.s.first * t.s.pixel
         s.across, s.column, s.n, s.rows, s.x_row = p.kh, sums.column, t.channels, t.s.rows, t.s.step
-        s.sums_tap, s.sums_column = t.s.w_tap, p.kw * t.s.w_tap
+        s.sums_tap, s.sums_column = p.g * p.ocg, p.kw * p.g * p.ocg
         for i in range(p.kh):
             sums.column[i] = i * t.s.row
         if dy.c != 1:
@@ -201,10 +202,13 @@ cdef void add_rectangle(const Run *f, Block *t, const char *x) noexcept nogil:
                 k.move(t.out + size * i * s.y_row, t.channels, src + size * i * row, t.s.n, t.channels, dy.w, dy.c)
         for plane in range(t.s.planes):
             k.depthwise_grad_pixels(&s, x + size * t.plane[plane], src if dy.c == 1 else t.out,
-                                    sums.part + size * (plane * p.kh * p.kw * t.s.w_tap + t.oc))
+                                    sums.part + size * (plane * p.kh * p.kw * p.g * p.ocg + t.oc))
         return
     s.steps, s.stride, s.spread, s.taps, s.low, s.high = t.s.rows, t.s.sh, 1, p.kh, t.s.low, t.s.high
     s.x_step, s.x_tap, s.across, s.column = t.s.step, t.s.row, p.kw, t.column
+    if f.b.rows > 1 and p.sh > 1 and p.dh > 1:    # in place: rows of taps and of results have none in common
+        s.stride, s.spread, s.low = p.sh, p.dh, max(p.ph - t.top * p.sh, 0)
+        s.high, s.x_step = max(p.ih + p.ph - t.top * p.sh, s.low), p.sh * f.job.x.h
     s.n, s.first, s.lane_stride, s.width = t.s.n, t.s.first, t.s.stride, t.s.width
     s.sums_tap, s.sums_column = p.kw * k.vl, k.vl
     if sums.images > 1:

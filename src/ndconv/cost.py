@@ -72,6 +72,9 @@ FEW_PANELS = 4             # panels of weights that do not keep threads busy
 HANDFUL, LARGE_WEIGHTS = 4, 25165824   # tiles, and bytes of points of weights, for which tiles of 2x2 are taken
 FEW_TILES = 64             # tiles whose sums of a weight gradient are taken in chunks
 
+# Those of turns_planes in pyx/ndconv/_depthwise_planes.pyx: taps, what a vector's step costs more, steps of an element turned.
+MANY_TAPS, FULLER, TURNED = 20, 1.3, 0.6
+
 # Those of takes_taps in pyx/ndconv/_tap_grad.pyx: input channels, these and taps, pixels of a plane or of all images, columns
 # that a kernel reaches over, and how full of output channels vectors are.
 TAP_CHANNELS, TAP_SUMS, TAP_PIXELS, TAP_ALL_PIXELS, TAP_REACH, FULL = 4, 160, 512, 2048, 1024, 0.75
@@ -454,11 +457,17 @@ def depthwise_counts(problem, prepared):
     table = DEPTHWISE_GRAD if grad else DEPTHWISE_BACK if problem.reversed else DEPTHWISE
     counts = dict.fromkeys(table, 0)
     forward = [(problem.ic // problem.g, problem.oc // problem.g, problem.x, problem.y, problem.k, problem.stride, 1)]
+    if _is_strided_point(problem) and not grad:
+        return table, counts | _point_counts(problem)
     for ic, oc, x, y, k, stride, times in forward if grad else _geometries(problem):
         images, wide = problem.n * problem.g * y[0] * times, problem.lanes_oc and ic == 1 and problem.g * oc >= lanes
         rows = images * oc * y[1]
         # the rows of many channels do not stay in L1
         steps = rows * (y[2] / lanes if wide else _up(y[2], lanes)) * ic * math.prod(k) * (1 if ic <= 8 else 2)
+        if not grad and (wide or _may_turn(problem, y, k, lanes)):    # lanes of channels leave out taps in the padding
+            vectors = rows * y[2] / lanes * math.prod(k) * _live(problem, problem.y, problem.k)
+            turned = FULLER * vectors + TURNED * images * (x[1] * x[2] + y[1] * y[2])
+            steps, wide = (vectors, True) if wide else min((steps, False), (turned, True))
         counts["steps"] += steps
         if stride[2] == 2 and problem.dilation[2] == 1:
             counts["halved"] += steps
@@ -474,6 +483,26 @@ def depthwise_counts(problem, prepared):
         counts["stages"] += times
     counts["elements"] += _zeroed(problem)
     return table, counts
+
+
+def _may_turn(problem, y, k, lanes):
+    """Whether small planes may be turned: pyx/ndconv/_depthwise_planes.pyx, which takes what is less, too."""
+    return (problem.ic == problem.oc == problem.g >= lanes >= y[2] and problem.rank < 3 and k[1] * k[2] >= MANY_TAPS
+            and not problem.bordered)
+
+
+def _is_strided_point(problem):
+    """The rule of is_strided_point in pyx/ndconv/_depthwise_point.pyx."""
+    few = problem.ic == problem.g and (problem.op == "forward" or problem.oc == problem.g)
+    return (few and problem.taps == 1 and max(problem.stride) > 1 and not any(problem.before) and not any(problem.after)
+            and not problem.bordered)
+
+
+def _point_counts(problem):
+    """Of one tap that moves by more than a cell: what is written, and what is read, in lines of pixels or of channels."""
+    read = math.prod(problem.y[:2]) * (problem.y[2] if problem.lanes_oc else problem.y[2] * problem.stride[2])
+    written = problem.x if problem.reversed else problem.y
+    return dict(elements=problem.n * problem.oc * (read + math.prod(written)), planes=problem.n * problem.oc / 4, stages=1)
 
 
 COUNTS = {"direct": direct_counts, "gemm": gemm_counts, "depthwise": depthwise_counts, "winograd": winograd_counts,

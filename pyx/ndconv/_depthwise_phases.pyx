@@ -1,0 +1,143 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
+"""Transposed convolutions with strides and very few channels a group, in memory that keeps pixels together.
+
+Each remainder of the strides, a phase, is a forward problem with a part of the taps whose results are a stride apart
+(src/ndconv/stages.py). Phase after phase over the whole array, each line of y would come from memory and go back for every phase;
+here
+
+    for some planes         (tasks)
+        for phases: the blocks of these planes    (_depthwise_forward.pyx)
+
+so that y is in L2 until it is complete. Bytes moved: x once, y once.
+"""
+from libc.string cimport memset
+
+from ndconv._c cimport nd_array, nd_job, nd_kernel_set, nd_problem, nd_sizes, nd_weights
+from ndconv._depthwise_block cimport Run
+from ndconv._depthwise_forward cimport forward_body, forward_run, prepare, sizes
+from ndconv._depthwise_planes cimport turns_planes
+from ndconv._pack cimport ceil_div
+from ndconv._runtime cimport parallel_for
+
+cdef enum:
+    PLANES_BYTES = 262144    # of y in a task, in L2
+    TASKS = 16
+
+# A phase of an axis: results r, r + s, ... see taps last, last - step, ..., which is a forward problem with these figures.
+cdef struct Phase:
+    ptrdiff_t r, positions, taps, last, step, reach, before
+
+cdef Phase phase_at(ptrdiff_t r, ptrdiff_t y, ptrdiff_t k, ptrdiff_t s, ptrdiff_t d, ptrdiff_t p) noexcept nogil:
+    """That of remainder r; of phases that no tap reaches taps are 0."""
+    cdef Phase f
+    cdef ptrdiff_t first = 0
+    f.r, f.positions, f.taps, f.step = r, ceil_div(y - r, s), 0, 1
+    while f.step * d % s:
+        f.step += 1
+    f.reach = f.step * d // s
+    while first < min(f.step, k) and (r + p - first * d) % s:
+        first += 1
+    if first < min(f.step, k):
+        f.taps = ceil_div(k - first, f.step)
+        f.last = first + (f.taps - 1) * f.step
+        f.before = (f.taps - 1) * f.reach - (r + p - first * d) // s
+    return f
+
+# A phase of all axes as a forward problem, and its weights and results within those of the whole.
+cdef struct Part:
+    nd_problem p
+    Phase d, h, w
+
+cdef ptrdiff_t part_count(const nd_problem *p) noexcept nogil:
+    return min(p.sd, p.od) * min(p.sh, p.oh) * min(p.sw, p.ow)
+
+cdef Part part_at(const nd_problem *p, ptrdiff_t i) noexcept nogil:
+    cdef Part f
+    cdef ptrdiff_t columns = min(p.sw, p.ow), rows = min(p.sh, p.oh)
+    f.p = p[0]
+    f.d = phase_at(i // columns // rows, p.od, p.kd, p.sd, p.dd, p.pd)
+    f.h = phase_at(i // columns % rows, p.oh, p.kh, p.sh, p.dh, p.ph)
+    f.w = phase_at(i % columns, p.ow, p.kw, p.sw, p.dw, p.pw)
+    f.p.od, f.p.oh, f.p.ow = f.d.positions, f.h.positions, f.w.positions
+    f.p.kd, f.p.kh, f.p.kw = f.d.taps, f.h.taps, f.w.taps
+    f.p.sd = f.p.sh = f.p.sw = 1
+    f.p.dd, f.p.dh, f.p.dw = f.d.reach, f.h.reach, f.w.reach
+    f.p.pd, f.p.ph, f.p.pw = f.d.before, f.h.before, f.w.before
+    return f
+
+cdef inline size_t lines(size_t bytes) noexcept nogil:
+    return (bytes + 63) & ~<size_t>63
+
+cdef void phases_sizes(const nd_problem *p, const nd_kernel_set *k, nd_sizes *to) noexcept nogil:
+    """Those of other problems prepare 0 bytes: few planes, phases without taps or better by lanes of channels."""
+    cdef nd_sizes size
+    cdef Part part
+    cdef ptrdiff_t i
+    memset(to, 0, sizeof(nd_sizes))
+    if p.lanes_oc or p.n * p.g < TASKS or p.oh * p.ow * k.size > PLANES_BYTES or p.bordered:
+        return
+    for i in range(part_count(p)):
+        part = part_at(p, i)
+        if part.d.taps * part.h.taps * part.w.taps == 0 or turns_planes(&part.p, k):
+            memset(to, 0, sizeof(nd_sizes))
+            return
+        sizes(&part.p, k, &size)
+        to.prepared += lines(size.prepared)
+        to.worker = max(to.worker, lines(size.worker))
+
+cdef void phases_prepare(const nd_problem *p, const nd_kernel_set *k, const nd_weights *w, void *to_, char *workspace,
+                         int threads) noexcept nogil:
+    cdef char *to = <char *>to_
+    cdef nd_sizes size
+    cdef nd_weights taps
+    cdef Part part
+    cdef ptrdiff_t i
+    for i in range(part_count(p)):
+        part = part_at(p, i)
+        taps = w[0]
+        taps.data += k.size * (part.d.last * w.d + part.h.last * w.h + part.w.last * w.w)
+        taps.d, taps.h, taps.w = -part.d.step * w.d, -part.h.step * w.h, -part.w.step * w.w
+        prepare(&part.p, k, &taps, to, workspace, threads)
+        sizes(&part.p, k, &size)
+        to += lines(size.prepared)
+
+cdef struct Phases:
+    const nd_job *job
+    size_t worker            # bytes of one
+    ptrdiff_t planes         # of a task
+
+cdef void phases_forward(const nd_job *job) noexcept nogil:
+    cdef const nd_problem *p = job.p
+    cdef nd_sizes size
+    cdef Phases f
+    phases_sizes(p, job.k, &size)
+    f.job, f.worker = job, size.worker
+    f.planes = max(min(PLANES_BYTES // (p.od * p.oh * p.ow * job.k.size), p.n * p.g // TASKS), 1)
+    parallel_for(ceil_div(p.n * p.g, f.planes), 1, job.threads, phases_body, &f)
+
+cdef void phases_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
+    cdef const Phases *f = <const Phases *>context
+    cdef const nd_problem *p = f.job.p
+    cdef nd_job job = f.job[0]
+    cdef nd_sizes size
+    cdef ptrdiff_t i, j
+    cdef Part part
+    cdef Run run
+    job.p, job.workspace = &part.p, f.job.workspace + worker * f.worker
+    for i in range(begin, end):
+        job.w = f.job.w
+        for j in range(part_count(p)):
+            part = part_at(p, j)
+            job.y, job.residual = results_of(&f.job.y, p, &part, job.k.size), results_of(&f.job.residual, p, &part, job.k.size)
+            run = forward_run(&job)
+            forward_body(&run, 0, i * f.planes * run.b.units, min((i + 1) * f.planes, p.n * p.g) * run.b.units)
+            sizes(&part.p, job.k, &size)
+            job.w = <const char *>job.w + lines(size.prepared)
+
+cdef nd_array results_of(const nd_array *a, const nd_problem *p, const Part *part, ptrdiff_t size) noexcept nogil:
+    """The results of a phase."""
+    cdef nd_array view = a[0]
+    if a.data != NULL:
+        view.data += size * (part.d.r * a.d + part.h.r * a.h + part.w.r * a.w)
+        view.d, view.h, view.w = p.sd * a.d, p.sh * a.h, p.sw * a.w
+    return view

@@ -1,0 +1,1 @@
+# Shared by compiled modules through their .pxd; nothing for Python.
