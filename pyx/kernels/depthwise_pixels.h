@@ -13,22 +13,21 @@
  * columns   up to 8 rows of one pixel some of whose columns of taps lie outside: a load for each multiply-add.
  *
  * Weights are [vector of channels][tap][vl], so that those of a vector are neighbours: 81 lines some KiB apart share a few sets
- * of L1. Of few taps a tile has all channels of the block, which are neighbours in memory; of many each vector of channels has the
- * block, so that its cells and weights are in L1.
- * Bytes moved: x once, from L1 or L2 for each row of taps; y once. Measured on Zen 4 with AVX-512, one core, share of the peak:
- * 5x5 on 28 columns 52 %, 7x7 55 %, on 112 columns dilated by two 61 %, 9x9 on 53 columns 48 %. */
+ * of L1. A tile has all channels, which are neighbours in memory: a vector of them with the whole block at a time keeps its cells
+ * in L1, but 9x9 on 576 channels then took 1.4 times as long on two threads with AVX2.
+ * Bytes moved: x once, from L1 or L2 for each row of taps; y once. Measured on Zen 4, one core, share of the peak: 7x7 on 56
+ * columns 40 to 45 %, 9x9 on 28 columns 48 %, on 53 columns of 576 channels 34 to 44 %. */
 #define BLOCK_ROWS (TILE_ROWS < 8 ? 2 : 4)
 #define BLOCK_PIXELS 6
 #define COLUMN_ROWS 8
-#define FEW_TAPS 25
 
 /* A row of cells, row q of those that the tile meets, to the rows of results low <= r < high, known to the compiler. */
 static inline __attribute__((always_inline)) void NAME(block_row)(
     const int low, const int high, const int pc, const T *x, ptrdiff_t pixel, const T *w, ptrdiff_t w_row,
-    vec sum[BLOCK_ROWS][BLOCK_PIXELS])
+    vec sum[4][BLOCK_PIXELS])
 {
     const T *three[2] = {NAME(as_it_is)(x), NAME(as_it_is)(x + 3 * pixel)};
-    vec by[BLOCK_ROWS];
+    vec by[4];
 #pragma GCC unroll 4
     for (int r = low; r < high; r++)
         by[r] = NAME(load)(w - r * w_row);
@@ -49,7 +48,7 @@ static inline __attribute__((always_inline)) void NAME(block)(
 {
     const ptrdiff_t pixel = s->stride * s->pixel, row = s->row, kh = s->kh, kw = s->kw, step = size ? sh : s->sh;
     const ptrdiff_t begin = low > 0 ? low : 0, most = (rc - 1) * step + kh, end = high < most ? high : most;
-    vec sum[BLOCK_ROWS][BLOCK_PIXELS];
+    vec sum[4][BLOCK_PIXELS];
     const vec start = bias ? NAME(load)(bias) : (vec){0};
 #pragma GCC unroll 4
     for (int r = 0; r < rc; r++)
@@ -128,17 +127,17 @@ static inline __attribute__((always_inline)) void NAME(column)(
 
 #define BLOCK(pc)                                                                                            \
     case pc:                                                                                                 \
-        for (ptrdiff_t c = c0; c < c1; c += VL) {                                                            \
+        for (ptrdiff_t c = 0; c < channels; c += VL) {                                                       \
             const ptrdiff_t at = c < channels - VL ? c : channels - VL;                                      \
             NAME(block)(rc, pc, size, sh, s, low, high, x + i * pixel + at, w + c / VL * s->w_vector,        \
                         bias ? bias + at : NULL, y + i * s->y_pixel + at);                                   \
         }                                                                                                    \
         break;
 
-/* rc rows of pixels from i on and before `end`, channels c0 to c1. */
+/* rc rows of pixels from i on and before `end`. */
 static inline __attribute__((always_inline)) void NAME(block_pixels)(
     const int rc, const int size, const int sh, const struct nd_depthwise *s, ptrdiff_t low, ptrdiff_t high, ptrdiff_t i,
-    ptrdiff_t end, ptrdiff_t c0, ptrdiff_t c1, const T *x, const T *w, const T *bias, T *y)
+    ptrdiff_t end, const T *x, const T *w, const T *bias, T *y)
 {
     const ptrdiff_t pixel = s->stride * s->pixel, channels = s->channels;
     const ptrdiff_t tiles = (end - i + BLOCK_PIXELS - 1) / BLOCK_PIXELS, width = (end - i) / tiles;
@@ -153,16 +152,16 @@ static inline __attribute__((always_inline)) void NAME(block_pixels)(
 }
 #undef BLOCK
 
-#define BLOCK_STRIP(rc)                                                                                    \
-    case rc:                                                                                               \
-        if (rc <= highest)                                                                                 \
-            NAME(block_pixels)(rc <= highest ? rc : 1, size, sh, s, low, high, i, end, c0, c1, x, w, bias, y); \
+#define BLOCK_STRIP(rc)                                                                                      \
+    case rc:                                                                                                 \
+        if (rc <= highest)                                                                                   \
+            NAME(block_pixels)(rc, size, sh, s, low, high, i, end, x, w, bias, y);                           \
         break;
 
 /* The pixels from i on and before `end` of all rows, dealt out evenly to strips. */
 static inline __attribute__((always_inline)) void NAME(block_strips)(
-    const int size, const int sh, const int highest, const struct nd_depthwise *s, ptrdiff_t i, ptrdiff_t end, ptrdiff_t c0,
-    ptrdiff_t c1, const T *x, const T *w, const T *bias, T *y)
+    const int size, const int sh, const int highest, const struct nd_depthwise *s, ptrdiff_t i, ptrdiff_t end, const T *x,
+    const T *w, const T *bias, T *y)
 {
     const ptrdiff_t parts = (s->rows + highest - 1) / highest, height = s->rows / parts;
     ptrdiff_t low = s->low, high = s->high, taller = s->rows % parts;
@@ -178,12 +177,11 @@ static inline __attribute__((always_inline)) void NAME(block_strips)(
 #undef BLOCK_STRIP
 
 /* A function each, so that the compiler deals out registers to one kernel at a time. */
-#define BLOCKS_OF(kind, size, sh, highest)                                                                            \
-    static __attribute__((noinline)) void NAME(kind)(const struct nd_depthwise *s, ptrdiff_t i, ptrdiff_t end,   \
-                                                     ptrdiff_t c0, ptrdiff_t c1, const T *x, const T *w,         \
-                                                     const T *bias, T *y)                                        \
-    {                                                                                                            \
-        NAME(block_strips)(size, sh, highest, s, i, end, c0, c1, x, w, bias, y);                                          \
+#define BLOCKS_OF(kind, size, sh, highest)                                                                   \
+    static __attribute__((noinline)) void NAME(kind)(const struct nd_depthwise *s, ptrdiff_t i, ptrdiff_t end, \
+                                                     const T *x, const T *w, const T *bias, T *y)            \
+    {                                                                                                        \
+        NAME(block_strips)(size, sh, highest, s, i, end, x, w, bias, y);                                     \
     }
 BLOCKS_OF(blocks_3, 3, 1, 2)
 BLOCKS_OF(blocks_3_step2, 3, 2, 2)
@@ -229,25 +227,21 @@ static void NAME(depthwise_pixels)(const struct nd_depthwise *s, const void *x_,
     const ptrdiff_t before = s->first < 0 ? (-s->first + s->stride - 1) / s->stride : 0, left = before < n ? before : n;
     const ptrdiff_t inside = room < 0 ? left : room / s->stride + 1, end = inside < n ? inside : n;
     const ptrdiff_t right = end - left > 1 ? end : left; /* a single column waits for its additions */
-    const ptrdiff_t chunk = s->kh * s->kw <= FEW_TAPS ? s->channels : VL;
-    for (ptrdiff_t c = 0; c < s->channels; c += chunk) {
-        if (left < right && s->kh == 3 && s->sh == 1)
-            NAME(blocks_3)(s, left, right, c, c + chunk, x, w, bias, y);
-        else if (left < right && s->kh == 3 && s->sh == 2)
-            NAME(blocks_3_step2)(s, left, right, c, c + chunk, x, w, bias, y);
-        else if (left < right)
-            NAME(blocks_any)(s, left, right, c, c + chunk, x, w, bias, y);
-        for (ptrdiff_t v = c; v < c + chunk && v < s->channels; v += VL) {
-            const ptrdiff_t at = v < s->channels - VL ? v : s->channels - VL;
-            for (ptrdiff_t i = 0; i < n; i++) {
-                i = i == left ? right : i;
-                if (i < n)
-                    NAME(columns)(s, i, x + at, w + v / VL * s->w_vector, bias ? bias + at : NULL, y + at);
-            }
+    if (left < right && s->kh == 3 && s->sh == 1)
+        NAME(blocks_3)(s, left, right, x, w, bias, y);
+    else if (left < right && s->kh == 3 && s->sh == 2)
+        NAME(blocks_3_step2)(s, left, right, x, w, bias, y);
+    else if (left < right)
+        NAME(blocks_any)(s, left, right, x, w, bias, y);
+    for (ptrdiff_t c = 0; c < s->channels; c += VL) {
+        const ptrdiff_t at = c < s->channels - VL ? c : s->channels - VL;
+        for (ptrdiff_t i = 0; i < n; i++) {
+            i = i == left ? right : i;
+            if (i < n)
+                NAME(columns)(s, i, x + at, w + c / VL * s->w_vector, bias ? bias + at : NULL, y + at);
         }
     }
 }
 #undef BLOCK_ROWS
 #undef BLOCK_PIXELS
 #undef COLUMN_ROWS
-#undef FEW_TAPS
