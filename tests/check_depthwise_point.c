@@ -21,18 +21,21 @@ static void check_point_rows(const struct nd_kernel_set *k, int dtype, ptrdiff_t
     release();
 }
 
+/* Weights are vectors of channels, the last of those that end with the last channel. */
 static void check_point_pixels(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, ptrdiff_t step, ptrdiff_t rows,
                                ptrdiff_t channels)
 {
     struct nd_point s = {.rows = rows, .n = n, .step = step * channels, .y_pixel = channels + 1, .channels = channels};
     s.x_row = n * s.step, s.y_row = n * s.y_pixel;
-    const void *x = numbers((rows * n - 1) * s.step + channels, dtype), *w = numbers(channels, dtype);
+    const ptrdiff_t vectors = (channels + k->vl - 1) / k->vl;
+    const void *x = numbers((rows * n - 1) * s.step + channels, dtype), *w = numbers(vectors * k->vl, dtype);
     const void *bias = numbers(channels, dtype);
     void *y = numbers(rows * n * s.y_pixel - 1, dtype);
     k->point_pixels(&s, x, w, n % 2 ? bias : NULL, y);
     for (ptrdiff_t i = 0; i < rows * n; i++)
         for (ptrdiff_t c = 0; c < channels; c++) {
-            const double want = (n % 2 ? get(bias, c, dtype) : 0) + get(x, i * s.step + c, dtype) * get(w, c, dtype);
+            const ptrdiff_t at = c < channels - k->vl ? c : c + vectors * k->vl - channels;
+            const double want = (n % 2 ? get(bias, c, dtype) : 0) + get(x, i * s.step + c, dtype) * get(w, at, dtype);
             expect(get(y, i * s.y_pixel + c, dtype) == want, "point_pixels", dtype, n, step, (int)channels);
         }
     release();

@@ -64,12 +64,12 @@ static void NAME(point_rows)(const struct nd_point *s, const void *x_, const voi
         }
 }
 
-/* y[c] = bias[c] + x[c] * w[c], c < channels; the last vector overlaps the one before. */
-static inline void NAME(point_pixel)(ptrdiff_t channels, const T *x, const T *w, const T *bias, T *y)
+/* y[c] = bias[c] + x[c] * w[c], c < channels; the last vector overlaps the one before, and has its weights from `last` on. */
+static inline void NAME(point_pixel)(ptrdiff_t channels, const T *x, const T *w, ptrdiff_t last, const T *bias, T *y)
 {
     for (ptrdiff_t v = 0; v < channels; v += VL) {
-        const ptrdiff_t c = v < channels - VL ? v : channels - VL;
-        NAME(store)(y + c, (bias ? NAME(load)(bias + c) : (vec){0}) + NAME(load)(x + c) * NAME(load)(w + c));
+        const ptrdiff_t c = v < channels - VL ? v : channels - VL, at = v < channels - VL ? v : last;
+        NAME(store)(y + c, (bias ? NAME(load)(bias + c) : (vec){0}) + NAME(load)(x + c) * NAME(load)(w + at));
     }
 }
 
@@ -77,9 +77,10 @@ static void NAME(point_pixels)(const struct nd_point *s, const void *x_, const v
 {
     const T *x = x_;
     T *y = y_;
+    const ptrdiff_t last = (s->channels - 1) / VL * VL; /* a vector's weights are beside each other */
     for (ptrdiff_t r = 0; r < s->rows; r++, x += s->x_row, y += s->y_row)
         for (ptrdiff_t i = 0; i < s->n; i++)
-            NAME(point_pixel)(s->channels, x + i * s->step, w, bias, y + i * s->y_pixel);
+            NAME(point_pixel)(s->channels, x + i * s->step, w, last, bias, y + i * s->y_pixel);
 }
 
 /* Transposed, y[i*step] = start + x[i] * w, i < n, and start where no i is, of `wide` results. */
@@ -124,7 +125,7 @@ static void NAME(spread_pixels)(const struct nd_point *s, const void *x_, const 
                 left = s->step;
             T *to = y + j * s->y_pixel;
             if (seen && left == s->step && i < s->n)
-                NAME(point_pixel)(s->channels, x + i++ * s->x_pixel, w, bias, to);
+                NAME(point_pixel)(s->channels, x + i++ * s->x_pixel, w, s->channels - VL, bias, to);
             else
                 for (ptrdiff_t v = 0; v < s->channels; v += VL) {
                     const ptrdiff_t c = v < s->channels - VL ? v : s->channels - VL;

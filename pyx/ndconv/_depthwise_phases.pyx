@@ -17,36 +17,18 @@ from ndconv._depthwise_block cimport Run
 from ndconv._depthwise_forward cimport forward_body, forward_run, prepare, sizes
 from ndconv._depthwise_planes cimport turns_planes
 from ndconv._pack cimport ceil_div
+from ndconv._phase_axis cimport Axis, Phase, axis_of, phase_of
 from ndconv._runtime cimport parallel_for
 
 cdef enum:
     PLANES_BYTES = 262144    # of y in a task, in L2
     TASKS = 16
 
-# A phase of an axis: results r, r + s, ... see taps last, last - step, ..., which is a forward problem with these figures.
-cdef struct Phase:
-    ptrdiff_t r, positions, taps, last, step, reach, before
-
-cdef Phase phase_at(ptrdiff_t r, ptrdiff_t y, ptrdiff_t k, ptrdiff_t s, ptrdiff_t d, ptrdiff_t p) noexcept nogil:
-    """That of remainder r; of phases that no tap reaches taps are 0."""
-    cdef Phase f
-    cdef ptrdiff_t first = 0
-    f.r, f.positions, f.taps, f.step = r, ceil_div(y - r, s), 0, 1
-    while f.step * d % s:
-        f.step += 1
-    f.reach = f.step * d // s
-    while first < min(f.step, k) and (r + p - first * d) % s:
-        first += 1
-    if first < min(f.step, k):
-        f.taps = ceil_div(k - first, f.step)
-        f.last = first + (f.taps - 1) * f.step
-        f.before = (f.taps - 1) * f.reach - (r + p - first * d) // s
-    return f
-
 # A phase of all axes as a forward problem, and its weights and results within those of the whole.
 cdef struct Part:
     nd_problem p
     Phase d, h, w
+    ptrdiff_t d_step, h_step, w_step     # of taps
 
 cdef ptrdiff_t part_count(const nd_problem *p) noexcept nogil:
     return min(p.sd, p.od) * min(p.sh, p.oh) * min(p.sw, p.ow)
@@ -54,16 +36,24 @@ cdef ptrdiff_t part_count(const nd_problem *p) noexcept nogil:
 cdef Part part_at(const nd_problem *p, ptrdiff_t i) noexcept nogil:
     cdef Part f
     cdef ptrdiff_t columns = min(p.sw, p.ow), rows = min(p.sh, p.oh)
+    cdef Axis d = axis_of(p.sd, p.dd, p.pd, p.kd, p.id, p.od), h = axis_of(p.sh, p.dh, p.ph, p.kh, p.ih, p.oh)
+    cdef Axis w = axis_of(p.sw, p.dw, p.pw, p.kw, p.iw, p.ow)
     f.p = p[0]
-    f.d = phase_at(i // columns // rows, p.od, p.kd, p.sd, p.dd, p.pd)
-    f.h = phase_at(i // columns % rows, p.oh, p.kh, p.sh, p.dh, p.ph)
-    f.w = phase_at(i % columns, p.ow, p.kw, p.sw, p.dw, p.pw)
+    f.d, f.h, f.w = phase_of(&d, i // columns // rows), phase_of(&h, i // columns % rows), phase_of(&w, i % columns)
+    f.d_step, f.h_step, f.w_step = d.step, h.step, w.step
     f.p.od, f.p.oh, f.p.ow = f.d.positions, f.h.positions, f.w.positions
-    f.p.kd, f.p.kh, f.p.kw = f.d.taps, f.h.taps, f.w.taps
+    f.p.kd, f.p.kh, f.p.kw = f.d.count, f.h.count, f.w.count
     f.p.sd = f.p.sh = f.p.sw = 1
-    f.p.dd, f.p.dh, f.p.dw = f.d.reach, f.h.reach, f.w.reach
-    f.p.pd, f.p.ph, f.p.pw = f.d.before, f.h.before, f.w.before
+    f.p.dd, f.p.dh, f.p.dw = d.reach, h.reach, w.reach
+    # the last tap comes first, since x is read forwards
+    f.p.pd, f.p.ph, f.p.pw = before(&d, &f.d), before(&h, &f.h), before(&w, &f.w)
     return f
+
+cdef inline ptrdiff_t before(const Axis *a, const Phase *f) noexcept nogil:
+    return (f.count - 1) * a.reach - f.offset
+
+cdef inline ptrdiff_t last(const Phase *f, ptrdiff_t step) noexcept nogil:
+    return f.first + (f.count - 1) * step
 
 cdef inline size_t lines(size_t bytes) noexcept nogil:
     return (bytes + 63) & ~<size_t>63
@@ -78,7 +68,7 @@ cdef void phases_sizes(const nd_problem *p, const nd_kernel_set *k, nd_sizes *to
         return
     for i in range(part_count(p)):
         part = part_at(p, i)
-        if part.d.taps * part.h.taps * part.w.taps == 0 or turns_planes(&part.p, k):
+        if part.p.kd * part.p.kh * part.p.kw == 0 or turns_planes(&part.p, k):
             memset(to, 0, sizeof(nd_sizes))
             return
         sizes(&part.p, k, &size)
@@ -95,8 +85,9 @@ cdef void phases_prepare(const nd_problem *p, const nd_kernel_set *k, const nd_w
     for i in range(part_count(p)):
         part = part_at(p, i)
         taps = w[0]
-        taps.data += k.size * (part.d.last * w.d + part.h.last * w.h + part.w.last * w.w)
-        taps.d, taps.h, taps.w = -part.d.step * w.d, -part.h.step * w.h, -part.w.step * w.w
+        taps.data += k.size * (last(&part.d, part.d_step) * w.d + last(&part.h, part.h_step) * w.h
+                               + last(&part.w, part.w_step) * w.w)
+        taps.d, taps.h, taps.w = -part.d_step * w.d, -part.h_step * w.h, -part.w_step * w.w
         prepare(&part.p, k, &taps, to, workspace, threads)
         sizes(&part.p, k, &size)
         to += lines(size.prepared)

@@ -12,6 +12,7 @@ Of x only the pixels that count are read in NHWC memory, in NCHW the lines that 
 from libc.string cimport memset
 
 from ndconv._c cimport nd_array, nd_job, nd_kernel_set, nd_point, nd_problem, nd_sizes, nd_weights
+from ndconv._depthwise_block cimport has_lanes_c
 from ndconv._pack cimport Pixel, ceil_div, finish_pixels, split, taps_of
 from ndconv._runtime cimport parallel_for
 
@@ -29,10 +30,10 @@ cdef bint is_strided_point(const nd_problem *p) noexcept nogil:
     return taps_of(p) == 1 and max(p.sd, p.sh, p.sw) > 1 and p.icg == 1 and p.pd == p.ph == p.pw == 0 and not p.bordered
 
 cdef bint is_point(const nd_job *job) noexcept nogil:
-    """Whether `point` can do a forward problem, arrays being what they are."""
+    """Whether `point` can do a forward problem, arrays being what they are and weights as `prepare` leaves them."""
     cdef const nd_problem *p = job.p
     return (is_strided_point(p) and (p.od - 1) * p.sd < p.id and (p.oh - 1) * p.sh < p.ih and (p.ow - 1) * p.sw < p.iw
-            and job.frame == NULL and (are_rows(job) or are_pixels(job)))
+            and job.frame == NULL and (are_pixels(job) if has_lanes_c(p, job.k) else are_rows(job)))
 
 cdef bint are_rows(const nd_job *job) noexcept nogil:
     return job.x.w == 1 and job.y.w == 1
@@ -40,10 +41,10 @@ cdef bint are_rows(const nd_job *job) noexcept nogil:
 cdef bint are_pixels(const nd_job *job) noexcept nogil:
     return job.x.c == 1 and job.y.c == 1 and job.p.ocg == 1 and job.p.g >= job.k.vl
 
-cdef Point start_point(const nd_job *job, ptrdiff_t results) noexcept nogil:
+cdef Point start_point(const nd_job *job, bint lanes_c, ptrdiff_t results) noexcept nogil:
     cdef const nd_problem *p = job.p
     cdef Point f
-    f.job, f.lanes_c = job, are_pixels(job) and not are_rows(job)
+    f.job, f.lanes_c = job, lanes_c
     f.parts = 1
     if p.n * p.g * p.ocg < TASKS:
         f.parts = max(min(ceil_div(TASKS, p.n * p.g * p.ocg), results // SMALL, p.oh), 1)
@@ -51,7 +52,7 @@ cdef Point start_point(const nd_job *job, ptrdiff_t results) noexcept nogil:
 
 cdef void point(const nd_job *job) noexcept nogil:
     cdef const nd_problem *p = job.p
-    cdef Point f = start_point(job, p.od * p.oh * p.ow)
+    cdef Point f = start_point(job, has_lanes_c(p, job.k), p.od * p.oh * p.ow)
     if f.lanes_c:
         parallel_for(p.n * p.od * p.oh, ceil_div(SMALL, p.ow * p.g), job.threads, point_lines, &f)
     else:
@@ -116,7 +117,7 @@ cdef void spread_prepare(const nd_problem *p, const nd_kernel_set *k, const nd_w
 
 cdef void spread(const nd_job *job) noexcept nogil:
     cdef const nd_problem *p = job.p
-    cdef Point f = start_point(job, p.od * p.oh * p.ow)
+    cdef Point f = start_point(job, are_pixels(job) and not are_rows(job), p.od * p.oh * p.ow)
     if f.lanes_c:
         parallel_for(p.n * p.od * p.oh, ceil_div(SMALL, p.ow * p.g), job.threads, spread_lines, &f)
     else:
