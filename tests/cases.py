@@ -280,6 +280,8 @@ TILED = (
     Conv("tiled-1d-rows-crop", 1, 8, 24, (60,), (3,), 1, ((-2, 4),), 2, groups=2),
     Conv("tiled-3d", 1, 5, 9, (7, 13, 12), (3, 3, 3), 1, 1),
     Conv("tiled-3d-plane", 1, 5, 9, (6, 9, 10), (1, 3, 3), 1, (0, 1, 1)),
+    Conv("tiled-3d-plane-stride", 1, 12, 17, (8, 7, 11), (1, 3, 3), (3, 1, 1)),
+    Conv("tiled-3d-plane-stride2", 1, 10, 8, (8, 5, 9), (1, 3, 3), (1, 2, 2), ((0, 1), (1, 0), (2, 0)), groups=2),
     Conv("tiled-batch", 17, 3, 5, (7, 9), (3, 3), 1, 1),
     Conv("tiled-3x3-stride2", 2, 9, 7, (20, 39), (3, 3), 2, 1),
     Conv("tiled-4x4-stride2", 1, 67, 17, (21, 18), (4, 4), 2, ((-1, 2), (1, -3)), flip=True),

@@ -277,7 +277,7 @@ cdef void multiply(Forward *f, const Block *b, const Part *part, ptrdiff_t point
                 ahead = u + size * (part.next if c + walk.len == part.c1 else (c + walk.len - part.c0) * k.nr)
             if t.cells_y > 1 and ((last_row and panel % 4 < 2 and f.whole.p.kh % 2 == 1)
                                   or (last_column and panel % 2 == 0 and f.whole.p.kw % 2 == 1)):      # one tap less
-                for o in range(tiles):
+                for o in range(b.depth * tiles):
                     memset(m + size * (o * t.m_row + panel * k.nr), 0, size * k.nr)
                 continue
             for o in range(b.depth):

@@ -61,7 +61,7 @@ cdef void transform_rows(const nd_job *job, const Tiling *t, const Block *b, bin
         s.rows, s.cols, s.point, s.tile = t.v.points_h, t.v.points_w, t.v_point, t.icp
     for i in range((b.depth if gradient else b.depth + (p.kd - 1) * p.dd) * t.cells_h):
         q, cell = i // t.cells_h, i % t.cells_h
-        d = b.plane + q if gradient else b.plane * p.sd - p.pd + q
+        d = b.plane + q if gradient else (b.plane + q) * p.sd - p.pd    # a stride of the depth has one tap
         r = first
         while r < last:
             count = min(last - r, t.th - (b.line + r) % t.th)      # of the same image
