@@ -1,4 +1,4 @@
-"""Measure every method on random layers, judge the choices of `auto` by them, and fit the constants of ndconv/cost.py.
+"""Measure every method on random layers, judge the choices of `auto` by them, and fit the constants of ndconv/cycles.py.
 
     python benchmarks/fit_costs.py measure SEED COUNT OUT.json     methods in turn, medians; about a minute a hundred
     python benchmarks/fit_costs.py regret OUT.json ...             regret of auto, and of tune: a choice by one half of the
@@ -18,6 +18,7 @@ from layers import Layer, layers
 
 import ndconv as nd
 from ndconv import cost, select
+from ndconv.cycles import CYCLE
 from ndconv.timing import runs_of, time_runs
 
 SECONDS, FAR = 0.04, 10            # of a method in each half, estimates over the least that are not measured
@@ -83,7 +84,7 @@ class Model:
         for line, (_, _, table, counts, _) in enumerate(self.terms):
             for key, count in counts.items():
                 self.matrix[line, place[table, key]] = count
-        self.measured = np.array([term[4] for term in self.terms]) / cost.SECONDS
+        self.measured = np.array([term[4] for term in self.terms]) / CYCLE
         self.row = np.array([term[0] for term in self.terms])
 
     def estimates(self, constants):
@@ -91,7 +92,7 @@ class Model:
         cycles = self.matrix @ [constants[name] for name in self.names]
         found = [{} for _ in range(self.row[-1] + 1)]
         for (i, method, *_), value in zip(self.terms, cycles):
-            found[i][method] = value * cost.SECONDS
+            found[i][method] = value * CYCLE
         return found
 
     def fitted(self):

@@ -11,7 +11,7 @@ from cases import GROUPED, Conv
 from checks import bits, data
 
 import ndconv as nd
-from ndconv import cost, machine, select
+from ndconv import cost, cycles, machine, select
 from ndconv.choices import MOST_BYTES, MOST_CHOICES
 from ndconv.plan import cached_plan
 from ndconv.problem import OPS, RANKS
@@ -365,8 +365,8 @@ def test_phases_are_counted_once_each(stride, k, dilation):
 
 def test_every_count_has_a_kind():
     """A name in MOVED that no table has is a mistake."""
-    tables = [table for name, table in vars(cost).items() if name.isupper() and isinstance(table, dict) and "stages" in table]
-    assert cost.MOVED <= set().union(*tables)
+    tables = [table for name, table in vars(cycles).items() if name.isupper() and isinstance(table, dict) and "stages" in table]
+    assert cycles.MOVED <= set().union(*tables)
 
 
 def test_clearing_choices_clears_plans():

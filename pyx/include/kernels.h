@@ -296,11 +296,13 @@ struct nd_kernel_set {
      * * w[(p*kw + j)*kh + t], r < rows, i < n; bias may be NULL, stride is 1 or 2 */
     void (*depthwise_rows)(const struct nd_depthwise *s, const void *x, const void *w, const void *bias, void *y);
     /* y[r*y_row + i*y_pixel + c] = bias[c] + sum over p, t, j of
-     * x[plane[p] + r*step + t*row + (first + i*stride + j*spread)*pixel + c] * w[v*w_vector + ((p*kh + t)*kw + j)*vl + l], r < rows, i < n, c < channels; channels >= vl, and lane l of vector v is
-     * channel v*vl + l, of the last vector channels - vl + l */
+     * x[plane[p] + r*step + t*row + (first + i*stride + j*spread)*pixel + c] * w[v*w_vector + ((p*kh + t)*kw + j)*vl + l],
+     * r < rows, i < n, c < channels; c is lane l of vector v. channels >= vl, and vectors follow each other but for the last,
+     * whose lane l is channel channels - vl + l */
     void (*depthwise_pixels)(const struct nd_depthwise *s, const void *x, const void *w, const void *bias, void *y);
     /* y[d*y_depth + r*y_row + i] = *bias + x[d*x_depth + r*x_row + i*step] * *w, d < depths, r < rows, i < n; and
-     * y[r*y_row + i*y_pixel + c] = bias[c] + x[r*x_row + i*step + c] * w[c], c < channels >= vl; bias may be NULL */
+     * y[r*y_row + i*y_pixel + c] = bias[c] + x[r*x_row + i*step + c] * w[v*vl + l], c < channels >= vl, where lane l of vector v
+     * is as in depthwise_pixels; bias may be NULL */
     void (*point_rows)(const struct nd_point *s, const void *x, const void *w, const void *bias, void *y);
     void (*point_pixels)(const struct nd_point *s, const void *x, const void *w, const void *bias, void *y);
     /* y[r*row_step*y_row + i*step] = *bias + x[r*x_row + i] * *w, r < rows, i < n, and *bias (0 where it is NULL) elsewhere in

@@ -11,9 +11,9 @@
  * Tiles at the borders of x load with masks. A stride of 2 along x is every other lane of two loads, and only 2 rows, so bound
  * by loads; others are taken apart into phases by the caller, so that a column of taps is only another place to read from.
  * Kernels of other heights than 3, 5 and 7 take three rows of taps at a time: 9x9 on 28 columns 0.3, 11x11 on 14 0.5 of the time
- * of single rows. Measured on Zen 4, on one core: 53 to 64 % of the peak for 7x7 on planes of 14 to 56 columns, for 5x5 32 to 45 % on 14 and 28,
- * 66 on 56. The rest goes to tiles at borders. 3x3 and squares of stride 2 have tiles of their own (depthwise_squares.h), but
- * for rows of less than a vector. Asking ahead for the rows of the next tiles gains nothing.
+ * of single rows. Measured on Zen 4, on one core: 53 to 64 % of the peak for 7x7 on planes of 14 to 56 columns, for 5x5 32 to
+ * 45 % on 14 and 28, 66 on 56. The rest goes to tiles at borders. 3x3 and squares of stride 2 have tiles of their own
+ * (depthwise_squares.h), but for rows of less than a vector. Asking ahead for the rows of the next tiles gains nothing.
  *
  * Nothing is copied here, x is read in place or from a padded slab. Bytes moved: x once or twice, y once.
  * Rows kept in registers: Zhang et al., High Performance Depthwise and Pointwise Convolutions on Mobile

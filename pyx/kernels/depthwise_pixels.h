@@ -16,7 +16,7 @@
  * of L1. A tile has all channels, which are neighbours in memory: a vector of them with the whole block at a time keeps its cells
  * in L1, but 9x9 on 576 channels then took 1.4 times as long on two threads with AVX2.
  * Bytes moved: x once, from L1 or L2 for each row of taps; y once. Measured on Zen 4, one core, share of the peak: 7x7 on 56
- * columns 40 to 45 %, 9x9 on 28 columns 48 %, on 53 columns of 576 channels 34 to 44 %. */
+ * columns 39 to 49 %, 9x9 on 28 columns 49 %, on 53 columns of 576 channels 28 to 36 %. */
 #define BLOCK_ROWS (TILE_ROWS < 8 ? 2 : 4)
 #define BLOCK_PIXELS 6
 #define COLUMN_ROWS 8

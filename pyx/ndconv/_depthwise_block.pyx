@@ -17,8 +17,8 @@ rows, and of lanes of channels those pixels whose taps lie in x:
 A slab is also where they find what they cannot read in place. Of lanes of channels that is x of several output channels a group,
 or beside weights that are not finite, since those times zero are NaN. Of lanes of pixels: other strides than 1 and 2 along x,
 taken apart into phases; elements that are not neighbours; depths outside x; and rows a multiple of 4 KiB apart, since those
-compete for the same lines of L1. It is up to 16 KiB, so it stays in L1. Rows of taps that are dilated by dh meet output rows dh apart, so a block
-takes every dh-th output row.
+compete for the same lines of L1. It is up to 16 KiB, so it stays in L1. Rows of taps that are dilated by dh meet output rows dh
+apart, so a block takes every dh-th output row.
 """
 from libc.string cimport memcpy, memset
 

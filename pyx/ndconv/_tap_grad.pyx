@@ -133,7 +133,8 @@ cdef void sum_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) no
                 s.channels = min(job.k.nr, plan.pixel - v * job.k.nr)
                 dy = rows_of(job, &t, v * job.k.nr, &s, t.slab + plan.slab)
                 job.k.tap_sums(&s, t.slab, dy, sums + v * job.k.nr * job.k.size)
-                add_bias_grad(job, part, t.g * p.ocg + v * job.k.nr, min(s.channels, p.ocg - v * job.k.nr), dy, s.rows * s.n, s.dy_pixel)
+                add_bias_grad(job, part, t.g * p.ocg + v * job.k.nr, min(s.channels, p.ocg - v * job.k.nr), dy, s.rows * s.n,
+                              s.dy_pixel)
 
 cdef const char *rows_of(const nd_job *job, const Task *t, ptrdiff_t first, nd_tap_sums *s, char *to) noexcept nogil:
     """dY of a block as [pixel][oc], channels from `first` on: where they are if that is how they are, or else in `to`."""

@@ -26,8 +26,8 @@ output channels.
 from ndconv._c cimport (ND_ADD, ND_FILL, ND_NOWHERE, ND_ZERO, nd_array, nd_job, nd_kernel_set, nd_problem, nd_source, nd_walk,
                         nd_weights)
 from ndconv._outside cimport put
-from ndconv._pack cimport (Pixel, add_bias_grad, ceil_div, evened, flattened, gather_block, gather_row, gemm_rows, is_plain, is_run, next_row,
-                           pixel_at, pixels_of, split, taps_of)
+from ndconv._pack cimport (Pixel, add_bias_grad, ceil_div, evened, flattened, gather_block, gather_row, gemm_rows, is_plain,
+                           is_run, next_row, pixel_at, pixels_of, split, taps_of)
 from ndconv._runtime cimport parallel_for
 from ndconv._tap_grad cimport takes_taps, tap_bias_parts, tap_grad, tap_grad_bytes
 

@@ -1,6 +1,6 @@
 """The machine as the cost model sees it: rates that `calibrate` measures.
 
-The cycles of ndconv/cost.py were fitted on one CPU. On another, multiply-adds, memory and threads are faster or slower each by
+The cycles of ndconv/cycles.py were fitted on one CPU. On another, multiply-adds, memory and threads are faster or slower each by
 a factor of its own, which changes the order of methods: `slowness` gives these factors, 1 until someone calibrates.
 """
 import functools
@@ -53,7 +53,7 @@ class Machine:
     call: float
 
 
-# The CPU of the fit (cost.py) as `measure` found it.
+# The CPU of the fit (cycles.py) as `measure` found it.
 REFERENCE = Machine("avx2", 2, 1.147e10, 1.1e11, 1.0e11, 2.6e10, 3e-7)
 # Vector multiply-adds of other instruction sets, where nobody calibrated: with 512 bits as on Zen 4, which takes two cycles
 SLOW_ADDS = {"scalar": 1.5, "avx512": 1.6}

@@ -8,7 +8,7 @@ from ndconv._pool import METHODS, NEEDS
 from ndconv._runtime import check_threads, get_isa, get_num_threads
 from ndconv.arguments import check_shape
 from ndconv.choices import choices
-from ndconv.cost import SECONDS
+from ndconv.cycles import CYCLE
 from ndconv.pool_choice import check_method, op_of, problem_of
 from ndconv.select import Candidate, Explanation
 from ndconv.timing import time_runs
@@ -77,7 +77,7 @@ def _explanation(geometry, kind, dtype, indices, method, threads):
     problem = problem_of(geometry, op_of(kind, indices), dtype)
     measured = choices.find(problem, get_isa(), threads, False)
     costs = dict(zip(METHODS, geometry.costs(dtype, kind, 8 * indices), strict=True))
-    seconds = {name: measured.get(name, SECONDS * cost[0]) for name, cost in costs.items() if cost}
+    seconds = {name: measured.get(name, CYCLE * cost[0]) for name, cost in costs.items() if cost}
     possible = [name for name in seconds if name == method or method == "auto" and (not measured or name in measured)]
     best = min(possible, key=seconds.get, default=None)
     rows = []

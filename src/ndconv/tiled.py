@@ -22,7 +22,7 @@ from ndconv.arguments import (
     result_shape,
 )
 from ndconv.conv import conv
-from ndconv.gradient import Gradients, conv_backward, conv_weight_grad
+from ndconv.gradient import Gradients, conv_weight_grad
 from ndconv.local import checked_residual, is_each, positions, run_forward, run_gradients, shared_bias, split_kernels
 from ndconv.plan import check_dtype, check_options
 
@@ -112,11 +112,6 @@ def tiled_conv_backward(dy, x, w, *, wrt=("x", "w", "b"), bias_shape=None, strid
     check_gradient(dy, tiles.problem, tiles.batched, tiles.last)
     options = check_options(method, accuracy, workspace_limit, threads)
     each = is_each(bias_shape, w.shape[0], tiles.t)
-    if tiles.alone is not None:     # a convolution, bit for bit
-        dx, dw, db = conv_backward(dy, x, w[tiles.alone], wrt=wrt, stride=stride, padding=padding, dilation=dilation,
-                                   groups=groups, flip=flip, layout=layout, **options)
-        return Gradients(dx, None if dw is None else dw.reshape(w.shape),
-                         db if db is None or not each else db.reshape(len(db), *tiles.t))
     dx, dw = run_gradients(tiles.problem, dy, x, w, [key for key in wrt if key in "xw" and tiles.in_turn(key, options)],
                            tiles.batched, tiles.last, layout, flip, options["threads"])
     if "x" in wrt and dx is None:
