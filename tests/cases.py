@@ -289,6 +289,21 @@ TILED = (
     Conv("tiled-3d-stride2", 1, 5, 9, (4, 13, 12), (3, 3, 3), (1, 2, 2), 1),
 )
 
+# Stride and dilation with a common divisor: only every so many elements of x, from the first or not, meet a tap.
+THINNED = (
+    Conv("thinned-3x3", 2, 5, 20, (19, 22), (3, 3), 2, 2, 2),
+    Conv("thinned-first-is-one", 1, 7, 6, (16, 17), (3, 3), 2, ((1, 2), (3, 0)), 2),
+    Conv("thinned-crop-flip", 1, 3, 5, (30, 33), (4, 3), (4, 6), ((-1, 3), (-3, 2)), (2, 3), flip=True),
+    Conv("thinned-one-axis", 2, 4, 9, (14, 23), (3, 4), (1, 3), ((2, 2), (1, 4)), (2, 6)),
+    Conv("thinned-row", 1, 4, 9, (14, 23), (1, 3), 2, ((0, 0), (2, 2)), 2),
+    Conv("thinned-depthwise", 2, 18, 18, (20, 25), (5, 5), 2, 4, 2, groups=18),
+    Conv("thinned-groups", 1, 6, 12, (27, 29), (5, 5), 4, 3, 2, groups=3),
+    Conv("thinned-large", 1, 3, 20, (61, 70), (9, 9), 2, 8, 2),
+    Conv("thinned-1d", 2, 6, 7, (97,), (7,), 4, ((5, 1),), 4),
+    Conv("thinned-3d", 1, 5, 9, (9, 13, 12), (3, 3, 3), 2, ((1, 2), (2, 2), (0, 3)), 2),
+    Conv("thinned-3d-depth", 1, 4, 6, (9, 10, 11), (3, 4, 4), (3, 2, 2), (3, 1, 2), (3, 1, 1)),
+)
+
 # Of these, the first that a method can do stands for all where any will do.
 TYPICAL = (SPECTRAL[0], TILED[0], GROUPED[3])
 
@@ -302,7 +317,7 @@ PARALLEL = (
     Conv("parallel-1d", 2, 16, 24, (1500,), (9,), 1, 4),
 )
 
-SMALL = TILE_EDGES + GEOMETRY + GROUPED + ANY_RANK + EMPTY + DEEP + SPECTRAL + TILED
+SMALL = TILE_EDGES + GEOMETRY + GROUPED + ANY_RANK + EMPTY + DEEP + SPECTRAL + TILED + THINNED
 
 POOLING = (
     Pool("2x2", 2, 3, (8, 10), 2),

@@ -1,13 +1,14 @@
 /* Checks the kernels of convolutions with few channels a group, and of their weight gradients. */
 #include "check.h"
 
-enum { PLANES = 2, ROWS = 5 };
+enum { PLANES = 2, ROWS = 5, MOST_COLUMNS = 67 };
 
 struct shape {
     ptrdiff_t kh, kw, sh, stride; /* rows, and columns, from result to result */
 };
 static const struct shape shapes[] = {{1, 1, 1, 1}, {3, 3, 1, 1}, {3, 3, 2, 2}, {2, 3, 1, 1}, {4, 2, 1, 1}, {5, 5, 1, 1},
                                       {7, 7, 1, 1}, {5, 5, 2, 2}, {7, 9, 1, 1}, {4, 3, 3, 1}, {2, 3, 1, 2}};
+static const struct shape lines[] = {{1, 3, 1, 1}, {1, 9, 2, 1}, {1, 20, 1, 1}, {1, MOST_COLUMNS, 1, 1}};
 
 /* A problem and its offsets; of lanes that hold pixels also what lies outside x: the first column, the last ones, the first row
  * and, where there are enough of them, the last. */
@@ -23,7 +24,7 @@ static struct nd_depthwise problem(const struct shape *shape, ptrdiff_t rows, pt
     for (ptrdiff_t p = 0; p < PLANES; p++)
         offsets[p] = p * high * s.row;
     for (ptrdiff_t j = 0; j < shape->kw; j++)
-        offsets[PLANES + j] = shape->kw - 1 - j; /* columns need not be in order */
+        offsets[PLANES + j] = shape->kh > 1 ? shape->kw - 1 - j : j; /* columns need not be in order */
     return s;
 }
 
@@ -41,7 +42,7 @@ static double x_of(const struct nd_depthwise *s, const void *x, ptrdiff_t p, ptr
 
 static void check_rows(const struct nd_kernel_set *k, int dtype, const struct shape *shape, ptrdiff_t rows, ptrdiff_t n)
 {
-    ptrdiff_t offsets[PLANES + 9];
+    ptrdiff_t offsets[PLANES + MOST_COLUMNS];
     struct nd_depthwise s = problem(shape, rows, n, offsets);
     s.y_row = n + n % 4; /* rows of y that follow each other, or have a gap */
     /* memory ends with the last element that counts, and begins with the first */
@@ -68,7 +69,7 @@ static void check_rows(const struct nd_kernel_set *k, int dtype, const struct sh
 static void check_grad_rows(const struct nd_kernel_set *k, int dtype, const struct shape *shape, ptrdiff_t rows, ptrdiff_t n)
 {
     enum { IMAGES = 2 };
-    ptrdiff_t offsets[PLANES + 9];
+    ptrdiff_t offsets[PLANES + MOST_COLUMNS];
     struct nd_depthwise s = problem(shape, rows, n, offsets);
     s.y_row = n + n % 4;
     struct nd_depthwise_grad g = {
@@ -171,7 +172,7 @@ static void check_lined(const struct nd_kernel_set *k, int dtype, ptrdiff_t rows
 static void check_pixels(const struct nd_kernel_set *k, int dtype, const struct shape *shape, ptrdiff_t rows, ptrdiff_t n,
                          ptrdiff_t channels, ptrdiff_t spread)
 {
-    ptrdiff_t offsets[PLANES + 9];
+    ptrdiff_t offsets[PLANES + MOST_COLUMNS];
     struct nd_depthwise s = problem(shape, rows, n, offsets);
     const ptrdiff_t wide = (n - 1) * s.stride + (s.kw - 1) * spread + 1, taps = PLANES * s.kh * s.kw, vl = k->vl;
     s.first = n % 3 ? -2 : 1, s.width = wide > 6 && n % 4 ? wide - 4 : wide + 1, s.spread = spread;
@@ -222,4 +223,7 @@ void check_depthwise(const struct nd_kernel_set *k, int dtype)
         check_pixels(k, dtype, shapes + i, 17, 3, 2 * k->vl, 2);
         check_pixels(k, dtype, shapes + i, 9, 13, k->vl, 1);
     }
+    for (ptrdiff_t i = 0; i < (ptrdiff_t)(sizeof lines / sizeof *lines); i++)
+        for (ptrdiff_t n = 7 * k->vl; n <= 19 * k->vl; n += k->vl / 2 + 1)
+            check_rows(k, dtype, lines + i, 1 + n % 3, n);
 }

@@ -1,14 +1,17 @@
 """Padding by name against padding by number, and the Problem itself."""
 import dataclasses
 import itertools
+import math
 
 import numpy as np
 import pytest
-from cases import draw
+from cases import THINNED, Conv, draw
 
 import ndconv as nd
 from ndconv import reference
+from ndconv.plan import make_problem
 from ndconv.problem import PADDING_NAMES, RANKS
+from ndconv.stages import thinned
 
 # Per rank: extents, taps, stride and dilation of each axis.
 GEOMETRIES = [
@@ -90,3 +93,20 @@ def test_problem_is_a_frozen_key(rank):
         one.n = 3
     for word in ("float32", "groups 2", "padding 1", "kernel"):
         assert word in str(one)
+
+
+@pytest.mark.parametrize("case", (*THINNED, Conv("seen-by-nothing", 1, 3, 4, (1, 9), (2, 3), 4, ((3, 2), (1, 4)), 4)),
+                         ids=lambda c: c.name)
+def test_thinned_problem_is_the_same_convolution(case):
+    problem, _, _ = make_problem("forward", case.x_shape(), case.w_shape, "float64", case.stride, case.padding, case.dilation,
+                                 case.groups, case.flip, None)
+    thin, first, step = thinned(problem)
+    assert math.prod(thin.stride) < math.prod(problem.stride)
+    axes = slice(3 - case.rank, None)
+    x, w, _, _ = case.arrays("float64", True)
+    seen = x[(..., *(slice(f, None, s) for f, s in zip(first[axes], step[axes], strict=True)))]
+    assert seen.shape[2:] == thin.x[axes]
+    pads = list(zip(thin.before[axes], thin.after[axes], strict=True))
+    y = reference.conv(seen, w, stride=thin.stride[axes], pads=pads, dilation=thin.dilation[axes], groups=case.groups,
+                       flip=case.flip)
+    np.testing.assert_array_equal(y, reference.conv(x, w, **case.normalised))

@@ -3,7 +3,7 @@ import math
 
 import numpy as np
 import pytest
-from cases import ANY_RANK, EMPTY, GEOMETRY, GROUPED, PARALLEL, SPECTRAL, draw, pairs, per_axis, to_layout
+from cases import ANY_RANK, EMPTY, GEOMETRY, GROUPED, PARALLEL, SPECTRAL, THINNED, TILED, draw, pairs, per_axis, to_layout
 from checks import EXACT_METHODS, assert_elementwise, assert_l2, assert_near_integers, bits, layouts_and_threads
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +14,7 @@ from ndconv import reference
 from ndconv.problem import DTYPES
 from ndconv.select import METHODS
 
-CASES = tuple(case for case in (*GEOMETRY, *GROUPED, *ANY_RANK, *EMPTY, *SPECTRAL[:2], *SPECTRAL[5:7], PARALLEL[3])
+CASES = tuple(case for case in (*GEOMETRY, *GROUPED, *ANY_RANK, *EMPTY, *SPECTRAL[:2], *SPECTRAL[5:7], *TILED, *THINNED, PARALLEL[3])
               if 0 not in case.out)
 
 

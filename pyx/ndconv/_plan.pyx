@@ -16,7 +16,7 @@ from ndconv._runtime cimport current_kernels, default_threads, parallel_for, scr
 import numpy as np
 
 from ndconv._method import BLOCKINGS
-from ndconv.stages import stages_of
+from ndconv.stages import stages_of, thinned
 
 cdef object _empty = np.empty
 
@@ -37,19 +37,23 @@ cdef struct Stage:
     nd_sizes size        # size.prepared is 0 where there is nothing to do
     void *prepared
 
-cdef inline nd_array phase_of(const nd_array *y, const Stage *s, ptrdiff_t size) noexcept nogil:
-    """The elements of the result that a stage computes."""
-    cdef nd_array r = y[0]
-    if y.data != NULL:
-        r.data = y.data + size * (s.y_phase[0] * y.d + s.y_phase[1] * y.h + s.y_phase[2] * y.w)
-    r.d, r.h, r.w = y.d * s.y_step[0], y.h * s.y_step[1], y.w * s.y_step[2]
+cdef int set_three(ptrdiff_t *to, tuple values) except -1:
+    to[0], to[1], to[2] = values
+    return 0
+
+cdef inline nd_array every(const nd_array *a, const ptrdiff_t *first, const ptrdiff_t *step, ptrdiff_t size) noexcept nogil:
+    """Elements first + step*i of an array along its axes."""
+    cdef nd_array r = a[0]
+    if a.data != NULL:
+        r.data = a.data + size * (first[0] * a.d + first[1] * a.h + first[2] * a.w)
+    r.d, r.h, r.w = a.d * step[0], a.h * step[1], a.w * step[2]
     return r
 
 cdef class Core:
     """The compiled half of a plan: a method, its stages, and the shapes it accepts.
 
     `source` names an array in messages: x, or dy. With a Frame the result is the middle of an array of `out_shape`, where the
-    frame is folded in.
+    frame is folded in. Stages see only those elements of x, or of its gradient, that a tap meets (`thinned`).
     """
     cdef Method method
     cdef const nd_kernel_set *k
@@ -62,19 +66,25 @@ cdef class Core:
     cdef readonly tuple in_shape, w_shape, out_shape
     cdef tuple memory_shape, memory_axes
     cdef str source
-    cdef bint empty, fill, joined, folds
+    cdef bint empty, fill, joined, folds, back
     cdef Frame frame
     cdef nd_problem whole        # all of the result, as a stage has it
+    cdef ptrdiff_t first[3]      # the elements of x, or of its gradient, that stages see
+    cdef ptrdiff_t step[3]
     cdef list owners
     cdef object bias
     cdef Py_ssize_t w_first_axis
 
     def __cinit__(self, problem, Method method, bint batched, bint channels_last, threads, tuple activation=None,
                   str blocking="usual", Frame frame=None):
+        thin = thinned(problem)
         self.method = method
         self.frame = frame
         self.dtype = problem.dtype
-        self.k = method.kernels(problem)
+        self.k = method.kernels(thin.problem)
+        self.back = problem.reversed
+        set_three(self.first, thin.first)
+        set_three(self.step, thin.step)
         self.flops = problem.flops
         self.threads = threads or 0
         self.activation, self.low, self.high = activation or (ND_NONE, 0, 0)
@@ -82,11 +92,12 @@ cdef class Core:
         self.source = "dy" if problem.op == "input_grad" else "x"
         self.whole = whole_geometry(problem)
         self.whole.blocking = BLOCKINGS[blocking]
-        self.owners, self.fill = [], False
-        self.joined = self.join_phases(problem)
+        self.owners, self.fill = [], problem.reversed and thin.problem is not problem
+        self.joined = self.join_phases(thin.problem)
         if not self.joined:
-            self.set_stages(problem, stages_of(problem))
-        self.folds = self.count == 1 and not self.joined and method.c.folds     # of all phases no stage has all
+            self.set_stages(thin.problem, stages_of(thin.problem))
+        # no stage has all of a thinned result, nor of all phases
+        self.folds = self.count == 1 and not self.joined and method.c.folds and thin.problem is problem
         self._set_shapes(problem, batched, channels_last)
 
     def __dealloc__(self):
@@ -101,16 +112,16 @@ cdef class Core:
     cdef set_stages(self, problem, list stages):
         cdef Stage *s = self.new_stages(len(stages)) - 1
         cdef nd_problem outside
-        cdef int j
         self.owners.append(set_outside(&outside, problem))
         for stage in stages:
             s += 1
             s.p = stage_geometry(problem, stage)
             s.p.outside, s.p.blocking = outside.outside, self.whole.blocking
             s.transposed = stage.transposed
-            for j in range(3):
-                s.w_start[j], s.w_step[j] = stage.w_start[j], stage.w_step[j]
-                s.y_phase[j], s.y_step[j] = stage.y_phase[j], stage.y_step[j]
+            set_three(s.w_start, stage.w_start)
+            set_three(s.w_step, stage.w_step)
+            set_three(s.y_phase, stage.y_phase)
+            set_three(s.y_step, stage.y_step)
             if s.p.n * s.p.ocg * s.p.od * s.p.oh * s.p.ow == 0:
                 continue  # no result
             if s.p.icg * s.p.kd * s.p.kh * s.p.kw == 0:
@@ -123,16 +134,18 @@ cdef class Core:
         """One stage for all phases of a stride, if the method has a way to do them together."""
         cdef Stage *s
         cdef nd_sizes size
+        cdef nd_problem whole = whole_geometry(problem)
         cdef int i
         if not problem.reversed or max(problem.stride) == 1 or self.method.c.transpose == NULL or 0 in (
                 problem.n, problem.ic, problem.oc, *problem.x):
             return False
         memset(&size, 0, sizeof(nd_sizes))
-        self.method.c.transpose_sizes(&self.whole, self.k, &size)
+        whole.blocking = self.whole.blocking
+        self.method.c.transpose_sizes(&whole, self.k, &size)
         if size.prepared == 0:
             return False
         s = self.new_stages(1)
-        s.p, s.size, s.transposed = self.whole, size, True
+        s.p, s.size, s.transposed = whole, size, True
         s.size.prepared = (size.prepared + 63) & ~<size_t>63
         for i in range(3):
             s.y_step[i] = 1
@@ -322,7 +335,7 @@ cdef class Core:
         cdef int i
         cdef size_t prepared = 0, work = self.work_bytes(job.threads, wb != NULL)
         cdef char *block
-        cdef nd_array y = job.y, residual = job.residual
+        cdef nd_array whole = job.y, y = job.y, residual = job.residual
         cdef Stage *s
         for i in range(self.count):
             if wb != NULL and self.stages[i].size.fresh == 0:
@@ -330,6 +343,10 @@ cdef class Core:
         block = <char *>scratch_take(prepared + work + 64)
         if block == NULL:
             raise MemoryError(f"no memory for {prepared + work} bytes of workspace")
+        if self.back:
+            y, residual = every(&y, self.first, self.step, self.k.size), every(&residual, self.first, self.step, self.k.size)
+        else:
+            job.x = every(&job.x, self.first, self.step, self.k.size)
         job.workspace = block + prepared
         job.frame = &self.frame.c if self.frame is not None and self.folds else NULL
         with nogil:
@@ -344,21 +361,22 @@ cdef class Core:
                 if wb != NULL and s.size.fresh == 0:
                     self.prepare_stage(s, &job.fresh, block, job.workspace, job.threads)
                     job.w = block
-                job.y = phase_of(&y, s, self.k.size)
-                job.residual = phase_of(&residual, s, self.k.size)
+                job.y = every(&y, s.y_phase, s.y_step, self.k.size)
+                job.residual = every(&residual, s.y_phase, s.y_step, self.k.size)
                 if self.joined:
                     self.method.c.transpose(job)
                 else:
                     self.method.c.forward(job)
             scratch_give(block)
             if self.frame is not None and not self.folds:
-                job.p, job.y, job.frame = &self.whole, y, &self.frame.c
+                job.p, job.y, job.frame = &self.whole, whole, &self.frame.c
                 fold(job, False)
         return 0
 
 
 def weight_grad_bytes(problem, Method method, int threads):
     """Bytes of workspace of a weight gradient on `threads` threads."""
+    problem, _, _ = thinned(problem)
     cdef nd_problem p = forward_geometry(problem)
     if 0 in (problem.n, problem.ic, problem.oc, *problem.y) or (0 in problem.x and not problem.bordered):
         return 0
@@ -370,11 +388,18 @@ def run_weight_grad(problem, Method method, dy, x, bint batched, bint channels_l
     gradient, summed beside dw where the method does so."""
     cdef Py_buffer xb, yb, wb
     cdef Axes axes = axes_of(problem.rank, batched, channels_last)
-    cdef nd_problem p = forward_geometry(problem)
+    cdef nd_problem p
     cdef nd_job job
     cdef char *block
     cdef int last
     cdef double[:, ::1] sums
+    cdef ptrdiff_t first[3]
+    cdef ptrdiff_t step[3]
+    thin = thinned(problem)
+    problem = thin.problem
+    set_three(first, thin.first)
+    set_three(step, thin.step)
+    p = forward_geometry(problem)
     tables = set_outside(&p, problem)    # p points into them
     memset(&xb, 0, sizeof(Py_buffer))
     memset(&yb, 0, sizeof(Py_buffer))
@@ -387,6 +412,7 @@ def run_weight_grad(problem, Method method, dy, x, bint batched, bint channels_l
         job.p, job.k = &p, method.kernels(problem)
         job.threads = 1 if problem.flops < SMALL else threads or default_threads()
         job.x, job.y = array_of(&xb, &axes), array_of(&yb, &axes)
+        job.x = every(&job.x, first, step, job.k.size)
         job.db = NULL
         # float32's sums in double round alike in any order; float64's would depend on what else is asked for
         if db is not None and method.c.bias_parts != NULL and job.k.size == 4:

@@ -298,9 +298,9 @@ def obstacle(problem):
         return "kernels of 3x3, 1x3 and 3x1 taps only"
     elif (sh, sw) != (1, 1):
         return "stride 1, and but for weight gradients 2, only"
-    if sd > 1 and (kd > 1 or problem.op == "input_grad"):
+    if sd > 1 and (kd > 1 or problem.reversed):
         return "stride 1 along the depth only"
-    if kd > 1 and sh > 1 and problem.op == "input_grad":
+    if kd > 1 and sh > 1 and problem.reversed:
         return "at stride 2 one tap along the depth only"
     if kd > DEPTHS:
         return f"at most {DEPTHS} taps along the depth"

@@ -15,6 +15,7 @@ from ndconv._plan import Core, weight_grad_bytes
 from ndconv._runtime import get_isa
 from ndconv.choices import choices
 from ndconv.cost import seconds, separable_seconds, slowness_of, takes_fine
+from ndconv.stages import thinned
 
 METHODS = {module.METHOD.name: module.METHOD for module in (_direct, _gemm, _depthwise, _winograd, _fft)}
 # Whether this one can is a matter of the weights; a problem alone does not say.
@@ -107,6 +108,7 @@ def ranking(problem, threads, prepared, free=True):
     """([(not measured, cost, Method, blocking)] of the registry's methods that support the problem, the best first, {name: why
     not} of the others). A method is there once for each blocking that was measured. free: no method was asked for."""
     measured = choices.find(problem, get_isa(), threads, prepared)
+    problem, _, _ = thinned(problem)
     able, unable, slow = [], {}, slowness_of(problem)
     for method in METHODS.values():
         reason = method.supports(problem)
@@ -172,7 +174,7 @@ def judged(row, best, method):
 
 def separable_obstacle(problem, accuracy, limit, threads):
     """Why `separable` is out whatever the weights are, or None."""
-    return SEPARABLE.supports(problem) or _obstacle(problem, SEPARABLE, accuracy, limit,
+    return SEPARABLE.supports(thinned(problem).problem) or _obstacle(problem, SEPARABLE, accuracy, limit,
                                                     workspace_of(problem, SEPARABLE, threads))
 
 

@@ -5,8 +5,12 @@ i = stride*q + r the taps that divide are t = first + j*step, step = stride / gc
 by one `reach` = step*dilation / stride. So each remainder ("phase") is a stride-1 forward convolution of dy with a
 sub-kernel, reversed, whose result is written to every stride-th element of dx: no zero is ever inserted or multiplied.
 Stride 1 has one phase, the convolution with the rotated kernel.
+
+And where stride and dilation have a common divisor, taps meet every so many elements of x only, of which `thinned` makes a
+problem of their own, of less stride and dilation.
 """
 import math
+from dataclasses import replace
 from functools import lru_cache
 from itertools import product
 from typing import NamedTuple
@@ -32,6 +36,43 @@ class Stage(NamedTuple):
     w_step: tuple
     y_phase: tuple
     y_step: tuple
+
+
+class Thinned(NamedTuple):
+    """A problem on elements first + step*i of x, or of its gradient, along each axis (d, h, w); no other is met by a tap."""
+
+    problem: object
+    first: tuple
+    step: tuple
+
+
+def thinned(problem):
+    """The Thinned of a problem: itself, unless stride and dilation have a common divisor.
+
+    Tap t of result i meets x[i*stride + t*dilation - before]. If c divides both, that is x[first + c*j] for
+    first = -before modulo c and j = i*stride/c + t*dilation/c - (before + first)/c: a convolution of those elements, with the
+    same kernel and the same results.
+    """
+    if max(problem.stride) == 1 or max(problem.dilation) == 1 or problem.bordered:
+        return Thinned(problem, (0, 0, 0), (1, 1, 1))
+    return _thin(problem)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _thin(p):
+    axes = [_thin_axis(*axis) for axis in zip(p.x, p.y, p.k, p.stride, p.dilation, p.before, p.after, strict=True)]
+    first, step, x, stride, dilation, before, after = zip(*axes, strict=True)
+    return Thinned(replace(p, x=x, stride=stride, dilation=dilation, before=before, after=after), first, step)
+
+
+def _thin_axis(x, y, k, stride, dilation, before, after):
+    """(first, step, and of an axis with these elements only: size, stride, dilation, padding before and after)."""
+    step = math.gcd(stride, dilation) if k > 1 else 1    # one tap has no dilation, and methods know how to move by its stride
+    first = -before % step
+    if step == 1 or first >= x:
+        return 0, 1, x, stride, dilation, before, after
+    size, before, stride, dilation = -(-(x - first) // step), (before + first) // step, stride // step, dilation // step
+    return first, step, size, stride, dilation, before, (y - 1) * stride + (k - 1) * dilation + 1 - size - before
 
 
 @lru_cache(maxsize=REMEMBERED)
