@@ -18,7 +18,7 @@ from layers import Layer, layers
 
 import ndconv as nd
 from ndconv import cost, select
-from ndconv.cycles import CYCLE
+from ndconv.cycles import CYCLE, factor_of
 from ndconv.timing import runs_of, time_runs
 
 SECONDS, FAR = 0.04, 10            # of a method in each half, estimates over the least that are not measured
@@ -38,7 +38,8 @@ def measure(seed, count, path):
             runs = runs_of(problem, near, prepared, threads)
             first, second = ({name: timing.median for name, timing in time_runs(runs, SECONDS, 3).items()} for _ in range(2))
             seconds = {name: (first[name] * second[name])**0.5 for name in near}
-            print(json.dumps(dict(layer=asdict(layer), seconds=seconds, halves=[first, second])), file=file, flush=True)
+            row = dict(layer=asdict(layer), isa=nd.get_isa(), seconds=seconds, halves=[first, second])
+            print(json.dumps(row), file=file, flush=True)
 
 
 def regret(*paths):
@@ -65,15 +66,19 @@ def fit(*paths):
 
 
 class Model:
-    """The counts of every measured (row, method) and the constants they are multiplied with, named (table, key)."""
+    """The counts of every measured (row, method) and the constants they are multiplied with, named (table, key). Counts are
+    those of the instruction set that was measured, and larger where it is slower than the reference."""
 
     def __init__(self, rows):
         tables = {id(value): name for name, value in vars(cost).items() if name.isupper() and isinstance(value, dict)}
         self.keys, self.constants, self.terms = {}, {}, []
         for i, row in enumerate(rows):
             layer = Layer(**row["layer"])
+            nd.set_isa(row["isa"])
+            slow = cost.slowness_of(layer.problem)
             for method, seconds in row["seconds"].items():
                 cycles, counts = cost.counts_of(method, layer.problem, layer.use == "plan")
+                counts = {key: count * factor_of(key, slow) for key, count in counts.items()}
                 table = tables[id(cycles)]
                 self.keys[table] = list(cycles)
                 self.constants |= {(table, key): value for key, value in cycles.items()}

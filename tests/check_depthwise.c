@@ -7,7 +7,7 @@ struct shape {
     ptrdiff_t kh, kw, sh, stride; /* rows, and columns, from result to result */
 };
 static const struct shape shapes[] = {{1, 1, 1, 1}, {3, 3, 1, 1}, {3, 3, 2, 2}, {2, 3, 1, 1}, {4, 2, 1, 1}, {5, 5, 1, 1},
-                                      {7, 7, 1, 1}, {5, 5, 2, 2}, {7, 9, 1, 1}, {4, 3, 3, 1}, {2, 3, 1, 2}};
+                                      {7, 7, 1, 1}, {5, 5, 2, 2}, {7, 9, 1, 1}, {4, 3, 3, 1}, {7, 4, 2, 1}, {2, 3, 1, 2}};
 static const struct shape lines[] = {{1, 3, 1, 1}, {1, 9, 2, 1}, {1, 20, 1, 1}, {1, MOST_COLUMNS, 1, 1}};
 
 /* A problem and its offsets; of lanes that hold pixels also what lies outside x: the first column, the last ones, the first row

@@ -14,8 +14,8 @@ from ndconv import reference
 from ndconv.problem import DTYPES
 from ndconv.select import METHODS
 
-CASES = tuple(case for case in (*GEOMETRY, *GROUPED, *ANY_RANK, *EMPTY, *SPECTRAL[:2], *SPECTRAL[5:7], *TILED, *THINNED, PARALLEL[3])
-              if 0 not in case.out)
+CASES = tuple(case for case in (*GEOMETRY, *GROUPED, *ANY_RANK, *EMPTY, *SPECTRAL[:2], *SPECTRAL[5:7], *TILED, *THINNED,
+                                PARALLEL[3]) if 0 not in case.out)
 
 
 def longer(case):

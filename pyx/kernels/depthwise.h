@@ -9,7 +9,8 @@
  * of 7x7 instead of 20: AVX-512 takes 0.6 to 0.9 of the time. For 3x3: 6 rows x 3 columns x 2 vectors of x and 9 weights are
  * loaded for 72 multiply-adds, 45 loads (63 with those that cross a line) for 36 cycles of two loads and two multiply-adds each.
  * Tiles at the borders of x load with masks. A stride of 2 along x is every other lane of two loads, and only 2 rows, so bound
- * by loads; others are taken apart into phases by the caller, so that a column of taps is only another place to read from.
+ * by loads; others, and of tall kernels this one, are taken apart into phases by the caller, so that a column of taps is only
+ * another place to read from.
  * Kernels of other heights than 3, 5 and 7 take three rows of taps at a time: 9x9 on 28 columns 0.3, 11x11 on 14 0.5 of the time
  * of single rows. Measured on Zen 4, on one core: 53 to 64 % of the peak for 7x7 on planes of 14 to 56 columns, for 5x5 32 to
  * 45 % on 14 and 28, 66 on 56. The rest goes to tiles at borders. 3x3 and squares of stride 2 have tiles of their own
@@ -66,8 +67,8 @@ static inline __attribute__((always_inline)) void NAME(strip_row)(
 /* kh rows of taps, known to the compiler: weights stay in registers, everything is unrolled. They are those from `tap` on,
  * where x and w begin. */
 static inline __attribute__((always_inline)) void NAME(strip_few)(
-    const int rc, const int vc, const int kh, const int sh, const int careful, const struct NAME(strip_place) *at,
-    ptrdiff_t tap, const T *x, ptrdiff_t last, const T *w, const ivec mask[][2], STRIP)
+    const int rc, const int vc, const int kh, const int sh, const int stride, const int careful,
+    const struct NAME(strip_place) *at, ptrdiff_t tap, const T *x, ptrdiff_t last, const T *w, const ivec mask[][2], STRIP)
 {
     vec by[STRIP_TAPS];
 #pragma GCC unroll 7
@@ -77,23 +78,23 @@ static inline __attribute__((always_inline)) void NAME(strip_few)(
     for (int q = 0; q < (rc - 1) * sh + kh; q++, x = NAME(as_it_is)(x + at->s->row)) {
         const int low = q < kh ? 0 : (q - kh) / sh + 1, high = q / sh + 1 < rc ? q / sh + 1 : rc;
         if (!careful || (tap + q >= at->low && tap + q < at->high))
-            NAME(strip_row)(vc, low, high, sh, careful, x, last, by + (q - low * sh), -sh, mask, sum);
+            NAME(strip_row)(vc, low, high, stride, careful, x, last, by + (q - low * sh), -sh, mask, sum);
     }
 }
 
 /* Any rows of taps, three at a time. */
 static inline __attribute__((always_inline)) void NAME(strip_threes)(
-    const int rc, const int vc, const int sh, const int careful, const struct NAME(strip_place) *at, const T *x, ptrdiff_t last,
-    const T *w, const ivec mask[][2], STRIP)
+    const int rc, const int vc, const int sh, const int stride, const int careful, const struct NAME(strip_place) *at,
+    const T *x, ptrdiff_t last, const T *w, const ivec mask[][2], STRIP)
 {
     const ptrdiff_t kh = at->s->kh, row = at->s->row;
     ptrdiff_t t = 0;
     for (; t + 3 <= kh; t += 3)
-        NAME(strip_few)(rc, vc, 3, sh, careful, at, t, x + t * row, last, w + t, mask, sum);
+        NAME(strip_few)(rc, vc, 3, sh, stride, careful, at, t, x + t * row, last, w + t, mask, sum);
     if (kh - t == 2)
-        NAME(strip_few)(rc, vc, 2, sh, careful, at, t, x + t * row, last, w + t, mask, sum);
+        NAME(strip_few)(rc, vc, 2, sh, stride, careful, at, t, x + t * row, last, w + t, mask, sum);
     else if (kh > t)
-        NAME(strip_few)(rc, vc, 1, sh, careful, at, t, x + t * row, last, w + t, mask, sum);
+        NAME(strip_few)(rc, vc, 1, sh, stride, careful, at, t, x + t * row, last, w + t, mask, sum);
 }
 
 /* Where rows of results move by other steps than columns: each output row reads its own input rows. */
@@ -112,9 +113,9 @@ static inline __attribute__((always_inline)) void NAME(strip_any)(
 }
 
 /* n results a row from column i on, of which only the last vector may be incomplete. size is that of a square
- * kernel known to the compiler, 0 for any. */
+ * kernel known to the compiler, 0 for any; sh that of the rows of x from row to row of results, 0 for any. */
 static inline __attribute__((always_inline)) void NAME(strip)(
-    const int rc, const int vc, const int size, const int stride, const int careful,
+    const int rc, const int vc, const int size, const int stride, const int sh, const int careful,
     const struct NAME(strip_place) *at, ptrdiff_t i, ptrdiff_t n, const T *x, const T *w, const T *bias, T *y)
 {
     const struct nd_depthwise *s = at->s;
@@ -140,9 +141,9 @@ static inline __attribute__((always_inline)) void NAME(strip)(
                         mask[v][half] = NAME(lanes_inside)(
                             column + (v < vc - 1 ? v * VL : last) * stride + half * (VL - 1), s->width);
             if (size)
-                NAME(strip_few)(rc, vc, size, stride, careful, at, 0, from, last * stride, w, mask, sum);
-            else if (s->sh == stride)
-                NAME(strip_threes)(rc, vc, stride, careful, at, from, last * stride, w, mask, sum);
+                NAME(strip_few)(rc, vc, size, sh, stride, careful, at, 0, from, last * stride, w, mask, sum);
+            else if (sh)
+                NAME(strip_threes)(rc, vc, sh, stride, careful, at, from, last * stride, w, mask, sum);
             else
                 NAME(strip_any)(rc, vc, stride, careful, at, from, last * stride, w, mask, sum);
         }
@@ -180,7 +181,7 @@ static __attribute__((noinline)) void NAME(strip_rest)(struct NAME(strip_place) 
 
 /* rc rows of n results: a vector if they are odd in number, then two at a time. */
 static inline __attribute__((always_inline)) void NAME(strips)(
-    const int rc, const int size, const int stride, const struct NAME(strip_place) *at, const T *x, const T *w,
+    const int rc, const int size, const int stride, const int sh, const struct NAME(strip_place) *at, const T *x, const T *w,
     const T *bias, T *y)
 {
     const struct nd_depthwise *s = at->s;
@@ -193,16 +194,16 @@ static inline __attribute__((always_inline)) void NAME(strips)(
     if ((n + VL - 1) / VL % 2) {
         i = n < VL ? n : VL;
         if (n >= VL && first <= 0 && end + VL * stride > 0)
-            NAME(strip)(rc, 1, size, stride, 0, at, 0, VL, x, w, bias, y);
+            NAME(strip)(rc, 1, size, stride, sh, 0, at, 0, VL, x, w, bias, y);
         else
-            NAME(strip)(rc, 1, size, stride, 1, at, 0, i, x, w, bias, y);
+            NAME(strip)(rc, 1, size, stride, sh, 1, at, 0, i, x, w, bias, y);
     }
     while (i < n) {
         for (; i + both <= n && i * stride >= first && i * stride < end; i += both)
-            NAME(strip)(rc, 2, size, stride, 0, at, i, both, x, w, bias, y + i);
+            NAME(strip)(rc, 2, size, stride, sh, 0, at, i, both, x, w, bias, y + i);
         if (i < n) {
             const ptrdiff_t count = n - i < both ? n - i : both;
-            NAME(strip)(rc, 2, size, stride, 1, at, i, count, x, w, bias, y + i);
+            NAME(strip)(rc, 2, size, stride, sh, 1, at, i, count, x, w, bias, y + i);
             i += count;
         }
     }
@@ -223,7 +224,7 @@ static inline struct NAME(strip_place) NAME(strip_place_of)(const struct nd_dept
 
 /* All rows, dealt out evenly to strips of up to `highest`. */
 static inline __attribute__((always_inline)) void NAME(strips_of)(
-    const int size, const int stride, const int highest, const struct nd_depthwise *s, const T *x, const T *w,
+    const int size, const int stride, const int sh, const int highest, const struct nd_depthwise *s, const T *x, const T *w,
     const T *bias, T *y)
 {
     struct NAME(strip_place) at = NAME(strip_place_of)(s);
@@ -235,19 +236,19 @@ static inline __attribute__((always_inline)) void NAME(strips_of)(
         if (!finite)
             NAME(strip_rest)(&at, w);
         if (count == 1)
-            NAME(strips)(1, size, stride, &at, x, w, bias, y);
+            NAME(strips)(1, size, stride, sh, &at, x, w, bias, y);
         else if (count == 2)
-            NAME(strips)(2, size, stride, &at, x, w, bias, y);
+            NAME(strips)(2, size, stride, sh, &at, x, w, bias, y);
         else if (highest > 2 && count == 3)
-            NAME(strips)(3, size, stride, &at, x, w, bias, y);
+            NAME(strips)(3, size, stride, sh, &at, x, w, bias, y);
         else if (highest > 3 && count == 4)
-            NAME(strips)(4, size, stride, &at, x, w, bias, y);
+            NAME(strips)(4, size, stride, sh, &at, x, w, bias, y);
         else if (STRIP_ROWS > 4 && highest > 4 && count == 5)
-            NAME(strips)(5, size, stride, &at, x, w, bias, y);
+            NAME(strips)(5, size, stride, sh, &at, x, w, bias, y);
         else if (STRIP_ROWS > 4 && highest > 4 && count == 6)
-            NAME(strips)(6, size, stride, &at, x, w, bias, y);
+            NAME(strips)(6, size, stride, sh, &at, x, w, bias, y);
         else if (STRIP_ROWS > 4 && highest > 4)
-            NAME(strips)(7, size, stride, &at, x, w, bias, y);
+            NAME(strips)(7, size, stride, sh, &at, x, w, bias, y);
         r += count;
         at.low -= count * s->sh, at.high -= count * s->sh;
         x += count * s->step;
@@ -257,17 +258,20 @@ static inline __attribute__((always_inline)) void NAME(strips_of)(
 #undef STRIP
 
 /* A function each, so that the compiler deals out registers to one kernel at a time. */
-#define STRIPS_OF(kind, size, stride, highest)                                                                \
+#define STRIPS_OF(kind, size, stride, sh, highest)                                                            \
     static __attribute__((noinline)) void NAME(kind)(const struct nd_depthwise *s, const void *x, const void *w, \
                                                      const void *bias, void *y)                               \
     {                                                                                                        \
-        NAME(strips_of)(size, stride, highest, s, x, w, bias, y);                                             \
+        NAME(strips_of)(size, stride, sh, highest, s, x, w, bias, y);                                         \
     }
-STRIPS_OF(strips_3, 3, 1, 4)
-STRIPS_OF(strips_5, 5, 1, STRIP_ROWS)
-STRIPS_OF(strips_7, 7, 1, STRIP_ROWS)
-STRIPS_OF(strips_any, 0, 1, STRIP_ROWS)
-STRIPS_OF(strips_any_step2, 0, 2, 2)
+STRIPS_OF(strips_3, 3, 1, 1, 4)
+STRIPS_OF(strips_5, 5, 1, 1, STRIP_ROWS)
+STRIPS_OF(strips_7, 7, 1, 1, STRIP_ROWS)
+STRIPS_OF(strips_any, 0, 1, 1, STRIP_ROWS)
+STRIPS_OF(strips_any_rows2, 0, 1, 2, STRIP_ROWS)
+STRIPS_OF(strips_apart, 0, 1, 0, STRIP_ROWS)
+STRIPS_OF(strips_any_step2, 0, 2, 2, 2)
+STRIPS_OF(strips_apart_step2, 0, 2, 0, 2)
 #undef STRIPS_OF
 
 /* Rows of results of kernels of one row: LINE results from column i on, all of whose taps lie in x. The two sums of a strip of one
@@ -337,10 +341,16 @@ static void NAME(depthwise_rows)(const struct nd_depthwise *s, const void *x, co
         NAME(strips_5)(s, x, w, bias, y);
     else if (size == 7 && s->sh == 1)
         NAME(strips_7)(s, x, w, bias, y);
-    else if (s->stride == 2)
+    else if (s->stride == 2 && s->sh == 2)
         NAME(strips_any_step2)(s, x, w, bias, y);
+    else if (s->stride == 2)
+        NAME(strips_apart_step2)(s, x, w, bias, y);
     else if (s->kh == 1 && s->n >= LINE)
         NAME(lines)(s, x, w, bias, y);
-    else
+    else if (s->sh == 1)
         NAME(strips_any)(s, x, w, bias, y);
+    else if (s->sh == 2)
+        NAME(strips_any_rows2)(s, x, w, bias, y);
+    else
+        NAME(strips_apart)(s, x, w, bias, y);
 }

@@ -220,17 +220,19 @@ METHOD = new_method("fft", "products of spectra, tile by tile", False,
 
 
 def estimate(problem, prepared):
-    """Cycles that one thread is expected to take, the estimate that tiles are chosen by; with those of the kernels' spectra
-    unless they are prepared once for many calls. All phases of a stride are taken for the one with the most taps: transforms
-    of the same pixels cost nearly the same."""
+    """Cycles that one thread is expected to take, the estimates that tiles are chosen by: (of transforms, of products, of spectra
+    on their way, of the kernels' spectra unless they are prepared once for many calls). All phases of a stride are taken for the
+    one with the most taps: transforms of the same pixels cost nearly the same."""
     cdef nd_problem p = forward_geometry(problem)
     cdef const nd_kernel_set *k = (<Method>METHOD).kernels(problem)
     cdef Tiling t
     if problem.op == "weight_grad":
-        return choose_tiling(&p, k, WEIGHT_GRAD).cycles
+        t = choose_tiling(&p, k, WEIGHT_GRAD)
+        return t.transforms, t.products, t.traffic, 0
     stages = alike(problem)
     if not stages or 0 in (problem.ic, problem.oc, *problem.y):
-        return 0
+        return 0, 0, 0, 0
     p = stage_geometry(problem, max(stages, key=lambda entry: math.prod(entry[0].k))[0])
     t = choose_tiling(&p, k, FORWARD)
-    return sum(times for _, times in stages) * (p.n * t.cycles + (0 if prepared else t.prepare))
+    times = sum(times for _, times in stages)
+    return times * p.n * t.transforms, times * p.n * t.products, times * p.n * t.traffic, 0 if prepared else times * t.prepare

@@ -46,7 +46,8 @@ cdef struct Tiling:
     ptrdiff_t point             # bytes of a point
     ptrdiff_t z                 # bytes of a tile
     ptrdiff_t spectrum          # bytes of its spectrum
-    double cycles, prepare      # estimates for one thread: of a run, and of the kernels' spectra
+    # estimates for one thread, in cycles: of a run, which is the sum of the three after it, and of the kernels' spectra
+    double cycles, transforms, products, traffic, prepare
 
 # The tables of a tiling, wherever they are kept.
 cdef struct Tables:

@@ -176,7 +176,7 @@ cdef inline double product_cycles(const nd_kernel_set *k) noexcept nogil:
     return 2.4 if k.vl * k.size <= 32 else 4.2
 
 cdef void set_cost(Tiling *t, const nd_problem *p, const nd_kernel_set *k, Operation op) noexcept nogil:
-    cdef double one = transform_cycles(p, t), units = t.units, parts, weights, product, traffic, spectra, rate, vectors, room
+    cdef double one = transform_cycles(p, t), units = t.units, parts, weights, traffic, spectra, rate, vectors, room
     set_block(t, p, k)
     spectra = spectra_bytes(p, k, t)
     rate = 12 if spectra < CACHED_BYTES else 2.5     # bytes a cycle, of caches or of memory that the threads share
@@ -184,8 +184,10 @@ cdef void set_cost(Tiling *t, const nd_problem *p, const nd_kernel_set *k, Opera
     if t.lanes == FILTER_PARTS:
         vectors = ceil_div(t.side[t.axis].tiles, k.vl)
         parts = ceil_div(t.side[t.axis].tiles + t.parts - 1, k.vl)
-        t.cycles = (parts + t.ocv * vectors) * one + t.ocv * t.freqs * (vectors * (2.2 * t.parts + 8) + 4 * parts)
-        t.cycles *= units * p.g * (1 + 1 / vectors)
+        units *= p.g * (1 + 1 / vectors)
+        t.transforms = units * (parts + t.ocv * vectors) * one
+        t.products = units * t.ocv * t.freqs * (vectors * (2.2 * t.parts + 8) + 4 * parts)
+        units = t.units
         # each block of tiles reads the kernel's spectra and what it has of the input's
         traffic = units * p.g * (ceil_div(<ptrdiff_t>vectors, t.block) * (t.ocv * spectra + t.ring * <double>t.spectrum)
                                  + 2 * vectors * t.spectrum)
@@ -194,25 +196,28 @@ cdef void set_cost(Tiling *t, const nd_problem *p, const nd_kernel_set *k, Opera
         rate = 12 if spectra + t.ring * <double>t.spectrum < CACHED_BYTES else 2.5
     elif t.lanes >= FILTER_GROUPS:
         parts = units * (ceil_div(p.g, k.vl) if t.lanes == FILTER_GROUPS else p.g)
-        t.cycles = parts * ((1 + t.ocv) * one + t.ocv * t.freqs * 5.0)
-        weights = p.g * p.ocg / <double>k.vl * one
         # one task for all lanes of a tile: few of them leave threads idle
-        t.cycles *= 1 + 1.0 / max(parts, 1.0)
+        parts *= 1 + 1.0 / max(parts, 1.0)
+        t.transforms, t.products = parts * (1 + t.ocv) * one, parts * t.ocv * t.freqs * 5.0
+        weights = p.g * p.ocg / <double>k.vl * one
         traffic = 0
     else:
-        product = t.freqs * units * p.g * (t.ic + ENDS) * <double>t.ocv * product_cycles(k)
-        t.cycles = p.g * units * (t.icv + t.ocv) * one + product
+        t.transforms = p.g * units * (t.icv + t.ocv) * one
+        t.products = t.freqs * units * p.g * (t.ic + ENDS) * <double>t.ocv * product_cycles(k)
         traffic = ceil_div(t.units, t.block) * spectra + 4.0 * p.g * t.freqs * units * (t.icv + t.ocv) * t.point
         weights = p.g * t.ic * <double>ceil_div(p.ocg, k.vl) * one
     if op == WEIGHT_GRAD:
         # the sums are read and written once a block
-        t.cycles += weights + (traffic + ceil_div(t.units, t.block) * spectra) / rate
+        t.transforms += weights
+        t.traffic = (traffic + ceil_div(t.units, t.block) * spectra) / rate
     else:
-        t.cycles += 0.25 * weights + traffic / rate
+        t.transforms += 0.25 * weights
+        t.traffic = traffic / rate
     # spectra that are made for one call are written to fresh memory
     t.prepare = weights + spectra / (2 if spectra < CACHED_BYTES else 0.4)
     if room > FIT_BYTES:
-        t.cycles += 100 * room
+        t.traffic += 100 * room
+    t.cycles = t.transforms + t.products + t.traffic
 
 cdef Side side_of(ptrdiff_t x, ptrdiff_t y, ptrdiff_t k, ptrdiff_t stride, ptrdiff_t dilation, ptrdiff_t before, bint by_phases,
                   bint by_splits, bint wraps) noexcept nogil:

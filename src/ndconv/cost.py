@@ -17,6 +17,8 @@ from ndconv.cycles import (
     DIRECT_BACK,
     DIRECT_GRAD,
     FFT,
+    FFT_BACK,
+    FFT_GRAD,
     GEMM,
     GEMM_BACK,
     GEMM_GRAD,
@@ -52,6 +54,9 @@ FEW_TILES = 64             # tiles whose sums of a weight gradient are taken in 
 
 # Those of turns_planes in pyx/ndconv/_depthwise_planes.pyx: taps, what a vector's step costs more, steps of an element turned.
 MANY_TAPS, FULLER, TURNED = 20, 1.3, 0.6
+
+# Those of takes_phases in pyx/ndconv/_depthwise_block.pyx: taps of a kernel of one row, rows of taps.
+LONG_ROW, TALL = 8, 6
 
 # Those of takes_taps in pyx/ndconv/_tap_grad.pyx: input channels, these and taps, pixels of a plane or of all images, columns
 # that a kernel reaches over, and how full of output channels vectors are.
@@ -312,14 +317,16 @@ def _gemm_grad_counts(problem):
 
 
 def fft_counts(problem, prepared):
-    """Seconds of `fft`: the estimate that its tiles are chosen by, and every element loaded and stored once."""
+    """Seconds of `fft`: the estimates that its tiles are chosen by, and every element loaded and stored once."""
     elements = problem.n * (problem.ic * math.prod(problem.x) + problem.oc * math.prod(problem.y))
-    op = "phases" if problem.reversed and max(problem.stride) > 1 else "input_grad" if problem.reversed else problem.op
-    weights = problem.oc * (problem.ic // problem.g) * problem.taps if op == "weight_grad" else 0
+    grad = problem.op == "weight_grad"
+    weights = problem.oc * (problem.ic // problem.g) * problem.taps if grad else 0
+    transforms, products, traffic, spectra = _fft.estimate(problem, prepared)
     # lanes of tiles, whose pixels are as far apart as there are channels
     few = problem.lanes_oc and min(problem.ic, problem.oc) // problem.g < _tile_of(problem, _fft).lanes
-    return FFT, {op: _fft.estimate(problem, prepared), "elements": elements, "weights": weights,
-                 "across": elements if few else 0, "stages": 1}
+    table = FFT_GRAD if grad else FFT_BACK if problem.reversed else FFT
+    return table, dict(transforms=transforms, products=products, traffic=traffic, spectra=spectra, elements=elements,
+                       weights=weights, across=elements if few else 0, stages=1)
 
 
 def winograd_counts(problem, prepared, fine=False):
@@ -429,7 +436,8 @@ def depthwise_counts(problem, prepared):
             turned = FULLER * vectors + TURNED * images * (x[1] * x[2] + y[1] * y[2])
             steps, wide = (vectors, True) if wide else min((steps, False), (turned, True))
         counts["steps"] += steps
-        if stride[2] == 2 and problem.dilation[2] == 1:
+        long = k[1] == 1 and k[2] >= LONG_ROW or k[1] >= TALL and stride[1] == 2 and y[2] > lanes
+        if stride[2] == 2 and problem.dilation[2] == 1 and not long:
             counts["halved"] += steps
         elif stride[2] > 1 and not wide:    # rows taken apart; those of dilated kernels for each row of results
             counts["strided"] += images * ic * (y[1] * k[1] if problem.dilation[1] > 1 else x[1]) * x[2]

@@ -32,8 +32,12 @@ DEPTHWISE = dict(halved=0.544, strided=1.93, rows=1.79, steps=0.569, elements=0.
 DEPTHWISE_BACK = dict(rows=2.35, steps=0.821, elements=0.325, gathered=1.57, planes=75.9, sums=1.43e-12, stages=2394)
 DEPTHWISE_GRAD = dict(halved=0.422, strided=1.17, rows=2.0, steps=0.462, elements=0.121, gathered=1.54, planes=21.7, sums=4.5,
                       stages=13869)
-FFT = dict(across=0.925, forward=0.336, input_grad=0.57, phases=0.64, weight_grad=0.48, elements=2.15, weights=3.46,
+FFT = dict(transforms=0.336, products=0.336, traffic=0.336, spectra=0.336, across=0.925, elements=2.15, weights=3.46,
            stages=19596)
+FFT_BACK = dict(transforms=0.57, products=0.57, traffic=0.57, spectra=0.57, across=0.925, elements=2.15, weights=3.46,
+                stages=19596)
+FFT_GRAD = dict(transforms=0.48, products=0.48, traffic=0.48, spectra=0.48, across=0.925, elements=2.15, weights=3.46,
+                stages=19596)
 
 # Not of the fit, since it takes the weights to tell; brought to the scale of DEPTHWISE on Gaussians of 3 to 31 taps.
 SEPARABLE = dict(taps=0.9, results=1.5, rows=96, stages=13000)
@@ -41,18 +45,22 @@ SEPARABLE = dict(taps=0.9, results=1.5, rows=96, stages=13000)
 # What memory bounds; and what no rate of the machine does: regions of work for all threads, and transforms, which wait for L1
 # and for shuffles. All else is bound by multiply-adds.
 MOVED = frozenset(("stored", "packed", "gathered", "across", "prepared", "elements", "turned", "apart", "weights", "fresh",
-                   "pieces", "clipped", "strided", "halved", "lines", "chunks", "sums", "results"))
-STEADY = frozenset(("stages", "forward", "input_grad", "phases", "weight_grad"))
+                   "pieces", "clipped", "strided", "halved", "lines", "chunks", "sums", "results", "traffic", "spectra"))
+STEADY = frozenset(("stages", "transforms", "products"))
 
 _rates: dict[tuple, tuple] = {}     # {(id of a table of cycles, slowness): (the table, {name: seconds})}
+
+
+def factor_of(name, slow):
+    """How many times as long as on the reference a count of that name takes."""
+    adds, copies, _ = slow
+    return copies if name in MOVED else 1 if name in STEADY else adds
 
 
 def _rates_of(cycles, slow):
     """Seconds of one of each, found once for a table and a machine."""
     if (id(cycles), slow) not in _rates:
-        adds, copies, _ = slow
-        factor = {name: copies if name in MOVED else 1 if name in STEADY else adds for name in cycles}
-        _rates[id(cycles), slow] = cycles, {name: CYCLE * factor[name] * value for name, value in cycles.items()}
+        _rates[id(cycles), slow] = cycles, {name: CYCLE * factor_of(name, slow) * value for name, value in cycles.items()}
     return _rates[id(cycles), slow][1]
 
 
