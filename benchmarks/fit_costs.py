@@ -19,6 +19,7 @@ from layers import Layer, layers
 import ndconv as nd
 from ndconv import cost, select
 from ndconv.cycles import CYCLE, factor_of
+from ndconv.stages import thinned
 from ndconv.timing import runs_of, time_runs
 
 SECONDS, FAR = 0.04, 10            # of a method in each half, estimates over the least that are not measured
@@ -75,9 +76,10 @@ class Model:
         for i, row in enumerate(rows):
             layer = Layer(**row["layer"])
             nd.set_isa(row["isa"])
-            slow = cost.slowness_of(layer.problem)
+            problem, _, _ = thinned(layer.problem)
+            slow = cost.slowness_of(problem)
             for method, seconds in row["seconds"].items():
-                cycles, counts = cost.counts_of(method, layer.problem, layer.use == "plan")
+                cycles, counts = cost.counts_of(method, problem, layer.use == "plan")
                 counts = {key: count * factor_of(key, slow) for key, count in counts.items()}
                 table = tables[id(cycles)]
                 self.keys[table] = list(cycles)

@@ -19,6 +19,7 @@ from ndconv.cycles import (
     FFT,
     FFT_BACK,
     FFT_GRAD,
+    FFT_SINGLE,
     GEMM,
     GEMM_BACK,
     GEMM_GRAD,
@@ -197,9 +198,10 @@ def direct_counts(problem, prepared):
         counts["stages"] += times
         if problem.lanes_oc and not wide and max(problem.ic, problem.oc) > 1:
             counts["gathered"] += inputs + outputs
-        else:
-            counts["packed"] += 0 if live == 1 and problem.lanes_oc else inputs    # read where it is
-            counts["across"] += outputs if wide and not problem.lanes_oc else 0
+        elif live < 1 or not problem.lanes_oc:    # not read where it is
+            counts["packed"] += inputs
+            counts["lines"] += 0 if problem.lanes_oc else inputs / max(x[2], 1)
+        counts["across"] += outputs if wide and not problem.lanes_oc else 0
         if apart[2] > 2 and not wide:
             counts["strided"] += inputs * min(1, y[2] * k[2] / max(x[2], 1))     # taken apart one at a time
         if apart != stride and not wide:
@@ -295,7 +297,7 @@ def _direct_grad_counts(problem):
                                  packed=problem.n * problem.ic * math.prod(problem.x) + images * turned * pixels, strided=0,
                                  weights=problem.oc * ic * taps, stages=1)
     tiles, height = _tiles(ic, oc, tile)
-    counts = _grad_counts(problem, ic * taps, tile, taps * tiles, height)
+    counts = _grad_counts(problem, ic * taps, tile, taps * tiles, height * _live(problem, problem.y, problem.k))
     counts["calls"] = problem.n * problem.g * taps * tiles * problem.y[0] * problem.y[1]
     return DIRECT_GRAD, counts
 
@@ -324,7 +326,8 @@ def fft_counts(problem, prepared):
     transforms, products, traffic, spectra = _fft.estimate(problem, prepared)
     # lanes of tiles, whose pixels are as far apart as there are channels
     few = problem.lanes_oc and min(problem.ic, problem.oc) // problem.g < _tile_of(problem, _fft).lanes
-    table = FFT_GRAD if grad else FFT_BACK if problem.reversed else FFT
+    single = (problem.oc if problem.reversed else problem.ic) == problem.g
+    table = FFT_GRAD if grad else FFT_SINGLE if single else FFT_BACK if problem.reversed else FFT
     return table, dict(transforms=transforms, products=products, traffic=traffic, spectra=spectra, elements=elements,
                        weights=weights, across=elements if few else 0, stages=1)
 
@@ -343,13 +346,16 @@ def winograd_counts(problem, prepared, fine=False):
         fresh = own_block and _up(oc, panel) >= FEW_PANELS and not prepared
         tiles *= problem.g
         columns, weights = _up(oc, panel), products * times * problem.g * _up(oc, panel) * panel * k[0] * ic
-        counts["steps"] += tiles * products * columns * k[0] * ic
+        # of volumes and dilated kernels, whose blocks have fewer tiles, the steps are counted apart
+        counts["parts" if k[0] > 1 or max(problem.dilation) > 1 else "steps"] += tiles * products * columns * k[0] * ic
         counts["calls"] += tiles / rows * products * columns
-        counts["vectors"] += tiles * points * (stride[1] * stride[2] * _up(ic, lanes) + _up(oc, lanes))
+        vectors = tiles * points * (stride[1] * stride[2] * _up(ic, lanes) + _up(oc, lanes))
+        counts["vectors" if max(problem.dilation) == 1 else "dilated"] += vectors    # of pixels that are neighbours, or not
         counts["cells"] += tiles * points * 4 * _up(ic, lanes) if stride[1] == 2 else 0     # every second row and column
         counts["partial"] += tiles * points * stride[1] * stride[2] * (ic % lanes > 0)   # channels one at a time
         turned = 0 if problem.lanes_oc else problem.n * (problem.ic + problem.oc) * math.prod(y)
         counts["turned"] += turned
+        counts["strided"] += turned if stride[1] == 2 else 0
         counts["apart"] += turned if k[2] > 1 and problem.dilation[2] > 1 and not _in_rows(problem) else 0   # one by one
         if grad:
             counts["chunks" if few else "sums"] += weights
@@ -429,13 +435,12 @@ def depthwise_counts(problem, prepared):
     for ic, oc, x, y, k, stride, times in forward if grad else _geometries(problem):
         images, wide = problem.n * problem.g * y[0] * times, problem.lanes_oc and ic == 1 and problem.g * oc >= lanes
         rows = images * oc * y[1]
-        # the rows of many channels do not stay in L1
-        steps = rows * (y[2] / lanes if wide else _up(y[2], lanes)) * ic * math.prod(k) * (1 if ic <= 8 else 2)
+        steps = rows * (y[2] / lanes if wide else _up(y[2], lanes)) * ic * math.prod(k)
         if not grad and (wide or _may_turn(problem, y, k, lanes)):    # lanes of channels leave out taps in the padding
             vectors = rows * y[2] / lanes * math.prod(k) * _live(problem, problem.y, problem.k)
             turned = FULLER * vectors + TURNED * images * (x[1] * x[2] + y[1] * y[2])
             steps, wide = (vectors, True) if wide else min((steps, False), (turned, True))
-        counts["steps"] += steps
+        counts["pixels" if wide else "steps"] += steps     # those that vectors do not hold, and those that they do
         long = k[1] == 1 and k[2] >= LONG_ROW or k[1] >= TALL and stride[1] == 2 and y[2] > lanes
         if stride[2] == 2 and problem.dilation[2] == 1 and not long:
             counts["halved"] += steps
@@ -445,7 +450,9 @@ def depthwise_counts(problem, prepared):
         counts["elements"] += rows * y[2] + times * problem.n * problem.g * ic * seen
         counts["rows"] += 0 if wide else rows * ic * math.prod(k[:2])
         apart = problem.lanes_oc and max(problem.ic, problem.oc) > 1   # the pixels of a channel
-        counts["gathered"] += rows * y[2] if apart and not (wide and oc == 1) else 0
+        apart = apart and not (wide and oc == 1)
+        counts["gathered"] += rows * y[2] if apart else 0
+        counts["lines"] += rows + times * problem.n * problem.g * ic * x[0] * x[1] if apart else 0    # one by one
         counts["planes"] += images * oc / (lanes if wide else 1)
         counts["sums"] += images * oc * ic * math.prod(k) if grad and not wide else 0
         counts["stages"] += times

@@ -1,9 +1,9 @@
 """What one of each of the things that methods do takes, in cycles, and seconds of so many of them.
 
 ndconv/cost.py counts; a name of a count is a name of a table here. The cycles were fitted by benchmarks/fit_costs.py to measured
-times of 6043 random layers and gradients of ranks 1 to 3, for the right order of methods rather than for right times (two threads
-of a 3 GHz x86-64 with AVX2). Only ratios between methods matter to the choice, and they carry over to CPUs with wider vectors;
-where memory or threads differ, ndconv/machine.py says by how much.
+times of 3440 random layers and gradients of ranks 1 to 3 and of 252 of networks, for the right order of methods rather than for
+right times (two threads of a Zen 4, with AVX2 and AVX-512). Only ratios between methods matter to the choice; where memory or
+threads differ, ndconv/machine.py says by how much.
 """
 from operator import mul
 
@@ -12,32 +12,36 @@ from ndconv.machine import PLAIN
 CYCLE = 1 / 3e9            # seconds
 
 # Cycles of one of each, two threads sharing them.
-DIRECT = dict(pieces=2.64, strided=1.85, runs=1.15, stored=0.13, steps=0.521, calls=0.773, packed=0.284, gathered=1.11,
-              across=2.04, rows=162, prepared=0.828, stages=4968)
-DIRECT_BACK = dict(pieces=0.00213, runs=1.66, stored=0.369, steps=0.773, calls=0.000952, packed=0.459, gathered=1.83,
-                   across=0.849, rows=116, prepared=1.33, stages=2870)
-PHASES = dict(stored=0.745, steps=0.614, calls=0.629, stages=14490)
-PHASE_ROWS = dict(steps=0.805, calls=23.4, stored=0.338, packed=0.062, gathered=1.03, lines=11.9, prepared=2.34, stages=5463)
-GEMM = dict(clipped=6.26, planes=658, turned=0.8, strided=0.653, runs=6.13, apart=2.29, stored=0.0987, steps=0.346,
-            calls=6.89, packed=1.03, gathered=0.433, lines=5.58, across=0.00518, prepared=1.28, stages=7038)
-GEMM_BACK = dict(clipped=0.621, planes=380, turned=1.02e-14, strided=3.06e-14, runs=1.84, apart=4.04, stored=0.288, steps=0.513,
-                 calls=11.2, packed=0.464, gathered=0.731, lines=7.73, across=1.87e-13, prepared=1.66, stages=4133)
-DIRECT_GRAD = dict(steps=0.524, calls=5.92, packed=0.35, strided=0.193, weights=0.8, stages=9108)
-GEMM_GRAD = dict(steps=0.724, packed=0.296, lines=13.3, strided=0.731, weights=1.08, stages=23874)
-WINOGRAD = dict(calls=0.414, cells=0.069, steps=0.359, vectors=5.13, partial=3.59, turned=0.268, weights=0.0973, prepared=0.593,
-                fresh=0.304, sums=1.74, chunks=0.531, apart=6.0, stages=13110)
-WINOGRAD_CELLS = dict(steps=0.84, cells=10.2, weights=0.095, fresh=0.27, prepared=0.36, stages=6000)
-DEPTHWISE = dict(halved=0.544, strided=1.93, rows=1.79, steps=0.569, elements=0.115, gathered=4.73, planes=111, sums=1.43e-12,
-                 stages=5002)
-DEPTHWISE_BACK = dict(rows=2.35, steps=0.821, elements=0.325, gathered=1.57, planes=75.9, sums=1.43e-12, stages=2394)
-DEPTHWISE_GRAD = dict(halved=0.422, strided=1.17, rows=2.0, steps=0.462, elements=0.121, gathered=1.54, planes=21.7, sums=4.5,
-                      stages=13869)
-FFT = dict(transforms=0.336, products=0.336, traffic=0.336, spectra=0.336, across=0.925, elements=2.15, weights=3.46,
-           stages=19596)
-FFT_BACK = dict(transforms=0.57, products=0.57, traffic=0.57, spectra=0.57, across=0.925, elements=2.15, weights=3.46,
-                stages=19596)
-FFT_GRAD = dict(transforms=0.48, products=0.48, traffic=0.48, spectra=0.48, across=0.925, elements=2.15, weights=3.46,
-                stages=19596)
+DIRECT = dict(lines=28.8, pieces=1.3, strided=1.44, runs=3.38, stored=0.121, steps=0.559, calls=0.971, packed=0.353,
+              gathered=7.56, across=1.18, rows=44, prepared=0.417, stages=2.61e+03)
+DIRECT_BACK = dict(lines=7.79, pieces=0.00213, runs=4.12, stored=0.312, steps=0.808, calls=0.000952, packed=0.84,
+                   gathered=2.48, across=0.805, rows=106, prepared=0.311, stages=1.37e+03)
+PHASES = dict(stored=0.778, steps=0.436, calls=0.63, stages=1.42e+04)
+PHASE_ROWS = dict(steps=0.741, calls=23.8, stored=0.496, packed=0.0692, gathered=0.903, lines=4.12, prepared=3.32,
+                  stages=6.16e+03)
+GEMM = dict(clipped=0.763, planes=143, turned=1.12, strided=2.44, runs=4.32, apart=5.14, stored=0.0467, steps=0.512,
+            calls=3.75, packed=1.09, gathered=0.355, lines=15.4, across=0.00518, prepared=0.635, stages=3.08e+03)
+GEMM_BACK = dict(clipped=0.621, planes=448, turned=1e-06, strided=1e-06, runs=3.63, apart=4.15, stored=0.162, steps=0.656,
+                 calls=9.6, packed=0.829, gathered=0.606, lines=4.86, across=1e-06, prepared=1.03, stages=1.63e+03)
+DIRECT_GRAD = dict(steps=0.555, calls=3.92, packed=0.149, strided=0.062, weights=0.407, stages=5.3e+03)
+GEMM_GRAD = dict(steps=0.931, packed=0.413, lines=10.2, strided=0.744, weights=0.726, stages=1.59e+04)
+WINOGRAD = dict(dilated=5.01, parts=0.179, strided=0.721, calls=0.487, cells=0.0785, steps=0.137, vectors=4.13, partial=6.16,
+                turned=1.21, weights=0.254, prepared=0.502, fresh=0.313, sums=4.5, chunks=0.508, apart=1.41, stages=2.46e+04)
+WINOGRAD_CELLS = dict(steps=0.469, cells=17, weights=0.104, fresh=0.337, prepared=0.579, stages=6.55e+03)
+DEPTHWISE = dict(pixels=1.4, lines=10.9, halved=0.96, strided=3.35, rows=2.1, steps=0.725, elements=0.132, gathered=1.48,
+                 planes=202, sums=1e-06, stages=1.7e+03)
+DEPTHWISE_BACK = dict(pixels=1.12, lines=13.5, rows=0.977, steps=0.929, elements=0.319, gathered=1.4, planes=77.3, sums=1e-06,
+                      stages=2.78e+03)
+DEPTHWISE_GRAD = dict(pixels=0.589, lines=21.8, halved=0.571, strided=1.23, rows=1.63, steps=0.592, elements=0.0972,
+                      gathered=1.39, planes=9.9, sums=9.75, stages=6.94e+03)
+FFT = dict(transforms=0.197, products=0.497, traffic=0.109, spectra=0.675, across=2.88, elements=3.31, weights=3.46,
+           stages=4.14e+04)
+FFT_BACK = dict(transforms=0.63, products=0.697, traffic=0.556, spectra=0.842, across=2.67, elements=2.25, weights=3.46,
+                stages=2.92e+04)
+FFT_SINGLE = dict(transforms=0.888, products=0.428, traffic=0.31, spectra=0.649, across=1.16, elements=3.76, weights=3.46,
+                  stages=3.35e+04)
+FFT_GRAD = dict(transforms=0.759, products=0.779, traffic=0.101, spectra=0.48, across=0.232, elements=1.93, weights=1.53,
+                stages=2.53e+04)
 
 # Not of the fit, since it takes the weights to tell; brought to the scale of DEPTHWISE on Gaussians of 3 to 31 taps.
 SEPARABLE = dict(taps=0.9, results=1.5, rows=96, stages=13000)
