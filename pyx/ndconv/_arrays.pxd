@@ -18,3 +18,6 @@ cdef int open_output(object out, tuple shape, str dtype, Py_buffer *b) except -1
 cdef object dtype_of(str name)
 # A new array whose memory keeps channels together if that of x does
 cdef object array_like(tuple shape, dtype, const nd_array *x, bint batched, bint channels_last, make)
+cdef bint is_dense(const Py_buffer *b) noexcept nogil
+# A dense array, on several threads
+cdef void set_zeros(const Py_buffer *b, int threads) noexcept nogil

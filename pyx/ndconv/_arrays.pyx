@@ -2,9 +2,15 @@
 """Users' arrays as the kernels see them: buffers opened and checked, axes named, overlaps found."""
 from cpython.buffer cimport PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 
+from libc.string cimport memset
+
 from ndconv._c cimport nd_array
+from ndconv._runtime cimport parallel_for
 
 import numpy as np
+
+cdef enum:
+    PIECE = 262144       # bytes that one task sets to zero
 
 cdef object _ndarray = np.ndarray
 cdef object _float32 = np.dtype("float32")
@@ -122,3 +128,28 @@ def new_like(tuple shape, dtype, like, int rank, bint batched, bint channels_las
     a = array_of(&b, &axes)
     PyBuffer_Release(&b)
     return array_like(shape, dtype, &a, batched, channels_last, np.empty)
+
+cdef bint is_dense(const Py_buffer *b) noexcept nogil:
+    """Whether the elements fill all of the memory from the first to the last."""
+    cdef ptrdiff_t span = b.itemsize
+    cdef int i
+    for i in range(b.ndim):
+        if b.strides[i] < 0:
+            return False
+        span += (b.shape[i] - 1) * b.strides[i]
+    return span == b.len
+
+cdef struct Zeros:
+    char *data
+    ptrdiff_t bytes
+
+cdef void zero_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
+    """Pieces of memory; a new result is touched first here, by each thread its part."""
+    cdef Zeros *z = <Zeros *>context
+    memset(z.data + begin * PIECE, 0, min(end * PIECE, z.bytes) - begin * PIECE)
+
+cdef void set_zeros(const Py_buffer *b, int threads) noexcept nogil:
+    """Sets a dense array to zero."""
+    cdef Zeros zeros
+    zeros.data, zeros.bytes = <char *>b.buf, b.len
+    parallel_for((b.len + PIECE - 1) // PIECE, 1, threads, zero_body, &zeros)

@@ -4,7 +4,8 @@ from cpython.buffer cimport PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyO
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
-from ndconv._arrays cimport (Axes, array_of, axes_of, dtype_of, has_shape, may_overlap, open_input, open_output, stride_at)
+from ndconv._arrays cimport (Axes, array_of, axes_of, dtype_of, has_shape, is_dense, may_overlap, open_input, open_output,
+                             set_zeros, stride_at)
 from ndconv._c cimport (ND_CLIP, ND_F32, ND_F64, ND_LEAKY_RELU, ND_NONE, ND_RELU, ND_SIGMOID, ND_SILU, ND_TANH,
                         nd_array, nd_job, nd_kernel_set, nd_problem, nd_sizes, nd_weights)
 from ndconv._frame cimport Frame, fold
@@ -302,7 +303,7 @@ cdef class Core:
             job.activation, job.low, job.high = self.activation, self.low, self.high
             job.x, job.y = array_of(&xb, &self.axes), array_of(&yb, &self.axes)
             if self.fill:
-                self.fill_output(y, bias, &job)
+                self.fill_output(y, &yb, bias, &job)
             if not self.empty:
                 self.run_stages(&job, &wb if w is not None else NULL)
         finally:
@@ -318,11 +319,15 @@ cdef class Core:
             return out
         return y
 
-    cdef fill_output(self, y, bias, nd_job *job):
+    cdef fill_output(self, y, const Py_buffer *yb, bias, nd_job *job):
         """What no tap reaches is the bias, with residual and activation."""
         cdef Pixel first
         memset(&first, 0, sizeof(Pixel))
-        y[...] = 0
+        if is_dense(yb):
+            with nogil:
+                set_zeros(yb, job.threads)
+        else:
+            y[...] = 0
         if bias is not None:
             shape = [1] * y.ndim
             shape[self.axes.c] = -1
