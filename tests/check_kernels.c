@@ -67,7 +67,7 @@ static void check_gemm_tiles(const struct nd_kernel_set *k, int dtype, ptrdiff_t
 
 static void check_moves(const struct nd_kernel_set *k, int dtype, ptrdiff_t n)
 {
-    for (ptrdiff_t step = 1; step <= 3; step++) {
+    for (ptrdiff_t step = 1; step <= 5; step++) {
         const ptrdiff_t span = (n - 1) * step + 1;
         void *from = numbers(span, dtype), *to = numbers(n, dtype), *wide = numbers(span, dtype);
         double sum = 0;

@@ -8,12 +8,6 @@
  * Rows that are apart come with gaps that no prefetcher follows, so what is needed a few rows on is asked for. */
 #define POINT_AHEAD 6 /* rows */
 
-/* p[0], p[4], p[8], ...; nothing after the last of them is read. */
-static inline vec NAME(every_fourth)(const T *p)
-{
-    return NAME(in_turn)(NAME(alternate)(NAME(every_other)(p), NAME(every_other)(p + 2 * VL - 2)));
-}
-
 /* y[i] = start + x[i*step] * w, i < n; rows of a vector at least end with one that overlaps the one before. */
 static inline void NAME(point_row)(ptrdiff_t step, ptrdiff_t n, const T *x, T w, T start, T *y)
 {

@@ -12,7 +12,13 @@ static inline __attribute__((always_inline)) void NAME(copy_few)(T *to, const T 
         }
 }
 
-/* to[i] = from[i*step], i < n. Rows of step 1 or 2 end with a vector that overlaps the one before. */
+/* p[0], p[4], p[8], ...; nothing after the last of them is read. */
+static inline vec NAME(every_fourth)(const T *p)
+{
+    return NAME(in_turn)(NAME(alternate)(NAME(every_other)(p), NAME(every_other)(p + 2 * VL - 2)));
+}
+
+/* to[i] = from[i*step], i < n. Rows of step 1, 2 or 4 end with a vector that overlaps the one before. */
 static void NAME(copy)(void *restrict to_, const void *restrict from_, ptrdiff_t n, ptrdiff_t step)
 {
     T *restrict to = to_;
@@ -21,6 +27,10 @@ static void NAME(copy)(void *restrict to_, const void *restrict from_, ptrdiff_t
         for (ptrdiff_t i = 0; i < n - VL; i += VL)
             NAME(store)(to + i, NAME(every_other)(from + 2 * i));
         NAME(store)(to + n - VL, NAME(every_other)(from + 2 * (n - VL)));
+    } else if (step == 4 && n >= VL) {
+        for (ptrdiff_t i = 0; i < n - VL; i += VL)
+            NAME(store)(to + i, NAME(every_fourth)(from + 4 * i));
+        NAME(store)(to + n - VL, NAME(every_fourth)(from + 4 * (n - VL)));
     } else if (step != 1) {
         for (ptrdiff_t i = 0; i < n; i++)
             to[i] = from[i * step];

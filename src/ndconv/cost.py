@@ -324,12 +324,16 @@ def fft_counts(problem, prepared):
     grad = problem.op == "weight_grad"
     weights = problem.oc * (problem.ic // problem.g) * problem.taps if grad else 0
     transforms, products, traffic, spectra = _fft.estimate(problem, prepared)
-    # lanes of tiles, whose pixels are as far apart as there are channels
-    few = problem.lanes_oc and min(problem.ic, problem.oc) // problem.g < _tile_of(problem, _fft).lanes
+    # lanes of tiles, whose pixels are as far apart as there are channels; lanes of groups, whose pixels are neighbours
+    lanes = _tile_of(problem, _fft).lanes
+    few = problem.lanes_oc and min(problem.ic, problem.oc) // problem.g < lanes
     single = (problem.oc if problem.reversed else problem.ic) == problem.g
     table = FFT_GRAD if grad else FFT_SINGLE if single else FFT_BACK if problem.reversed else FFT
-    return table, dict(transforms=transforms, products=products, traffic=traffic, spectra=spectra, elements=elements,
-                       weights=weights, across=elements if few else 0, stages=1)
+    counts = dict(transforms=transforms, products=products, traffic=traffic, spectra=spectra, elements=elements, weights=weights,
+                  across=elements if few else 0, stages=1)
+    if single and not grad and problem.lanes_oc and problem.g >= lanes:
+        counts |= dict(groups=transforms, transforms=0, across=0)
+    return table, counts
 
 
 def winograd_counts(problem, prepared, fine=False):
