@@ -350,8 +350,10 @@ def winograd_counts(problem, prepared, fine=False):
         fresh = own_block and _up(oc, panel) >= FEW_PANELS and not prepared
         tiles *= problem.g
         columns, weights = _up(oc, panel), products * times * problem.g * _up(oc, panel) * panel * k[0] * ic
-        # of volumes and dilated kernels, whose blocks have fewer tiles, the steps are counted apart
-        counts["parts" if k[0] > 1 or max(problem.dilation) > 1 else "steps"] += tiles * products * columns * k[0] * ic
+        # of volumes and dilated kernels, whose blocks have fewer tiles, the steps are counted apart; those of a phase may be few
+        wait = max(LEAST_ROWS / max(math.prod(_up(o, 4 * d) for o, d in zip(y[1:], problem.dilation[1:], strict=True)), 1), 1)
+        parts = k[0] > 1 or max(problem.dilation) > 1
+        counts["parts" if parts else "steps"] += tiles * products * columns * k[0] * ic * (wait if parts else 1)
         counts["calls"] += tiles / rows * products * columns
         vectors = tiles * points * (stride[1] * stride[2] * _up(ic, lanes) + _up(oc, lanes))
         counts["vectors" if max(problem.dilation) == 1 else "dilated"] += vectors    # of pixels that are neighbours, or not

@@ -12,36 +12,36 @@ from ndconv.machine import PLAIN
 CYCLE = 1 / 3e9            # seconds
 
 # Cycles of one of each, two threads sharing them.
-DIRECT = dict(lines=30.2, pieces=1.17, strided=1.52, runs=3.49, stored=0.119, steps=0.582, calls=1.04, packed=0.378,
-              gathered=7.87, across=1.11, rows=44, prepared=0.387, stages=2.41e+03)
-DIRECT_BACK = dict(lines=8.37, pieces=0.00213, runs=4.19, stored=0.305, steps=0.832, calls=0.000952, packed=0.886,
-                   gathered=2.64, across=0.788, rows=105, prepared=0.26, stages=1.22e+03)
-PHASES = dict(stored=0.764, steps=0.434, calls=0.631, stages=1.43e+04)
-PHASE_ROWS = dict(steps=0.752, calls=25, stored=0.512, packed=0.0697, gathered=0.835, lines=3.17, prepared=3.41,
-                  stages=6.32e+03)
-GEMM = dict(clipped=0.641, planes=132, turned=1.23, strided=2.57, runs=4.39, apart=5.41, stored=0.042, steps=0.529, calls=3.44,
-            packed=1.16, gathered=0.341, lines=15.9, across=0.00518, prepared=0.612, stages=2.88e+03)
-GEMM_BACK = dict(clipped=0.621, planes=527, turned=1e-06, strided=1e-06, runs=3.9, apart=4.19, stored=0.155, steps=0.672,
-                 calls=9.04, packed=0.881, gathered=0.582, lines=4.54, across=1e-06, prepared=0.944, stages=1.43e+03)
-DIRECT_GRAD = dict(steps=0.562, calls=3.9, packed=0.147, strided=0.0546, weights=0.376, stages=4.96e+03)
-GEMM_GRAD = dict(steps=0.93, packed=0.447, lines=10.3, strided=0.756, weights=0.65, stages=1.48e+04)
-WINOGRAD = dict(dilated=5.25, parts=0.168, strided=0.792, calls=0.515, cells=0.0821, steps=0.139, vectors=4.24, partial=6.15,
-                turned=1.28, weights=0.266, prepared=0.533, fresh=0.32, sums=4.63, chunks=0.436, apart=1.33, stages=2.54e+04)
-WINOGRAD_CELLS = dict(steps=0.437, cells=17.3, weights=0.106, fresh=0.366, prepared=0.632, stages=6.65e+03)
-DEPTHWISE = dict(pixels=1.11, lines=11.6, halved=1.06, strided=3.54, rows=2.12, steps=0.757, elements=0.139, gathered=1.41,
-                 planes=204, sums=1e-06, stages=1.49e+03)
-DEPTHWISE_BACK = dict(pixels=0.906, lines=14.7, rows=0.898, steps=0.968, elements=0.318, gathered=1.42, planes=76.2,
-                      sums=1e-06, stages=2.8e+03)
-DEPTHWISE_GRAD = dict(pixels=0.587, lines=23.4, halved=0.573, strided=1.25, rows=1.61, steps=0.598, elements=0.0945,
-                      gathered=1.4, planes=8.74, sums=9.96, stages=6.33e+03)
-FFT = dict(transforms=0.182, products=0.516, traffic=0.118, spectra=0.702, across=3.06, elements=3.45, weights=3.46,
-           stages=4.29e+04)
-FFT_BACK = dict(transforms=0.661, products=0.72, traffic=0.563, spectra=0.857, across=2.99, elements=2.32, weights=3.46,
-                stages=3.15e+04)
-FFT_SINGLE = dict(groups=0.325, transforms=0.906, products=0.457, traffic=0.306, spectra=0.823, across=1.52, elements=3.92,
-                  weights=3.46, stages=3.31e+04)
-FFT_GRAD = dict(transforms=0.754, products=0.806, traffic=0.0923, spectra=0.48, across=0.192, elements=1.98, weights=1.47,
-                stages=2.56e+04)
+DIRECT = dict(lines=30.9, pieces=1.08, strided=1.58, runs=3.58, stored=0.116, steps=0.6, calls=1.11, packed=0.398,
+              gathered=8.07, across=1.03, rows=43.5, prepared=0.392, stages=2.27e+03)
+DIRECT_BACK = dict(lines=8.97, pieces=0.00213, runs=4.32, stored=0.297, steps=0.85, calls=0.000952, packed=0.883,
+                   gathered=2.73, across=0.77, rows=105, prepared=0.226, stages=1.11e+03)
+PHASES = dict(stored=0.754, steps=0.44, calls=0.632, stages=1.44e+04)
+PHASE_ROWS = dict(steps=0.77, calls=25.8, stored=0.52, packed=0.0707, gathered=0.836, lines=2.72, prepared=3.42,
+                  stages=6.42e+03)
+GEMM = dict(clipped=0.555, planes=127, turned=1.29, strided=2.64, runs=4.48, apart=5.63, stored=0.0383, steps=0.551,
+            calls=3.22, packed=1.2, gathered=0.329, lines=16.1, across=0.00518, prepared=0.601, stages=2.74e+03)
+GEMM_BACK = dict(clipped=0.621, planes=549, turned=1e-06, strided=1e-06, runs=4.1, apart=4.24, stored=0.151, steps=0.69,
+                 calls=8.7, packed=0.912, gathered=0.562, lines=4.35, across=1e-06, prepared=0.892, stages=1.3e+03)
+DIRECT_GRAD = dict(steps=0.578, calls=3.93, packed=0.147, strided=0.0489, weights=0.352, stages=4.7e+03)
+GEMM_GRAD = dict(steps=0.946, packed=0.476, lines=10.5, strided=0.769, weights=0.591, stages=1.4e+04)
+WINOGRAD = dict(dilated=4.88, parts=0.138, strided=0.867, calls=0.546, cells=0.086, steps=0.152, vectors=4.33, partial=6.44,
+                turned=1.36, weights=0.271, prepared=0.503, fresh=0.307, sums=3.58, chunks=0.394, apart=1.29, stages=2.63e+04)
+WINOGRAD_CELLS = dict(steps=0.423, cells=17.7, weights=0.107, fresh=0.396, prepared=0.683, stages=6.74e+03)
+DEPTHWISE = dict(pixels=1.12, lines=12.1, halved=1.11, strided=3.64, rows=2.15, steps=0.781, elements=0.146, gathered=1.38,
+                 planes=203, sums=1e-06, stages=1.34e+03)
+DEPTHWISE_BACK = dict(pixels=0.89, lines=16.1, rows=0.851, steps=0.994, elements=0.32, gathered=1.46, planes=75.4, sums=1e-06,
+                      stages=2.78e+03)
+DEPTHWISE_GRAD = dict(pixels=0.601, lines=24.3, halved=0.575, strided=1.28, rows=1.63, steps=0.615, elements=0.0939,
+                      gathered=1.41, planes=7.93, sums=10.3, stages=5.96e+03)
+FFT = dict(transforms=0.167, products=0.595, traffic=0.118, spectra=0.711, across=3.16, elements=3.54, weights=3.46,
+           stages=4.34e+04)
+FFT_BACK = dict(transforms=0.693, products=0.791, traffic=0.554, spectra=0.866, across=3.23, elements=2.3, weights=3.46,
+                stages=3.38e+04)
+FFT_SINGLE = dict(groups=0.334, transforms=0.94, products=0.484, traffic=0.302, spectra=0.972, across=1.84, elements=3.91,
+                  weights=3.46, stages=3.23e+04)
+FFT_GRAD = dict(transforms=0.768, products=0.803, traffic=0.0822, spectra=0.48, across=0.165, elements=2.07, weights=1.49,
+                stages=2.61e+04)
 
 # Not of the fit, since it takes the weights to tell; brought to the scale of DEPTHWISE on Gaussians of 3 to 31 taps.
 SEPARABLE = dict(taps=1.1, results=1.85, rows=117, stages=13000)
