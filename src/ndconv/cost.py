@@ -200,7 +200,9 @@ def direct_counts(problem, prepared):
             counts["gathered"] += inputs + outputs
         elif live < 1 or not problem.lanes_oc:    # not read where it is
             counts["packed"] += inputs
-            counts["lines"] += 0 if problem.lanes_oc else inputs / max(x[2], 1)
+            # rows with nothing around them are copied as one
+            row = x[2] if problem.taps > 1 or stride[2] > 1 else x[1] * x[2]
+            counts["lines"] += 0 if problem.lanes_oc else inputs / max(row, 1)
         counts["across"] += outputs if wide and not problem.lanes_oc else 0
         if apart[2] > 2 and not wide:
             counts["strided"] += inputs * min(1, y[2] * k[2] / max(x[2], 1))     # taken apart one at a time

@@ -12,36 +12,36 @@ from ndconv.machine import PLAIN
 CYCLE = 1 / 3e9            # seconds
 
 # Cycles of one of each, two threads sharing them.
-DIRECT = dict(lines=30.9, pieces=1.08, strided=1.58, runs=3.58, stored=0.116, steps=0.6, calls=1.11, packed=0.398,
-              gathered=8.07, across=1.03, rows=43.5, prepared=0.392, stages=2.27e+03)
-DIRECT_BACK = dict(lines=8.97, pieces=0.00213, runs=4.32, stored=0.297, steps=0.85, calls=0.000952, packed=0.883,
-                   gathered=2.73, across=0.77, rows=105, prepared=0.226, stages=1.11e+03)
-PHASES = dict(stored=0.754, steps=0.44, calls=0.632, stages=1.44e+04)
-PHASE_ROWS = dict(steps=0.77, calls=25.8, stored=0.52, packed=0.0707, gathered=0.836, lines=2.72, prepared=3.42,
-                  stages=6.42e+03)
-GEMM = dict(clipped=0.555, planes=127, turned=1.29, strided=2.64, runs=4.48, apart=5.63, stored=0.0383, steps=0.551,
-            calls=3.22, packed=1.2, gathered=0.329, lines=16.1, across=0.00518, prepared=0.601, stages=2.74e+03)
-GEMM_BACK = dict(clipped=0.621, planes=549, turned=1e-06, strided=1e-06, runs=4.1, apart=4.24, stored=0.151, steps=0.69,
-                 calls=8.7, packed=0.912, gathered=0.562, lines=4.35, across=1e-06, prepared=0.892, stages=1.3e+03)
-DIRECT_GRAD = dict(steps=0.578, calls=3.93, packed=0.147, strided=0.0489, weights=0.352, stages=4.7e+03)
-GEMM_GRAD = dict(steps=0.946, packed=0.476, lines=10.5, strided=0.769, weights=0.591, stages=1.4e+04)
-WINOGRAD = dict(dilated=4.88, parts=0.138, strided=0.867, calls=0.546, cells=0.086, steps=0.152, vectors=4.33, partial=6.44,
-                turned=1.36, weights=0.271, prepared=0.503, fresh=0.307, sums=3.58, chunks=0.394, apart=1.29, stages=2.63e+04)
-WINOGRAD_CELLS = dict(steps=0.423, cells=17.7, weights=0.107, fresh=0.396, prepared=0.683, stages=6.74e+03)
-DEPTHWISE = dict(pixels=1.12, lines=12.1, halved=1.11, strided=3.64, rows=2.15, steps=0.781, elements=0.146, gathered=1.38,
-                 planes=203, sums=1e-06, stages=1.34e+03)
-DEPTHWISE_BACK = dict(pixels=0.89, lines=16.1, rows=0.851, steps=0.994, elements=0.32, gathered=1.46, planes=75.4, sums=1e-06,
+DIRECT = dict(lines=29.4, pieces=1.14, strided=2.11, runs=3.36, stored=0.106, steps=0.606, calls=1.12, packed=0.636,
+              gathered=8.22, across=0.992, rows=46.1, prepared=0.388, stages=2.11e+03)
+DIRECT_BACK = dict(lines=9.4, pieces=0.00213, runs=4.34, stored=0.294, steps=0.863, calls=0.000952, packed=0.931,
+                   gathered=2.82, across=0.753, rows=109, prepared=0.2, stages=1.03e+03)
+PHASES = dict(stored=0.751, steps=0.443, calls=0.633, stages=1.45e+04)
+PHASE_ROWS = dict(steps=0.784, calls=26.3, stored=0.529, packed=0.0717, gathered=0.848, lines=2.44, prepared=3.37,
+                  stages=6.48e+03)
+GEMM = dict(clipped=0.475, planes=126, turned=1.24, strided=2.52, runs=4.4, apart=5.93, stored=0.0356, steps=0.543, calls=3.29,
+            packed=1.39, gathered=0.318, lines=8.99, across=0.00518, prepared=0.62, stages=2.43e+03)
+GEMM_BACK = dict(clipped=0.621, planes=551, turned=1e-06, strided=1e-06, runs=4.27, apart=4.34, stored=0.149, steps=0.696,
+                 calls=8.56, packed=0.942, gathered=0.544, lines=4.07, across=1e-06, prepared=0.856, stages=1.2e+03)
+DIRECT_GRAD = dict(steps=0.579, calls=3.96, packed=0.148, strided=0.0448, weights=0.33, stages=4.53e+03)
+GEMM_GRAD = dict(steps=0.944, packed=0.496, lines=10.6, strided=0.772, weights=0.545, stages=1.34e+04)
+WINOGRAD = dict(dilated=4.94, parts=0.137, strided=0.966, calls=0.582, cells=0.0909, steps=0.161, vectors=4.38, partial=6.48,
+                turned=1.37, weights=0.27, prepared=0.501, fresh=0.303, sums=3.3, chunks=0.372, apart=1.29, stages=2.84e+04)
+WINOGRAD_CELLS = dict(steps=0.412, cells=18, weights=0.108, fresh=0.424, prepared=0.73, stages=6.82e+03)
+DEPTHWISE = dict(pixels=1.12, lines=12.9, halved=1.1, strided=3.91, rows=1.84, steps=0.808, elements=0.169, gathered=1.35,
+                 planes=198, sums=1e-06, stages=1.26e+03)
+DEPTHWISE_BACK = dict(pixels=0.895, lines=17.4, rows=0.799, steps=1.01, elements=0.324, gathered=1.51, planes=74.7, sums=1e-06,
                       stages=2.78e+03)
-DEPTHWISE_GRAD = dict(pixels=0.601, lines=24.3, halved=0.575, strided=1.28, rows=1.63, steps=0.615, elements=0.0939,
-                      gathered=1.41, planes=7.93, sums=10.3, stages=5.96e+03)
-FFT = dict(transforms=0.167, products=0.595, traffic=0.118, spectra=0.711, across=3.16, elements=3.54, weights=3.46,
-           stages=4.34e+04)
-FFT_BACK = dict(transforms=0.693, products=0.791, traffic=0.554, spectra=0.866, across=3.23, elements=2.3, weights=3.46,
-                stages=3.38e+04)
-FFT_SINGLE = dict(groups=0.334, transforms=0.94, products=0.484, traffic=0.302, spectra=0.972, across=1.84, elements=3.91,
-                  weights=3.46, stages=3.23e+04)
-FFT_GRAD = dict(transforms=0.768, products=0.803, traffic=0.0822, spectra=0.48, across=0.165, elements=2.07, weights=1.49,
-                stages=2.61e+04)
+DEPTHWISE_GRAD = dict(pixels=0.604, lines=24.6, halved=0.569, strided=1.3, rows=1.64, steps=0.618, elements=0.0945,
+                      gathered=1.42, planes=7.32, sums=10.4, stages=5.7e+03)
+FFT = dict(transforms=0.156, products=0.611, traffic=0.117, spectra=0.709, across=3.24, elements=3.61, weights=3.46,
+           stages=4.24e+04)
+FFT_BACK = dict(transforms=0.733, products=0.833, traffic=0.538, spectra=0.868, across=3.39, elements=2.31, weights=3.46,
+                stages=3.59e+04)
+FFT_SINGLE = dict(groups=0.34, transforms=0.971, products=0.511, traffic=0.298, spectra=1.09, across=2.11, elements=3.9,
+                  weights=3.46, stages=3.11e+04)
+FFT_GRAD = dict(transforms=0.772, products=0.803, traffic=0.0743, spectra=0.48, across=0.145, elements=2.09, weights=1.5,
+                stages=2.64e+04)
 
 # Not of the fit, since it takes the weights to tell; brought to the scale of DEPTHWISE on Gaussians of 3 to 31 taps.
 SEPARABLE = dict(taps=1.1, results=1.85, rows=117, stages=13000)
