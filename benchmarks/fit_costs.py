@@ -1,6 +1,8 @@
-"""Measure every method on random layers, judge the choices of `auto` by them, and fit the constants of ndconv/cycles.py.
+"""Measure every method on random layers and those of networks, judge the choices of `auto` by them, and fit the constants of
+ndconv/cycles.py.
 
     python benchmarks/fit_costs.py measure SEED COUNT OUT.json     methods in turn, medians; about a minute a hundred
+    python benchmarks/fit_costs.py networks OUT.json               the same of layers of networks
     python benchmarks/fit_costs.py regret OUT.json ...             regret of auto, and of tune: a choice by one half of the
                                                                    measurement, judged by the other
     python benchmarks/fit_costs.py fit OUT.json ...                regret now, the fitted constants, regret with them
@@ -14,7 +16,7 @@ import sys
 from dataclasses import asdict
 
 import numpy as np
-from layers import Layer, layers
+from layers import Layer, layers, networks
 
 import ndconv as nd
 from ndconv import cost, select
@@ -29,9 +31,13 @@ RIGHT, NEAR = 0.1, 0.03           # weights beside that of the regret
 
 
 def measure(seed, count, path):
+    measure_all(layers(int(seed), int(count)), path)
+
+
+def measure_all(found, path):
     threads = nd.get_num_threads()
     with open(path, "w") as file:
-        for layer in layers(int(seed), int(count)):
+        for layer in found:
             problem, prepared = layer.problem, layer.use == "plan"
             rows = select.explain_problem(problem, threads=threads, prepared=prepared).rows
             able = {row.method: row.cost for row in rows if row.applicable and row.method in select.METHODS}
@@ -156,4 +162,5 @@ def report(title, rows, estimates, shown=12):
 
 
 if __name__ == "__main__":
-    {"measure": measure, "regret": regret, "fit": fit}[sys.argv[1]](*sys.argv[2:])
+    commands = {"measure": measure, "networks": lambda path: measure_all(networks(), path), "regret": regret, "fit": fit}
+    commands[sys.argv[1]](*sys.argv[2:])

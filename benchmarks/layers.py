@@ -7,6 +7,7 @@ import math
 import random
 from dataclasses import asdict, dataclass
 
+from ndconv import bench_cases
 from ndconv.plan import make_problem
 from ndconv.problem import DTYPES, RANKS
 
@@ -86,4 +87,16 @@ def layers(seed, count):
         numbers = math.prod(layer.x_shape) + math.prod(layer.w_shape) + operations // (2 * ic // g * k**rank)
         if OPERATIONS[0] < operations < OPERATIONS[1] and 8 * numbers < BYTES:
             found.append(layer)
+    return found
+
+
+def networks():
+    """The square layers of bench_cases that are padded as a Layer is, in both layouts, with both gradients."""
+    found = []
+    for case in bench_cases.LAYERS:
+        alike = [Layer(use, case.rank, case.n, case.ic, case.oc, case.groups, case.size[0], case.k, case.stride, case.dilation,
+                       "float32", layout)
+                 for layout in RANKS[case.rank] for use in ("plan", "input_grad", "weight_grad")]
+        if len(set(case.size)) == 1 and alike[0].padding == case.padding:
+            found += alike
     return found

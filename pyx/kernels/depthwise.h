@@ -24,8 +24,8 @@
 #define STRIP_VECTORS 2
 #define STRIP_TAPS 7
 #define STRIP vec sum[STRIP_ROWS][STRIP_VECTORS]
-#define LINE_VECTORS 8
-#define LINE (LINE_VECTORS * VL)
+#define STRETCH_VECTORS 8
+#define STRETCH (STRETCH_VECTORS * VL)
 
 /* What strips of one kernel have in common. */
 struct NAME(strip_place) {
@@ -274,44 +274,44 @@ STRIPS_OF(strips_any_step2, 0, 2, 2, 2)
 STRIPS_OF(strips_apart_step2, 0, 2, 0, 2)
 #undef STRIPS_OF
 
-/* Rows of results of kernels of one row: LINE results from column i on, all of whose taps lie in x. The two sums of a strip of one
- * row wait for each other, the 8 of a line do not; then a vector of x is loaded for each multiply-add. */
-static inline __attribute__((always_inline)) void NAME(line)(const struct nd_depthwise *s, ptrdiff_t i, const T *x, const T *w,
+/* Rows of results of kernels of one row: STRETCH results from column i on, all of whose taps lie in x. The two sums of a strip of one
+ * row wait for each other, the 8 of a stretch do not; then a vector of x is loaded for each multiply-add. */
+static inline __attribute__((always_inline)) void NAME(stretch)(const struct nd_depthwise *s, ptrdiff_t i, const T *x, const T *w,
                                                              const T *bias, T *y)
 {
     const vec start = bias ? NAME(broadcast)(*bias) : (vec){0};
-    vec sum[LINE_VECTORS];
+    vec sum[STRETCH_VECTORS];
 #pragma GCC unroll 8
-    for (int v = 0; v < LINE_VECTORS; v++)
+    for (int v = 0; v < STRETCH_VECTORS; v++)
         sum[v] = start;
     for (ptrdiff_t p = 0; p < s->planes; p++)
         for (ptrdiff_t j = 0; j < s->kw; j++, w++) {
             const T *from = x + s->plane[p] + s->first + i + s->column[j];
             const vec by = NAME(broadcast)(*w);
 #pragma GCC unroll 8
-            for (int v = 0; v < LINE_VECTORS; v++)
+            for (int v = 0; v < STRETCH_VECTORS; v++)
                 sum[v] += NAME(held)(NAME(load)(from + v * VL)) * by;
         }
 #pragma GCC unroll 8
-    for (int v = 0; v < LINE_VECTORS; v++)
+    for (int v = 0; v < STRETCH_VECTORS; v++)
         NAME(store)(y + i + v * VL, sum[v]);
 }
 
-/* Rows of lines, the last of which overlaps the one before; strips at the ends of x. */
-static __attribute__((noinline)) void NAME(lines)(const struct nd_depthwise *s, const T *x, const T *w, const T *bias, T *y)
+/* Rows of stretches, the last of which overlaps the one before; strips at the ends of x. */
+static __attribute__((noinline)) void NAME(stretches)(const struct nd_depthwise *s, const T *x, const T *w, const T *bias, T *y)
 {
     const struct NAME(strip_place) at = NAME(strip_place_of)(s);
-    const ptrdiff_t inside = -(s->first + at.least), last = s->width - s->first - at.most - LINE;
-    const ptrdiff_t from = inside > 0 ? inside : 0, end = (last < s->n - LINE ? last : s->n - LINE) + LINE;
+    const ptrdiff_t inside = -(s->first + at.least), last = s->width - s->first - at.most - STRETCH;
+    const ptrdiff_t from = inside > 0 ? inside : 0, end = (last < s->n - STRETCH ? last : s->n - STRETCH) + STRETCH;
     for (ptrdiff_t r = 0; r < s->rows; r++, x += s->step, y += s->y_row) {
         struct nd_depthwise part = *s;
         part.rows = 1, part.low -= r * s->sh, part.high -= r * s->sh;
-        if (end - from < LINE || part.low > 0 || part.high < 1) {
+        if (end - from < STRETCH || part.low > 0 || part.high < 1) {
             NAME(strips_any)(&part, x, w, bias, y);
             continue;
         }
-        for (ptrdiff_t i = from; i < end; i += LINE)
-            NAME(line)(s, i < end - LINE ? i : end - LINE, x, w, bias, y);
+        for (ptrdiff_t i = from; i < end; i += STRETCH)
+            NAME(stretch)(s, i < end - STRETCH ? i : end - STRETCH, x, w, bias, y);
         part.n = from;
         if (from > 0)
             NAME(strips_any)(&part, x, w, bias, y);
@@ -345,8 +345,8 @@ static void NAME(depthwise_rows)(const struct nd_depthwise *s, const void *x, co
         NAME(strips_any_step2)(s, x, w, bias, y);
     else if (s->stride == 2)
         NAME(strips_apart_step2)(s, x, w, bias, y);
-    else if (s->kh == 1 && s->n >= LINE)
-        NAME(lines)(s, x, w, bias, y);
+    else if (s->kh == 1 && s->n >= STRETCH)
+        NAME(stretches)(s, x, w, bias, y);
     else if (s->sh == 1)
         NAME(strips_any)(s, x, w, bias, y);
     else if (s->sh == 2)

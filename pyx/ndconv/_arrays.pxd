@@ -8,6 +8,14 @@ cdef struct Axes:
 cdef inline ptrdiff_t stride_at(const Py_buffer *b, int axis) noexcept nogil:
     return b.strides[axis] // b.itemsize if axis >= 0 else 0
 
+cdef inline nd_array every(const nd_array *a, const ptrdiff_t *first, const ptrdiff_t *step, ptrdiff_t size) noexcept nogil:
+    """Elements first + step*i of an array along its axes."""
+    cdef nd_array r = a[0]
+    if a.data != NULL:
+        r.data = a.data + size * (first[0] * a.d + first[1] * a.h + first[2] * a.w)
+    r.d, r.h, r.w = a.d * step[0], a.h * step[1], a.w * step[2]
+    return r
+
 cdef Axes axes_of(int rank, bint batched, bint channels_last) noexcept
 cdef nd_array array_of(const Py_buffer *b, const Axes *a) noexcept nogil
 cdef object open_input(object a, str name, str dtype, Py_buffer *b)

@@ -100,7 +100,8 @@ cdef extern from "kernels.h" nogil:
         ptrdiff_t planes, kh, kw
         const ptrdiff_t *plane
         const ptrdiff_t *column
-        ptrdiff_t row, step, sh, y_row, rows, n, first, stride, width, low, high, left, right, channels, spread, pixel, y_pixel, w_vector
+        ptrdiff_t row, step, sh, y_row, rows, n, first, stride, width, low, high, left, right, channels, spread, pixel, y_pixel
+        ptrdiff_t w_vector
         const ptrdiff_t *lines
         const void *constants
     struct nd_depthwise_grad:

@@ -14,7 +14,7 @@ from ndconv._depthwise_block cimport (Block, Blocking, Run, blocking, can_be_lin
                                       set_worker, start_run, walk_block)
 from ndconv._depthwise_planes cimport turn_planes, turned_bytes, turns_planes
 from ndconv._frame cimport fold, fold_rows, has_places
-from ndconv._pack cimport Pixel, ceil_div, finish_pixels, taps_of
+from ndconv._pack cimport Pixel, bias_at, ceil_div, finish_pixels, taps_of
 from ndconv._runtime cimport parallel_for
 
 
@@ -124,7 +124,7 @@ cdef void convolve_rectangle(const Run *f, Block *t, const char *x) noexcept nog
         if not stores:
             t.s.y_row, t.s.y_pixel = n * t.channels, t.channels
         w += size * (t.oc * taps_of(p) + t.depth * p.kh * p.kw * k.vl)
-        k.depthwise_pixels(&t.s, x, w, bias_at(f, t.oc), to if stores else t.out)
+        k.depthwise_pixels(&t.s, x, w, bias_at(f.job, t.oc), to if stores else t.out)
         if not stores:
             for i in range(t.s.rows * n):
                 k.scatter(to + size * (i // n * row + i % n * y.w), y.c, t.out + size * i * t.channels, 1, t.channels)
@@ -133,14 +133,11 @@ cdef void convolve_rectangle(const Run *f, Block *t, const char *x) noexcept nog
     if not stores:
         t.s.y_row = n
     for o in range(t.oc, t.oc + t.channels):
-        k.depthwise_rows(&t.s, x, w + size * o * p.icg * taps_of(p), bias_at(f, o), to if stores else t.out)
+        k.depthwise_rows(&t.s, x, w + size * o * p.icg * taps_of(p), bias_at(f.job, o), to if stores else t.out)
         if not stores:
             for i in range(t.s.rows):
                 k.scatter(to + size * i * row, y.w, t.out + size * i * n, 1, n)
         to += size * y.c
-
-cdef inline const void *bias_at(const Run *f, ptrdiff_t oc) noexcept nogil:
-    return f.job.bias if f.job.bias == NULL else <const char *>f.job.bias + f.job.k.size * oc
 
 cdef void finish_block(const Run *f, const Block *t) noexcept nogil:
     cdef ptrdiff_t r

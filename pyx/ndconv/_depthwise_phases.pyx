@@ -12,11 +12,12 @@ so that y is in L2 until it is complete. Bytes moved: x once, y once.
 """
 from libc.string cimport memset
 
-from ndconv._c cimport nd_array, nd_job, nd_kernel_set, nd_problem, nd_sizes, nd_weights
+from ndconv._arrays cimport every
+from ndconv._c cimport nd_job, nd_kernel_set, nd_problem, nd_sizes, nd_weights
 from ndconv._depthwise_block cimport Run
 from ndconv._depthwise_forward cimport forward_body, forward_run, prepare, sizes
 from ndconv._depthwise_planes cimport turns_planes
-from ndconv._pack cimport ceil_div
+from ndconv._pack cimport ceil_div, whole_lines
 from ndconv._phase_axis cimport Axis, Phase, axis_of, phase_of
 from ndconv._runtime cimport parallel_for
 
@@ -55,9 +56,6 @@ cdef inline ptrdiff_t before(const Axis *a, const Phase *f) noexcept nogil:
 cdef inline ptrdiff_t last(const Phase *f, ptrdiff_t step) noexcept nogil:
     return f.first + (f.count - 1) * step
 
-cdef inline size_t lines(size_t bytes) noexcept nogil:
-    return (bytes + 63) & ~<size_t>63
-
 cdef void phases_sizes(const nd_problem *p, const nd_kernel_set *k, nd_sizes *to) noexcept nogil:
     """Those of other problems prepare 0 bytes: few planes, phases without taps or better by lanes of channels."""
     cdef nd_sizes size
@@ -72,8 +70,8 @@ cdef void phases_sizes(const nd_problem *p, const nd_kernel_set *k, nd_sizes *to
             memset(to, 0, sizeof(nd_sizes))
             return
         sizes(&part.p, k, &size)
-        to.prepared += lines(size.prepared)
-        to.worker = max(to.worker, lines(size.worker))
+        to.prepared += whole_lines(size.prepared)
+        to.worker = max(to.worker, whole_lines(size.worker))
 
 cdef void phases_prepare(const nd_problem *p, const nd_kernel_set *k, const nd_weights *w, void *to_, char *workspace,
                          int threads) noexcept nogil:
@@ -90,7 +88,7 @@ cdef void phases_prepare(const nd_problem *p, const nd_kernel_set *k, const nd_w
         taps.d, taps.h, taps.w = -part.d_step * w.d, -part.h_step * w.h, -part.w_step * w.w
         prepare(&part.p, k, &taps, to, workspace, threads)
         sizes(&part.p, k, &size)
-        to += lines(size.prepared)
+        to += whole_lines(size.prepared)
 
 cdef struct Phases:
     const nd_job *job
@@ -112,23 +110,18 @@ cdef void phases_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end)
     cdef nd_job job = f.job[0]
     cdef nd_sizes size
     cdef ptrdiff_t i, j
+    cdef ptrdiff_t[3] first, step
     cdef Part part
     cdef Run run
     job.p, job.workspace = &part.p, f.job.workspace + worker * f.worker
+    step[0], step[1], step[2] = p.sd, p.sh, p.sw
     for i in range(begin, end):
         job.w = f.job.w
         for j in range(part_count(p)):
             part = part_at(p, j)
-            job.y, job.residual = results_of(&f.job.y, p, &part, job.k.size), results_of(&f.job.residual, p, &part, job.k.size)
+            first[0], first[1], first[2] = part.d.r, part.h.r, part.w.r
+            job.y, job.residual = every(&f.job.y, first, step, job.k.size), every(&f.job.residual, first, step, job.k.size)
             run = forward_run(&job)
             forward_body(&run, 0, i * f.planes * run.b.units, min((i + 1) * f.planes, p.n * p.g) * run.b.units)
             sizes(&part.p, job.k, &size)
-            job.w = <const char *>job.w + lines(size.prepared)
-
-cdef nd_array results_of(const nd_array *a, const nd_problem *p, const Part *part, ptrdiff_t size) noexcept nogil:
-    """The results of a phase."""
-    cdef nd_array view = a[0]
-    if a.data != NULL:
-        view.data += size * (part.d.r * a.d + part.h.r * a.h + part.w.r * a.w)
-        view.d, view.h, view.w = p.sd * a.d, p.sh * a.h, p.sw * a.w
-    return view
+            job.w = <const char *>job.w + whole_lines(size.prepared)

@@ -13,7 +13,7 @@ from libc.string cimport memset
 
 from ndconv._c cimport nd_array, nd_depthwise, nd_job, nd_kernel_set, nd_problem
 from ndconv._depthwise_block cimport rows_inside
-from ndconv._pack cimport Pixel, ceil_div, finish_pixels, split, taps_of
+from ndconv._pack cimport Pixel, bias_at, ceil_div, finish_pixels, split, taps_of
 from ndconv._runtime cimport parallel_for
 
 cdef enum:
@@ -100,8 +100,7 @@ cdef void turn_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) n
             if f.finite:
                 rows_inside(p, phase - top, s.high, &s.low, &s.high)
             k.depthwise_pixels(&s, x + size * (phase - top) * columns * channels, <const char *>job.w + size * first * taps_of(p),
-                               job.bias if job.bias == NULL else <const char *>job.bias + size * first,
-                               y + size * phase * p.ow * channels)
+                               bias_at(job, first), y + size * phase * p.ow * channels)
         store_planes(f, at.n, first, channels, y)
         finish_pixels(job, first, channels, at, p.oh * p.ow)
 

@@ -13,7 +13,7 @@ from libc.string cimport memset
 
 from ndconv._c cimport nd_array, nd_job, nd_kernel_set, nd_point, nd_problem, nd_sizes, nd_weights
 from ndconv._depthwise_block cimport has_lanes_c
-from ndconv._pack cimport Pixel, ceil_div, finish_pixels, split, taps_of
+from ndconv._pack cimport Pixel, bias_at, ceil_div, finish_pixels, split, taps_of
 from ndconv._runtime cimport parallel_for
 
 cdef enum:
@@ -98,9 +98,6 @@ cdef void point_planes(void *context, int worker, ptrdiff_t begin, ptrdiff_t end
                          y.data + size * (at.n * y.n + oc * y.c + at.h * y.h))
         for at.d in range(p.od):
             finish_pixels(job, oc, 1, at, s.rows * p.ow)
-
-cdef inline const void *bias_at(const nd_job *job, ptrdiff_t oc) noexcept nogil:
-    return job.bias if job.bias == NULL else <const char *>job.bias + job.k.size * oc
 
 # ------------------------------------------------------------------------------------------------ transposed
 

@@ -25,11 +25,11 @@ from ndconv._c cimport nd_job, nd_kernel_set, nd_method, nd_problem, nd_product,
 from ndconv._fft_finish cimport finish
 from ndconv._fft_grad cimport fft_weight_grad, fft_weight_grad_bytes
 from ndconv._fft_parts cimport convolve_parts, parts_bytes, parts_worker_bytes
-from ndconv._fft_plan cimport (CHANNELS, FILTER_GROUPS, FILTER_PARTS, FORWARD, WEIGHT_GRAD, Tiling, choose_tiling, whole_lines)
+from ndconv._fft_plan cimport (CHANNELS, FILTER_GROUPS, FILTER_PARTS, FORWARD, WEIGHT_GRAD, Tiling, choose_tiling)
 from ndconv._fft_prepare cimport Prepared, open_prepared, prepare, prepared_bytes
 from ndconv._fft_tile cimport Window, aim_input, aim_output, load_tile, transform
 from ndconv._method cimport Method, new_method
-from ndconv._pack cimport ceil_div, split, taps_of
+from ndconv._pack cimport ceil_div, split, taps_of, whole_lines
 from ndconv._geometry cimport forward_geometry, stage_geometry
 from ndconv._runtime cimport parallel_for
 

@@ -20,9 +20,9 @@ from libc.string cimport memset
 
 from ndconv._c cimport nd_array, nd_job, nd_kernel_set, nd_problem, nd_product, nd_weights
 from ndconv._fft_plan cimport (CHANNELS, FILTER_GROUPS, WEIGHT_GRAD, Tables, Tiling, build_tables, choose_tiling, open_tables,
-                               scale_of, spectra_bytes, tables_bytes, whole_lines)
+                               scale_of, spectra_bytes, tables_bytes)
 from ndconv._fft_tile cimport (Window, aim_input, aim_output, aim_taps, holds_tiles, load_tile, store_tile, transform)
-from ndconv._pack cimport ceil_div, split
+from ndconv._pack cimport ceil_div, split, whole_lines
 from ndconv._runtime cimport parallel_for
 
 cdef enum:

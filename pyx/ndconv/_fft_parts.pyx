@@ -19,10 +19,10 @@ Sources: Stockham 1966 (sectioning); Wefers, Partitioned Convolution Algorithms 
 """
 from ndconv._c cimport nd_job, nd_kernel_set, nd_problem
 from ndconv._fft_finish cimport finish
-from ndconv._fft_plan cimport Tiling, whole_lines
+from ndconv._fft_plan cimport Tiling
 from ndconv._fft_prepare cimport Prepared
 from ndconv._fft_tile cimport Window, aim_line, load_tile, transform
-from ndconv._pack cimport ceil_div
+from ndconv._pack cimport ceil_div, whole_lines
 from ndconv._runtime cimport parallel_for
 
 cdef struct Line:

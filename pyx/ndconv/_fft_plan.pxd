@@ -55,9 +55,6 @@ cdef struct Tables:
     const int32_t *pairs
     const void *turns
 
-cdef inline ptrdiff_t whole_lines(ptrdiff_t size) noexcept nogil:
-    return (size + 63) // 64 * 64
-
 cdef Tiling choose_tiling(const nd_problem *p, const nd_kernel_set *k, Operation op) noexcept nogil
 cdef ptrdiff_t tables_bytes(const Tiling *t, const nd_kernel_set *k) noexcept nogil
 cdef void open_tables(const Tiling *t, const nd_kernel_set *k, const char *at, Tables *tables) noexcept nogil

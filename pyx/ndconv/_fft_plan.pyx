@@ -18,7 +18,7 @@ from libc.math cimport cos, log2, sin
 from libc.stdint cimport PTRDIFF_MAX
 from libc.string cimport memset
 
-from ndconv._pack cimport ceil_div
+from ndconv._pack cimport ceil_div, whole_lines
 from ndconv._runtime cimport parallel_for
 
 cdef enum:

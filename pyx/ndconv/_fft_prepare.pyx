@@ -3,9 +3,9 @@
 they are, for the tiles that are computed again."""
 from ndconv._c cimport nd_kernel_set, nd_problem, nd_weights
 from ndconv._fft_plan cimport (CHANNELS, FILTER_GROUPS, FILTER_PARTS, FILTER_TILES, FORWARD, Tiling, build_tables,
-                               choose_tiling, open_tables, scale_of, spectra_bytes, tables_bytes, whole_lines)
+                               choose_tiling, open_tables, scale_of, spectra_bytes, tables_bytes)
 from ndconv._fft_tile cimport Window, aim_parts, aim_taps, holds_tiles, load_tile, transform
-from ndconv._pack cimport ceil_div, taps_of
+from ndconv._pack cimport ceil_div, taps_of, whole_lines
 from ndconv._runtime cimport parallel_for
 
 cdef ptrdiff_t prepared_bytes(const nd_problem *p, const nd_kernel_set *k, const Tiling *t) noexcept nogil:

@@ -34,6 +34,7 @@ from cpython.buffer cimport PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyO
 from libc.string cimport memset
 
 from ndconv._c cimport ND_F32, ND_F64, ND_I16, ND_U8, ND_U16, nd_kernel_set
+from ndconv._pack cimport whole_lines
 from ndconv._runtime cimport current_kernels, default_threads, parallel_for, scratch_give, scratch_take
 
 cdef extern from *:
@@ -85,9 +86,6 @@ cdef struct Worker:
     char *line
     char *out               # [HEIGHT][pitch]
     const void **pointers   # [terms][kh + HEIGHT - 1], or kw, or two a fold
-
-cdef inline ptrdiff_t whole_lines(ptrdiff_t size) noexcept nogil:
-    return (size + 63) // 64 * 64
 
 cdef inline ptrdiff_t up(ptrdiff_t a, ptrdiff_t b) noexcept nogil:
     return (a + b - 1) // b

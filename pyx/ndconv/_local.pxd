@@ -44,9 +44,6 @@ cdef struct Lanes:
 cdef struct Run:
     ptrdiff_t column, low, high
 
-cdef inline ptrdiff_t whole_lines(ptrdiff_t size) noexcept nogil:
-    return (size + 63) // 64 * 64
-
 cdef inline ptrdiff_t whole_vectors(const Local *f, ptrdiff_t n) noexcept nogil:
     return (n + f.k.vl - 1) // f.k.vl * f.k.vl
 

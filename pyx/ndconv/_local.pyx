@@ -27,7 +27,7 @@ from libc.string cimport memset
 
 from ndconv._arrays cimport Axes, array_of, axes_of, open_input, stride_at
 from ndconv._c cimport nd_dots, nd_lanes
-from ndconv._pack cimport ceil_div, split, taps_of
+from ndconv._pack cimport ceil_div, split, taps_of, whole_lines
 from ndconv._geometry cimport forward_geometry
 from ndconv._runtime cimport current_kernels, default_threads, parallel_for, scratch_give, scratch_take
 

@@ -45,11 +45,10 @@ from ndconv._local cimport (
     set_block,
     set_images,
     table_at,
-    whole_lines,
     wide_of,
     window_at,
 )
-from ndconv._pack cimport Pixel, ceil_div, split
+from ndconv._pack cimport Pixel, ceil_div, split, whole_lines
 from ndconv._runtime cimport parallel_for, scratch_give
 
 cdef enum:

@@ -12,6 +12,15 @@ cdef inline ptrdiff_t ceil_div(ptrdiff_t a, ptrdiff_t b) noexcept nogil:
     return (a + b - 1) // b
 
 @cython.cdivision(True)
+cdef inline ptrdiff_t whole_lines(ptrdiff_t bytes) noexcept nogil:
+    """So many bytes, up to the end of a cache line."""
+    return (bytes + 63) // 64 * 64
+
+cdef inline const void *bias_at(const nd_job *job, ptrdiff_t channel) noexcept nogil:
+    """The bias from a channel of results on, NULL where there is none."""
+    return job.bias if job.bias == NULL else <const char *>job.bias + job.k.size * channel
+
+@cython.cdivision(True)
 cdef inline ptrdiff_t split(ptrdiff_t total, ptrdiff_t parts, ptrdiff_t i) noexcept nogil:
     """Where part i of `total` things begins when they are dealt out evenly: 15 rows in 2 parts are 8 + 7."""
     cdef ptrdiff_t base = total // parts, more = total % parts

@@ -4,7 +4,7 @@ from cpython.buffer cimport PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyO
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
-from ndconv._arrays cimport (Axes, array_of, axes_of, dtype_of, has_shape, is_dense, may_overlap, open_input, open_output,
+from ndconv._arrays cimport (Axes, array_of, axes_of, dtype_of, every, has_shape, is_dense, may_overlap, open_input, open_output,
                              set_zeros, stride_at)
 from ndconv._c cimport (ND_CLIP, ND_F32, ND_F64, ND_LEAKY_RELU, ND_NONE, ND_RELU, ND_SIGMOID, ND_SILU, ND_TANH,
                         nd_array, nd_job, nd_kernel_set, nd_problem, nd_sizes, nd_weights)
@@ -41,14 +41,6 @@ cdef struct Stage:
 cdef int set_three(ptrdiff_t *to, tuple values) except -1:
     to[0], to[1], to[2] = values
     return 0
-
-cdef inline nd_array every(const nd_array *a, const ptrdiff_t *first, const ptrdiff_t *step, ptrdiff_t size) noexcept nogil:
-    """Elements first + step*i of an array along its axes."""
-    cdef nd_array r = a[0]
-    if a.data != NULL:
-        r.data = a.data + size * (first[0] * a.d + first[1] * a.h + first[2] * a.w)
-    r.d, r.h, r.w = a.d * step[0], a.h * step[1], a.w * step[2]
-    return r
 
 cdef class Core:
     """The compiled half of a plan: a method, its stages, and the shapes it accepts.

@@ -352,10 +352,12 @@ def winograd_counts(problem, prepared, fine=False):
         fresh = own_block and _up(oc, panel) >= FEW_PANELS and not prepared
         tiles *= problem.g
         columns, weights = _up(oc, panel), products * times * problem.g * _up(oc, panel) * panel * k[0] * ic
-        # of volumes and dilated kernels, whose blocks have fewer tiles, the steps are counted apart; those of a phase may be few
-        wait = max(LEAST_ROWS / max(math.prod(_up(o, 4 * d) for o, d in zip(y[1:], problem.dilation[1:], strict=True)), 1), 1)
-        parts = k[0] > 1 or max(problem.dilation) > 1
-        counts["parts" if parts else "steps"] += tiles * products * columns * k[0] * ic * (wait if parts else 1)
+        steps = tiles * products * columns * k[0] * ic
+        if k[0] > 1 or max(problem.dilation) > 1:   # volumes and dilated kernels have blocks of fewer tiles
+            phase = math.prod(_up(o, 4 * d) for o, d in zip(y[1:], problem.dilation[1:], strict=True))
+            counts["parts"] += steps * max(LEAST_ROWS / max(phase, 1), 1)
+        else:
+            counts["steps"] += steps
         counts["calls"] += tiles / rows * products * columns
         vectors = tiles * points * (stride[1] * stride[2] * _up(ic, lanes) + _up(oc, lanes))
         counts["vectors" if max(problem.dilation) == 1 else "dilated"] += vectors    # of pixels that are neighbours, or not
@@ -448,7 +450,7 @@ def depthwise_counts(problem, prepared):
             vectors = rows * y[2] / lanes * math.prod(k) * _live(problem, problem.y, problem.k)
             turned = FULLER * vectors + TURNED * images * (x[1] * x[2] + y[1] * y[2])
             steps, wide = (vectors, True) if wide else min((steps, False), (turned, True))
-        counts["pixels" if wide else "steps"] += steps     # those that vectors do not hold, and those that they do
+        counts["pixels" if wide else "steps"] += steps     # by lanes of channels, by lanes of pixels
         long = k[1] == 1 and k[2] >= LONG_ROW or k[1] >= TALL and stride[1] == 2 and y[2] > lanes
         if stride[2] == 2 and problem.dilation[2] == 1 and not long:
             counts["halved"] += steps
