@@ -1,15 +1,40 @@
 /* pack: moving elements into the order in which a tile reads them. Bytes moved: each element read once and
  * written once; contiguous sources and destinations are moved by whole vectors. */
 
-/* n <= LANES elements by constant sizes, which compile to single moves */
+/* to[i*to_row + j] = from[i*row + j], i < m, j < n, size <= n <= 2*size: each row as two parts that overlap. */
+static inline __attribute__((always_inline)) void NAME(copy_in_two)(T *restrict to, ptrdiff_t to_row,
+                                                                    const T *restrict from, ptrdiff_t m, ptrdiff_t n,
+                                                                    ptrdiff_t row, const int size)
+{
+    for (ptrdiff_t i = 0; i < m; i++) {
+        __builtin_memcpy(to + i * to_row, from + i * row, size * sizeof(T));
+        __builtin_memcpy(to + i * to_row + n - size, from + i * row + n - size, size * sizeof(T));
+    }
+}
+
+/* The same of n <= VL; sizes are constants, which compile to single moves. */
+static inline __attribute__((always_inline)) void NAME(copy_short_rows)(T *restrict to, ptrdiff_t to_row,
+                                                                        const T *restrict from, ptrdiff_t m, ptrdiff_t n,
+                                                                        ptrdiff_t row)
+{
+    if (n >= 32 && LANES > 32)
+        NAME(copy_in_two)(to, to_row, from, m, n, row, 32);
+    else if (n >= 16 && LANES > 16)
+        NAME(copy_in_two)(to, to_row, from, m, n, row, 16);
+    else if (n >= 8 && LANES > 8)
+        NAME(copy_in_two)(to, to_row, from, m, n, row, 8);
+    else if (n >= 4 && LANES > 4)
+        NAME(copy_in_two)(to, to_row, from, m, n, row, 4);
+    else if (n >= 2)
+        NAME(copy_in_two)(to, to_row, from, m, n, row, 2);
+    else if (n == 1)
+        NAME(copy_in_two)(to, to_row, from, m, n, row, 1);
+}
+
+/* n <= VL elements */
 static inline __attribute__((always_inline)) void NAME(copy_few)(T *to, const T *from, ptrdiff_t n)
 {
-#pragma GCC unroll 6
-    for (int part = 32; part; part /= 2)
-        if (part <= LANES && n & part) {
-            __builtin_memcpy(to, from, part * sizeof(T));
-            to += part, from += part;
-        }
+    NAME(copy_short_rows)(to, 0, from, 1, n, 0);
 }
 
 /* p[0], p[4], p[8], ...; nothing after the last of them is read. */
@@ -108,6 +133,10 @@ static void NAME(move)(void *restrict to_, ptrdiff_t to_row, const void *restric
     T *restrict to = to_;
     const T *restrict from = from_;
     ptrdiff_t done = 0;
+    if (col == 1 && n < VL) {
+        NAME(copy_short_rows)(to, to_row, from, m, n, row);
+        done = n;
+    }
 #if LANES <= 16 && !defined(INTEGER)
     if (row == 1 && col != 1 && m > 2 && m < VL && n > 2) {
         NAME(move_low)(to, to_row, from, m, n, col);
@@ -224,8 +253,7 @@ static void NAME(pad)(void *restrict to_, ptrdiff_t width, const void *restrict 
                 NAME(store)(to + j, NAME(load)(from + j));
             NAME(store)(to + high - VL, NAME(load)(from + high - VL));
         } else {
-            for (ptrdiff_t j = low; j < high; j++)
-                to[j] = from[j];
+            NAME(copy_few)(to + low, from + low, high - low);
         }
     }
 }

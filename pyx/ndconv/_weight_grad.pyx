@@ -39,6 +39,7 @@ cdef enum:
     PARTS = 16
     TASKS = 12
     ROWS = 64                # about, of a panel of sums that are collected at a time
+    GATHERED = 32            # pixels that are gathered into all tiles of k at a time
     CONSTANT_BYTES = 64      # room for the constant outside x
 
 cdef struct Chunks:
@@ -79,8 +80,8 @@ cdef Chunks chunking(const nd_problem *p, const nd_kernel_set *k, bint gathered)
         tasks = ceil_div(tasks, c.oparts)
     c.rows = min(c.rows, max(ceil_div(c.units, tasks), least))
     c.kparts = ceil_div(c.units, ceil_div(c.rows, k.mr) * k.mr)
-    if gathered:
-        c.oparts = min(c.panels, ceil_div(tasks, c.kparts))
+    if gathered:    # half as many tasks, since those of one block of k gather it each
+        c.oparts = min(c.panels, ceil_div(tasks, 2 * c.kparts))
     if c.kparts > 1:
         c.kparts = evened(c.kparts, c.parts * p.g * c.oparts, ceil_div(c.units, k.mr))
     c.rows = ceil_div(ceil_div(c.units, k.mr), max(c.kparts, 1)) * k.mr
@@ -250,7 +251,7 @@ cdef inline ptrdiff_t lanes_of(const WeightGrad *f, ptrdiff_t panel) noexcept no
 cdef void add_gathered(WeightGrad *f, Block *b) noexcept nogil:
     cdef const nd_problem *p = f.job.p
     cdef const nd_kernel_set *k = f.job.k
-    cdef ptrdiff_t size = k.size, i, v, t, tiles = ceil_div(b.rows, k.mr), lanes, zero_off = 0
+    cdef ptrdiff_t size = k.size, i, v, tiles = ceil_div(b.rows, k.mr), lanes, zero_off = 0
     cdef bint in_tiles = f.job.x.c == 1 and p.icg >= k.mr
     cdef const char *dy
     cdef Pixel at = pixel_at(p, b.line // f.c.strips * p.ow + b.w)
@@ -259,8 +260,7 @@ cdef void add_gathered(WeightGrad *f, Block *b) noexcept nogil:
     walk.a_row, walk.a_k = walk.len, 1
     if in_tiles:
         walk.a_row, walk.a_k = 1, k.mr
-        for t in range(tiles):
-            gather_tile(f, b, split(b.rows, tiles, t), split(b.rows, tiles, t + 1), b.x + size * t * walk.len * k.mr)
+        gather_tiles(f, b, tiles)
     else:
         for i in range(b.rows):
             gather_row(p, k, &f.job.x, b.g * p.icg + (b.k0 + i) % p.icg, (b.k0 + i) // p.icg, at, walk.len,
@@ -273,21 +273,28 @@ cdef void add_gathered(WeightGrad *f, Block *b) noexcept nogil:
         gemm_rows(k, &walk, b.rows, tiles, lanes, b.x, walk.len * k.mr if in_tiles else 0, dy,
                   b.sums + size * (v * f.c.k + b.k0) * k.nr, k.nr, 1, b.start, NULL)
 
-cdef void gather_tile(WeightGrad *f, Block *b, ptrdiff_t low, ptrdiff_t high, char *to) noexcept nogil:
-    """Rows low <= i < high of the block's k, a tap at a time, as [pixel][mr]."""
+cdef void gather_tiles(WeightGrad *f, Block *b, ptrdiff_t tiles) noexcept nogil:
+    """The block's k as tiles of [pixel][mr]. A few pixels at a time: their lines stay in L1 until every tile has its channels."""
     cdef const nd_problem *p = f.job.p
     cdef const nd_kernel_set *k = f.job.k
-    cdef ptrdiff_t i, row, c, rows
+    cdef ptrdiff_t i, j, t, run, row, c, rows, low, high, pixels = b.lines * b.width
     cdef Pixel at
     for i in range(b.lines):
         at = pixel_at(p, (b.line + i) // f.c.strips * p.ow + b.w)
-        row = low
-        while row < high:
-            c = (b.k0 + row) % p.icg
-            rows = min(p.icg - c, high - row)
-            gather_block(p, k, &f.job.x, b.g * p.icg + c, rows, at, b.width, (b.k0 + row) // p.icg,
-                         to + k.size * (i * b.width * k.mr + row - low), k.mr, 1)
-            row += rows
+        j = 0
+        while j < b.width:
+            run = min(b.width - j, <ptrdiff_t>GATHERED)
+            for t in range(tiles):
+                row = low = split(b.rows, tiles, t)
+                high = split(b.rows, tiles, t + 1)
+                while row < high:
+                    c = (b.k0 + row) % p.icg
+                    rows = min(p.icg - c, high - row)
+                    gather_block(p, k, &f.job.x, b.g * p.icg + c, rows, at, run, (b.k0 + row) // p.icg,
+                                 b.x + k.size * ((t * pixels + i * b.width + j) * k.mr + row - low), k.mr, 1)
+                    row += rows
+            at.w += run
+            j += run
 
 cdef void add_in_place(WeightGrad *f, Block *b) noexcept nogil:
     cdef const nd_problem *p = f.job.p
