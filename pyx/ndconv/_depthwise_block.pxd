@@ -37,6 +37,7 @@ cdef struct Run:
 cdef Blocking blocking(const nd_problem *p, const nd_kernel_set *k) noexcept nogil
 cdef bint has_lanes_c(const nd_problem *p, const nd_kernel_set *k) noexcept nogil
 cdef Run start_run(const nd_job *job) noexcept nogil
+cdef bint takes_phases(const nd_problem *p, const nd_kernel_set *k) noexcept nogil
 cdef bint reads_in_place(const Run *f) noexcept nogil
 cdef bint can_be_lined(const Run *f) noexcept nogil
 cdef void set_worker(const Run *f, Block *t, char *workspace) noexcept nogil

@@ -162,7 +162,7 @@ cdef void walk_block(const Run *f, Block *t) noexcept nogil:
     place(f, t, top, bottom, right, t.c1, False)
     place(f, t, bottom, t.r1, t.c0, t.c1, False)
 
-cdef inline bint takes_phases(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
+cdef bint takes_phases(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
     """Whether x is taken apart into phases for a stride of 2 along it: kernels of one long row and tall ones then load a vector
     for each multiply-add and less, in 0.3 to 0.8 of the time."""
     return p.sw == 2 and (p.kh == 1 and p.kw >= LONG_ROW or p.sh == 2 and p.dh == 1 and p.kh >= TALL and p.ow > k.vl)

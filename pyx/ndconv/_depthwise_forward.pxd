@@ -8,3 +8,5 @@ cdef void prepare(const nd_problem *p, const nd_kernel_set *k, const nd_weights 
 cdef void forward(const nd_job *job) noexcept nogil
 cdef Run forward_run(const nd_job *job) noexcept nogil
 cdef void forward_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil
+cdef size_t vectors_bytes(const nd_problem *p, const nd_kernel_set *k) noexcept nogil
+cdef void prepare_vectors(const nd_problem *p, const nd_kernel_set *k, const nd_weights *w, char *to) noexcept nogil

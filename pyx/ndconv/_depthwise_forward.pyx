@@ -25,7 +25,7 @@ cdef void sizes(const nd_problem *p, const nd_kernel_set *k, nd_sizes *to) noexc
         to.prepared = vectors_bytes(p, k) + 64
     to.worker = turned_bytes(p, k) if turns_planes(p, k) else b.slab + b.out + b.offsets
 
-cdef inline size_t vectors_bytes(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
+cdef size_t vectors_bytes(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
     return ceil_div(p.g * p.ocg, k.vl) * k.vl * taps_of(p) * k.size
 
 cdef void prepare(const nd_problem *p, const nd_kernel_set *k, const nd_weights *w, void *to_, char *workspace,

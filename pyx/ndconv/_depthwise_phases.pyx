@@ -8,16 +8,18 @@ here
     for some planes         (tasks)
         for phases: the blocks of these planes    (_depthwise_forward.pyx)
 
-so that y is in L2 until it is complete. Bytes moved: x once, y once.
+so that y is in L2 until it is complete. Small planes are turned to lanes of channels (_depthwise_planes.pyx), where neighbours of
+a phase are as good as others, instead of stored pixel by pixel. Bytes moved: x once, y once.
 """
 from libc.string cimport memset
 
 from ndconv._arrays cimport every
 from ndconv._c cimport nd_job, nd_kernel_set, nd_problem, nd_sizes, nd_weights
 from ndconv._depthwise_block cimport Run
-from ndconv._depthwise_forward cimport forward_body, forward_run, prepare, sizes
-from ndconv._depthwise_planes cimport turns_planes
-from ndconv._pack cimport ceil_div, whole_lines
+from ndconv._depthwise_forward cimport forward_body, forward_run, prepare, prepare_vectors, sizes, vectors_bytes
+from ndconv._depthwise_planes cimport (Cut, Turn, convolve_turned, cut_of, first_channel, load_planes, store_planes,
+                                       turns_planes)
+from ndconv._pack cimport bias_at, ceil_div, taps_of, whole_lines
 from ndconv._phase_axis cimport Axis, Phase, axis_of, phase_of
 from ndconv._runtime cimport parallel_for
 
@@ -56,12 +58,34 @@ cdef inline ptrdiff_t before(const Axis *a, const Phase *f) noexcept nogil:
 cdef inline ptrdiff_t last(const Phase *f, ptrdiff_t step) noexcept nogil:
     return f.first + (f.count - 1) * step
 
+cdef Cut turned_cut(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
+    return cut_of(p, k, p.ih * p.iw + p.oh * p.ow)
+
+cdef bint turns_phases(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
+    """Whether planes can be turned; then they are."""
+    cdef ptrdiff_t i
+    cdef Part part
+    if (p.lanes_oc or p.icg != 1 or p.ocg != 1 or p.g < k.vl or p.bordered or p.id != 1 or p.od != 1 or p.kd != 1 or p.pd != 0
+            or p.sd != 1 or not turned_cut(p, k).fits):
+        return False
+    for i in range(part_count(p)):
+        part = part_at(p, i)
+        if part.p.kh * part.p.kw == 0:
+            return False
+    return True
+
 cdef void phases_sizes(const nd_problem *p, const nd_kernel_set *k, nd_sizes *to) noexcept nogil:
     """Those of other problems prepare 0 bytes: few planes, phases without taps or better by lanes of channels."""
     cdef nd_sizes size
     cdef Part part
     cdef ptrdiff_t i
     memset(to, 0, sizeof(nd_sizes))
+    if turns_phases(p, k):
+        to.worker = turned_cut(p, k).bytes
+        for i in range(part_count(p)):
+            part = part_at(p, i)
+            to.prepared += part_bytes(&part, k, True)
+        return
     if p.lanes_oc or p.n * p.g < TASKS or p.oh * p.ow * k.size > PLANES_BYTES or p.bordered:
         return
     for i in range(part_count(p)):
@@ -69,14 +93,22 @@ cdef void phases_sizes(const nd_problem *p, const nd_kernel_set *k, nd_sizes *to
         if part.p.kd * part.p.kh * part.p.kw == 0 or turns_planes(&part.p, k):
             memset(to, 0, sizeof(nd_sizes))
             return
+        to.prepared += part_bytes(&part, k, False)
         sizes(&part.p, k, &size)
-        to.prepared += whole_lines(size.prepared)
         to.worker = max(to.worker, whole_lines(size.worker))
+
+cdef size_t part_bytes(const Part *part, const nd_kernel_set *k, bint turned) noexcept nogil:
+    """Of its weights."""
+    cdef nd_sizes size
+    if turned:
+        return whole_lines(vectors_bytes(&part.p, k) + 64)
+    sizes(&part.p, k, &size)
+    return whole_lines(size.prepared)
 
 cdef void phases_prepare(const nd_problem *p, const nd_kernel_set *k, const nd_weights *w, void *to_, char *workspace,
                          int threads) noexcept nogil:
     cdef char *to = <char *>to_
-    cdef nd_sizes size
+    cdef bint turned = turns_phases(p, k)
     cdef nd_weights taps
     cdef Part part
     cdef ptrdiff_t i
@@ -86,9 +118,11 @@ cdef void phases_prepare(const nd_problem *p, const nd_kernel_set *k, const nd_w
         taps.data += k.size * (last(&part.d, part.d_step) * w.d + last(&part.h, part.h_step) * w.h
                                + last(&part.w, part.w_step) * w.w)
         taps.d, taps.h, taps.w = -part.d_step * w.d, -part.h_step * w.h, -part.w_step * w.w
-        prepare(&part.p, k, &taps, to, workspace, threads)
-        sizes(&part.p, k, &size)
-        to += whole_lines(size.prepared)
+        if turned:
+            prepare_vectors(&part.p, k, &taps, to)
+        else:
+            prepare(&part.p, k, &taps, to, workspace, threads)
+        to += part_bytes(&part, k, turned)
 
 cdef struct Phases:
     const nd_job *job
@@ -99,6 +133,11 @@ cdef void phases_forward(const nd_job *job) noexcept nogil:
     cdef const nd_problem *p = job.p
     cdef nd_sizes size
     cdef Phases f
+    cdef Turn turn
+    if turns_phases(p, job.k):
+        turn.job, turn.finite, turn.cut = job, True, turned_cut(p, job.k)    # there is no padding, only taps that meet no cell
+        parallel_for(p.n * turn.cut.groups, 1, job.threads, turned_body, &turn)
+        return
     phases_sizes(p, job.k, &size)
     f.job, f.worker = job, size.worker
     f.planes = max(min(PLANES_BYTES // (p.od * p.oh * p.ow * job.k.size), p.n * p.g // TASKS), 1)
@@ -108,7 +147,6 @@ cdef void phases_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end)
     cdef const Phases *f = <const Phases *>context
     cdef const nd_problem *p = f.job.p
     cdef nd_job job = f.job[0]
-    cdef nd_sizes size
     cdef ptrdiff_t i, j
     cdef ptrdiff_t[3] first, step
     cdef Part part
@@ -123,5 +161,26 @@ cdef void phases_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end)
             job.y, job.residual = every(&f.job.y, first, step, job.k.size), every(&f.job.residual, first, step, job.k.size)
             run = forward_run(&job)
             forward_body(&run, 0, i * f.planes * run.b.units, min((i + 1) * f.planes, p.n * p.g) * run.b.units)
-            sizes(&part.p, job.k, &size)
-            job.w = <const char *>job.w + whole_lines(size.prepared)
+            job.w = <const char *>job.w + part_bytes(&part, job.k, False)
+
+cdef void turned_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
+    cdef const Turn *f = <const Turn *>context
+    cdef const nd_job *job = f.job
+    cdef const nd_problem *p = job.p
+    cdef const nd_kernel_set *k = job.k
+    cdef ptrdiff_t size = k.size, i, j, first, channels
+    cdef char *x = job.workspace + worker * f.cut.bytes
+    cdef char *y
+    cdef const char *w
+    cdef Part part
+    for i in range(begin, end):
+        first = first_channel(p, k, &f.cut, i % f.cut.groups)
+        channels = first_channel(p, k, &f.cut, i % f.cut.groups + 1) - first
+        y, w = x + size * p.ih * p.iw * channels, <const char *>job.w
+        load_planes(f, i // f.cut.groups, first, channels, x)
+        for j in range(part_count(p)):
+            part = part_at(p, j)
+            convolve_turned(&part.p, k, True, channels, x, w + size * first * taps_of(&part.p), bias_at(job, first),
+                            y + size * (part.h.r * p.ow + part.w.r) * channels, p.sw * channels, p.sh * p.ow * channels)
+            w += part_bytes(&part, k, True)
+        store_planes(f, i // f.cut.groups, first, channels, y)
