@@ -24,12 +24,11 @@ cdef enum:
 
 cdef ptrdiff_t live_taps(ptrdiff_t x, ptrdiff_t y, ptrdiff_t k, ptrdiff_t s, ptrdiff_t d, ptrdiff_t before) noexcept nogil:
     """How many taps of an axis see a cell, over all results."""
-    cdef ptrdiff_t i, first, low, count = 0
-    for i in range(y):
-        first = i * s - before
-        low = ceil_div(-first, d) if first < 0 else 0
-        if first < x:
-            count += max(min(ceil_div(x - first, d), k) - low, 0)
+    cdef ptrdiff_t t, first, count = 0
+    for t in range(k):
+        first = before - t * d    # result i sees cell i*s - first
+        if first + x > 0:
+            count += max(min(ceil_div(first + x, s), y) - ceil_div(max(first, 0), s), 0)
     return count
 
 cdef bint turns_planes(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:

@@ -12,36 +12,36 @@ from ndconv.machine import PLAIN
 CYCLE = 1 / 3e9            # seconds
 
 # Cycles of one of each, two threads sharing them; 1e-06 of what such problems never do.
-DIRECT = dict(lines=29.4, pieces=1.14, strided=2.11, runs=3.36, stored=0.106, steps=0.606, calls=1.12, packed=0.636,
-              gathered=8.22, across=0.992, rows=46.1, prepared=0.388, stages=2110)
-DIRECT_BACK = dict(lines=9.4, pieces=0.00213, runs=4.34, stored=0.294, steps=0.863, calls=0.000952, packed=0.931,
-                   gathered=2.82, across=0.753, rows=109, prepared=0.2, stages=1030)
-PHASES = dict(stored=0.751, steps=0.443, calls=0.633, stages=14500)
-PHASE_ROWS = dict(steps=0.784, calls=26.3, stored=0.529, packed=0.0717, gathered=0.848, lines=2.44, prepared=3.37,
-                  stages=6480)
-GEMM = dict(clipped=0.475, planes=126, turned=1.24, strided=2.52, runs=4.4, apart=5.93, stored=0.0356, steps=0.543, calls=3.29,
-            packed=1.39, gathered=0.318, lines=8.99, across=0.00518, prepared=0.62, stages=2430)
-GEMM_BACK = dict(clipped=0.621, planes=551, turned=1e-06, strided=1e-06, runs=4.27, apart=4.34, stored=0.149, steps=0.696,
-                 calls=8.56, packed=0.942, gathered=0.544, lines=4.07, across=1e-06, prepared=0.856, stages=1200)
-DIRECT_GRAD = dict(steps=0.579, calls=3.96, packed=0.148, strided=0.0448, weights=0.33, stages=4530)
-GEMM_GRAD = dict(steps=0.944, packed=0.496, lines=10.6, strided=0.772, weights=0.545, stages=13400)
-WINOGRAD = dict(dilated=4.94, parts=0.137, strided=0.966, calls=0.582, cells=0.0909, steps=0.161, vectors=4.38, partial=6.48,
-                turned=1.37, weights=0.27, prepared=0.501, fresh=0.303, sums=3.3, chunks=0.372, apart=1.29, stages=28400)
-WINOGRAD_CELLS = dict(steps=0.412, cells=18, weights=0.108, fresh=0.424, prepared=0.73, stages=6820)
-DEPTHWISE = dict(pixels=1.12, lines=12.9, halved=1.1, strided=3.91, rows=1.84, steps=0.808, elements=0.169, gathered=1.35,
-                 planes=198, sums=1e-06, stages=1260)
-DEPTHWISE_BACK = dict(pixels=0.895, lines=17.4, rows=0.799, steps=1.01, elements=0.324, gathered=1.51, planes=74.7, sums=1e-06,
-                      stages=2780)
-DEPTHWISE_GRAD = dict(pixels=0.604, lines=24.6, halved=0.569, strided=1.3, rows=1.64, steps=0.618, elements=0.0945,
-                      gathered=1.42, planes=7.32, sums=10.4, stages=5700)
-FFT = dict(transforms=0.156, products=0.611, traffic=0.117, spectra=0.709, across=3.24, elements=3.61, weights=3.46,
-           stages=42400)
-FFT_BACK = dict(transforms=0.733, products=0.833, traffic=0.538, spectra=0.868, across=3.39, elements=2.31, weights=3.46,
-                stages=35900)
-FFT_SINGLE = dict(groups=0.34, transforms=0.971, products=0.511, traffic=0.298, spectra=1.09, across=2.11, elements=3.9,
-                  weights=3.46, stages=31100)
-FFT_GRAD = dict(transforms=0.772, products=0.803, traffic=0.0743, spectra=0.48, across=0.145, elements=2.09, weights=1.5,
-                stages=26400)
+DIRECT = dict(lines=21, pieces=1.05, strided=1.98, runs=4.06, stored=0.117, steps=0.686, calls=1.23, packed=0.341,
+              gathered=7.33, across=1.57, rows=49.6, prepared=0.354, stages=3270)
+DIRECT_BACK = dict(lines=6.54, pieces=0.00213, runs=4.77, stored=0.296, steps=0.986, calls=0.000952, packed=0.952,
+                   gathered=2.12, across=0.778, rows=130, prepared=0.158, stages=804)
+PHASES = dict(stored=1.07, steps=0.549, calls=0.63, stages=6360)
+PHASE_ROWS = dict(steps=0.947, calls=33.3, stored=0.325, packed=0.113, gathered=0.777, lines=4.5, prepared=3.48,
+                  stages=4220)
+GEMM = dict(clipped=0.413, planes=54.7, turned=1.07, strided=2.34, runs=4.89, apart=6.35, stored=0.0282, steps=0.589,
+            calls=2.5, packed=1.27, gathered=0.304, lines=27.6, across=0.00518, prepared=0.708, stages=3750)
+GEMM_BACK = dict(clipped=0.621, planes=795, turned=1e-06, strided=1e-06, runs=4.31, apart=3.17, stored=0.0706, steps=0.721,
+                 calls=11.8, packed=1.21, gathered=0.467, lines=2.09, across=1e-06, prepared=0.681, stages=2810)
+DIRECT_GRAD = dict(steps=0.557, calls=6.45, packed=0.118, strided=0.0477, weights=0.337, stages=3660)
+GEMM_GRAD = dict(steps=0.784, packed=0.568, lines=12.3, strided=0.785, weights=0.27, stages=7730)
+WINOGRAD = dict(dilated=10, parts=0.134, strided=1.25, calls=0.735, cells=0.101, steps=0.226, vectors=4.73, partial=6.34,
+                turned=1.42, weights=0.189, prepared=0.718, fresh=0.284, sums=2.54, chunks=0.31, apart=1.49, stages=26100)
+WINOGRAD_CELLS = dict(steps=0.61, cells=17.7, weights=0.102, fresh=0.496, prepared=0.528, stages=7590)
+DEPTHWISE = dict(pixels=1.37, lines=7.3, halved=0.698, strided=3.35, rows=1.55, steps=0.882, elements=0.128, gathered=2.09,
+                 planes=297, sums=1e-06, stages=928)
+DEPTHWISE_BACK = dict(pixels=0.922, lines=17.6, rows=0.822, steps=1.32, elements=0.242, gathered=1.23, planes=46.8, sums=1e-06,
+                      stages=2380)
+DEPTHWISE_GRAD = dict(pixels=0.618, lines=36.2, halved=0.372, strided=0.761, rows=1.11, steps=0.768, elements=0.0966,
+                      gathered=1.48, planes=7.41, sums=10.9, stages=8300)
+FFT = dict(transforms=0.19, products=0.662, traffic=0.0949, spectra=0.823, across=4.56, elements=3.67, weights=3.46,
+           stages=47800)
+FFT_BACK = dict(transforms=0.982, products=0.902, traffic=0.554, spectra=0.986, across=4.37, elements=2.38, weights=3.46,
+                stages=35700)
+FFT_SINGLE = dict(groups=0.711, transforms=1.33, products=0.716, traffic=0.288, spectra=1.26, across=1.12, elements=3.25,
+                  weights=3.46, stages=41300)
+FFT_GRAD = dict(transforms=0.713, products=0.825, traffic=0.0936, spectra=0.48, across=0.143, elements=2.05, weights=1.34,
+                stages=23100)
 
 # Not of the fit, since it takes the weights to tell; brought to the scale of DEPTHWISE on Gaussians of 3 to 31 taps.
 SEPARABLE = dict(taps=1.1, results=1.85, rows=117, stages=13000)
