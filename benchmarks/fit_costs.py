@@ -86,7 +86,8 @@ class Model:
             slow = cost.slowness_of(problem)
             for method, seconds in row["seconds"].items():
                 cycles, counts = cost.counts_of(method, problem, layer.use == "plan")
-                counts = {key: count * factor_of(key, slow) for key, count in counts.items()}
+                factors = cost.slowness_for(method, problem, slow)
+                counts = {key: count * factor_of(key, factors) for key, count in counts.items()}
                 table = tables[id(cycles)]
                 self.keys[table] = list(cycles)
                 self.constants |= {(table, key): value for key, value in cycles.items()}

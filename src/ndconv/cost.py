@@ -56,6 +56,9 @@ FEW_TILES = 64             # tiles whose sums of a weight gradient are taken in 
 # Those of turns_planes in pyx/ndconv/_depthwise_planes.pyx: bytes of planes. An element turned as elements moved.
 PLANES_BYTES, TURNED = 524288, 2.7
 
+# Methods that may take narrower kernels, to fill them with channels; those of depthwise are the instruction set's.
+FILLED = {"direct": _direct, "gemm": _gemm, "winograd": _winograd, "fft": _fft}
+
 # Those of takes_phases in pyx/ndconv/_depthwise_block.pyx: taps of a kernel of one row, rows of taps.
 LONG_ROW, TALL = 8, 6
 
@@ -146,15 +149,24 @@ def _zeroed(problem):
     return problem.n * problem.ic * math.prod(problem.x) if problem.reversed and max(problem.stride) > 1 else 0
 
 
-def slowness_of(problem):
+def slowness_of(problem, isa=None):
     """Of the machine, for arrays as large as x and y."""
     itemsize = 4 if problem.dtype == "float32" else 8
-    return slowness(itemsize * problem.n * (problem.ic * math.prod(problem.x) + problem.oc * math.prod(problem.y)))
+    return slowness(itemsize * problem.n * (problem.ic * math.prod(problem.x) + problem.oc * math.prod(problem.y)), isa)
+
+
+def slowness_for(method, problem, slow):
+    """slowness_of(problem), given as `slow`, or that of the narrower kernels which a method takes where few lanes would be
+    filled: nd_filled_kernels in pyx/runtime/isa.c."""
+    module = FILLED.get(method)
+    if module and _tile_of(problem, module).lanes < _tile_of(problem, _depthwise).lanes:
+        return slowness_of(problem, "avx2")
+    return slow
 
 
 def seconds(method, problem, prepared, slow=None):
-    """Estimated seconds of a method for a problem; `slow` is slowness_of(problem), for callers that have it."""
-    return total(*counts_of(method, problem, prepared), slow or slowness_of(problem))
+    """Estimated seconds of a method for a problem, on this machine or one of that slowness."""
+    return total(*counts_of(method, problem, prepared), slow or slowness_for(method, problem, slowness_of(problem)))
 
 
 def counts_of(method, problem, prepared):

@@ -12,36 +12,36 @@ from ndconv.machine import PLAIN
 CYCLE = 1 / 3e9            # seconds
 
 # Cycles of one of each, two threads sharing them; 1e-06 of what such problems never do.
-DIRECT = dict(lines=21, pieces=1.05, strided=1.98, runs=4.06, stored=0.117, steps=0.686, calls=1.23, packed=0.341,
-              gathered=7.33, across=1.57, rows=49.6, prepared=0.354, stages=3270)
-DIRECT_BACK = dict(lines=6.54, pieces=0.00213, runs=4.77, stored=0.296, steps=0.986, calls=0.000952, packed=0.952,
-                   gathered=2.12, across=0.778, rows=130, prepared=0.158, stages=804)
-PHASES = dict(stored=1.07, steps=0.549, calls=0.63, stages=6360)
-PHASE_ROWS = dict(steps=0.947, calls=33.3, stored=0.325, packed=0.113, gathered=0.777, lines=4.5, prepared=3.48,
-                  stages=4220)
-GEMM = dict(clipped=0.413, planes=54.7, turned=1.07, strided=2.34, runs=4.89, apart=6.35, stored=0.0282, steps=0.589,
-            calls=2.5, packed=1.27, gathered=0.304, lines=27.6, across=0.00518, prepared=0.708, stages=3750)
-GEMM_BACK = dict(clipped=0.621, planes=795, turned=1e-06, strided=1e-06, runs=4.31, apart=3.17, stored=0.0706, steps=0.721,
-                 calls=11.8, packed=1.21, gathered=0.467, lines=2.09, across=1e-06, prepared=0.681, stages=2810)
-DIRECT_GRAD = dict(steps=0.557, calls=6.45, packed=0.118, strided=0.0477, weights=0.337, stages=3660)
-GEMM_GRAD = dict(steps=0.784, packed=0.568, lines=12.3, strided=0.785, weights=0.27, stages=7730)
-WINOGRAD = dict(dilated=10, parts=0.134, strided=1.25, calls=0.735, cells=0.101, steps=0.226, vectors=4.73, partial=6.34,
-                turned=1.42, weights=0.189, prepared=0.718, fresh=0.284, sums=2.54, chunks=0.31, apart=1.49, stages=26100)
-WINOGRAD_CELLS = dict(steps=0.61, cells=17.7, weights=0.102, fresh=0.496, prepared=0.528, stages=7590)
-DEPTHWISE = dict(pixels=1.37, lines=7.3, halved=0.698, strided=3.35, rows=1.55, steps=0.882, elements=0.128, gathered=2.09,
-                 planes=297, sums=1e-06, stages=928)
-DEPTHWISE_BACK = dict(pixels=0.922, lines=17.6, rows=0.822, steps=1.32, elements=0.242, gathered=1.23, planes=46.8, sums=1e-06,
-                      stages=2380)
-DEPTHWISE_GRAD = dict(pixels=0.618, lines=36.2, halved=0.372, strided=0.761, rows=1.11, steps=0.768, elements=0.0966,
-                      gathered=1.48, planes=7.41, sums=10.9, stages=8300)
-FFT = dict(transforms=0.19, products=0.662, traffic=0.0949, spectra=0.823, across=4.56, elements=3.67, weights=3.46,
-           stages=47800)
-FFT_BACK = dict(transforms=0.982, products=0.902, traffic=0.554, spectra=0.986, across=4.37, elements=2.38, weights=3.46,
-                stages=35700)
-FFT_SINGLE = dict(groups=0.711, transforms=1.33, products=0.716, traffic=0.288, spectra=1.26, across=1.12, elements=3.25,
-                  weights=3.46, stages=41300)
-FFT_GRAD = dict(transforms=0.713, products=0.825, traffic=0.0936, spectra=0.48, across=0.143, elements=2.05, weights=1.34,
-                stages=23100)
+DIRECT = dict(lines=14.6, pieces=1.01, strided=1.9, runs=5.44, stored=0.107, steps=0.831, calls=1.27, packed=0.411,
+              gathered=8.97, across=1.76, rows=42.4, prepared=0.327, stages=3770)
+DIRECT_BACK = dict(lines=5.45, pieces=0.00213, runs=4.85, stored=0.259, steps=0.971, calls=0.000952, packed=0.8, gathered=3.15,
+                   across=0.807, rows=110, prepared=0.166, stages=787)
+PHASES = dict(stored=0.992, steps=0.571, calls=0.629, stages=5370)
+PHASE_ROWS = dict(steps=0.783, calls=38.3, stored=0.263, packed=0.127, gathered=0.573, lines=3.47, prepared=3.36,
+                  stages=3830)
+GEMM = dict(clipped=0.397, planes=53.5, turned=0.981, strided=2.29, runs=6.59, apart=6.8, stored=0.0256, steps=0.665,
+            calls=2.36, packed=1.5, gathered=0.3, lines=44.7, across=0.00518, prepared=0.752, stages=4050)
+GEMM_BACK = dict(clipped=0.621, planes=1050, turned=1e-06, strided=1e-06, runs=4.37, apart=3.22, stored=0.055, steps=0.712,
+                 calls=11.7, packed=1.31, gathered=0.422, lines=1.77, across=1e-06, prepared=0.435, stages=3400)
+DIRECT_GRAD = dict(steps=0.684, calls=7.98, packed=0.118, strided=0.05, weights=0.259, stages=3920)
+GEMM_GRAD = dict(steps=0.919, packed=0.694, lines=13, strided=0.829, weights=0.262, stages=7160)
+WINOGRAD = dict(dilated=7.01, parts=0.265, strided=1.24, calls=0.805, cells=0.103, steps=0.396, vectors=6.59, partial=6.66,
+                turned=1.26, weights=0.163, prepared=0.691, fresh=0.248, sums=2.06, chunks=0.258, apart=1.7, stages=27800)
+WINOGRAD_CELLS = dict(steps=0.455, cells=20.5, weights=0.0967, fresh=0.543, prepared=0.417, stages=8040)
+DEPTHWISE = dict(pixels=1.29, lines=6.3, halved=0.592, strided=3.05, rows=1.44, steps=1.01, elements=0.159, gathered=1.81,
+                 planes=183, sums=1e-06, stages=871)
+DEPTHWISE_BACK = dict(pixels=0.94, lines=13.7, rows=0.97, steps=1.21, elements=0.154, gathered=1.26, planes=45.3, sums=1e-06,
+                      stages=2280)
+DEPTHWISE_GRAD = dict(pixels=0.716, lines=39.9, halved=0.388, strided=0.714, rows=1.25, steps=0.915, elements=0.0852,
+                      gathered=1.57, planes=7.36, sums=11.1, stages=7670)
+FFT = dict(transforms=0.181, products=0.934, traffic=0.112, spectra=0.958, across=4.8, elements=4.01, weights=3.46,
+           stages=50800)
+FFT_BACK = dict(transforms=1.02, products=1.17, traffic=0.488, spectra=0.746, across=3.27, elements=2.34, weights=3.46,
+                stages=35600)
+FFT_SINGLE = dict(groups=0.639, transforms=1.21, products=0.804, traffic=0.287, spectra=1.05, across=0.639, elements=3.51,
+                  weights=3.46, stages=43900)
+FFT_GRAD = dict(transforms=0.617, products=1, traffic=0.145, spectra=0.48, across=0.13, elements=3.03, weights=1.66,
+                stages=17100)
 
 # Not of the fit, since it takes the weights to tell; brought to the scale of DEPTHWISE on Gaussians of 3 to 31 taps.
 SEPARABLE = dict(taps=1.1, results=1.85, rows=117, stages=13000)

@@ -173,12 +173,13 @@ def read_machines(path):
     return found
 
 
-def slowness(size):
+def slowness(size, isa=None):
     """(multiply-adds, copies, regions): how many times as long as on the reference the first two take, for arrays of `size` bytes
     together, and how many seconds more a parallel region takes."""
-    machine = _known().get((_runtime.get_isa(), _runtime.get_num_threads()))
+    isa = isa or _runtime.get_isa()
+    machine = _known().get((isa, _runtime.get_num_threads()))
     if machine is None:
-        adds = SLOW_ADDS.get(_runtime.get_isa())
+        adds = SLOW_ADDS.get(isa)
         return (adds, *PLAIN[1:]) if adds else PLAIN
     level = next(name for name, level in LEVELS.items() if size <= level.most)
     return (_rounded(REFERENCE.multiply_adds / machine.multiply_adds),

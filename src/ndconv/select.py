@@ -14,7 +14,7 @@ from ndconv import _depthwise, _direct, _fft, _gemm, _separable, _winograd
 from ndconv._plan import Core, weight_grad_bytes
 from ndconv._runtime import get_isa
 from ndconv.choices import choices
-from ndconv.cost import seconds, separable_seconds, slowness_of, takes_fine
+from ndconv.cost import seconds, separable_seconds, slowness_for, slowness_of, takes_fine
 from ndconv.stages import thinned
 
 METHODS = {module.METHOD.name: module.METHOD for module in (_direct, _gemm, _depthwise, _winograd, _fft)}
@@ -109,7 +109,7 @@ def ranking(problem, threads, prepared, free=True):
     not} of the others). A method is there once for each blocking that was measured. free: no method was asked for."""
     measured = choices.find(problem, get_isa(), threads, prepared)
     problem, _, _ = thinned(problem)
-    able, unable, slow = [], {}, slowness_of(problem)
+    able, unable, machine = [], {}, slowness_of(problem)
     for method in METHODS.values():
         reason = method.supports(problem)
         if reason is not None:
@@ -117,6 +117,7 @@ def ranking(problem, threads, prepared, free=True):
             continue
         known = measured.keys() & labels_of(method) if measured else ()
         labels = known or [label_by_rule(method, problem, free)]
+        slow = slowness_for(method.name, problem, machine)
         able += [(not known, measured[label] if known else seconds(label, problem, prepared, slow), *split_label(label))
                  for label in labels]
     return sorted(able, key=lambda entry: entry[:2]), unable
