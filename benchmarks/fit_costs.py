@@ -6,6 +6,8 @@ ndconv/cycles.py.
     python benchmarks/fit_costs.py regret OUT.json ...             regret of auto, and of tune: a choice by one half of the
                                                                    measurement, judged by the other
     python benchmarks/fit_costs.py fit OUT.json ...                regret now, the fitted constants, regret with them
+    python benchmarks/fit_costs.py refine OUT.json ...             the same, from the constants in use; a file that is given
+                                                                   several times counts as often
 
 Regret is the time of the method that `auto` takes over that of the fastest. The fit is a non-negative least squares of relative
 errors (SciPy), refined for the least expected regret: what matters is the order of methods that are close.
@@ -19,15 +21,15 @@ import numpy as np
 from layers import Layer, layers, networks
 
 import ndconv as nd
-from ndconv import cost, select
+from ndconv import cost, cycles, select
 from ndconv.cycles import CYCLE, factor_of
 from ndconv.stages import thinned
 from ndconv.timing import runs_of, time_runs
 
 SECONDS, FAR = 0.04, 10            # of a method in each half, estimates over the least that are not measured
 NOISE = 0.3, 0.15            # of an estimate, relative: steps of the fit
-SMALL = 0.03                       # of a constant that the least squares put at zero
-RIGHT, NEAR = 0.1, 0.03           # weights beside that of the regret
+SMALL, TINY = 0.03, 1e-6           # of a constant that the least squares put at zero
+RIGHT, NEAR = 0.1, 0.02           # weights beside that of the regret
 
 
 def measure(seed, count, path):
@@ -63,10 +65,14 @@ def read(paths):
 
 
 def fit(*paths):
+    refine(*paths, begin=Model.fitted)
+
+
+def refine(*paths, begin=lambda model: {name: max(value, TINY) for name, value in model.constants.items()}):
     rows = read(paths)
     model = Model(rows)
     report("now", rows, model.estimates(model.constants))
-    constants = model.refined(model.fitted())
+    constants = model.in_seconds(model.constants | model.refined(begin(model)))
     for name, keys in model.keys.items():
         print(f"{name} = dict({', '.join(f'{key}={constants[name, key]:.3g}' for key in keys)})")
     report("fitted", rows, model.estimates(constants))
@@ -77,7 +83,7 @@ class Model:
     those of the instruction set that was measured, and larger where it is slower than the reference."""
 
     def __init__(self, rows):
-        tables = {id(value): name for name, value in vars(cost).items() if name.isupper() and isinstance(value, dict)}
+        tables = {id(value): name for name, value in vars(cycles).items() if name.isupper() and isinstance(value, dict)}
         self.keys, self.constants, self.terms = {}, {}, []
         for i, row in enumerate(rows):
             layer = Layer(**row["layer"])
@@ -85,13 +91,13 @@ class Model:
             problem, _, _ = thinned(layer.problem)
             slow = cost.slowness_of(problem)
             for method, seconds in row["seconds"].items():
-                cycles, counts = cost.counts_of(method, problem, layer.use == "plan")
+                table, counts = cost.counts_of(method, problem, layer.use == "plan")
                 factors = cost.slowness_for(method, problem, slow)
                 counts = {key: count * factor_of(key, factors) for key, count in counts.items()}
-                table = tables[id(cycles)]
-                self.keys[table] = list(cycles)
-                self.constants |= {(table, key): value for key, value in cycles.items()}
-                self.terms.append((i, method, table, counts, seconds))
+                name = tables[id(table)]
+                self.keys[name] = list(table)
+                self.constants |= {(name, key): value for key, value in table.items()}
+                self.terms.append((i, method, name, counts, seconds))
         self.names = list(self.constants)
         place = {name: column for column, name in enumerate(self.names)}
         self.matrix = np.zeros((len(self.terms), len(place)))
@@ -130,6 +136,15 @@ class Model:
             found = minimize(self._loss, found, (start, noise), "L-BFGS-B", jac=True, options=dict(maxiter=400)).x
         return dict(zip(self.names, np.exp(found)))
 
+    def in_seconds(self, constants):
+        """The constants by one factor for all, which the order of methods leaves open: the fastest of a layer are estimated
+        right in the median."""
+        least = np.minimum.reduceat(self.measured, np.flatnonzero(np.diff(self.row, prepend=-1)))
+        fastest = self.measured == least[self.row]
+        scale = np.median((self.measured / (self.matrix @ [constants[name] for name in self.names]))[fastest])
+        print(f"all by {scale:.3f}, and so SEPARABLE")
+        return {name: scale * value for name, value in constants.items()}
+
     def _loss(self, logs, start, noise):
         """(mean of regret and its square, which weighs what is far off, plus a little for estimates that are wrong beside those
         of other methods and for constants far from the start; its gradient)."""
@@ -163,5 +178,6 @@ def report(title, rows, estimates, shown=12):
 
 
 if __name__ == "__main__":
-    commands = {"measure": measure, "networks": lambda path: measure_all(networks(), path), "regret": regret, "fit": fit}
+    commands = {"measure": measure, "networks": lambda path: measure_all(networks(), path), "regret": regret, "fit": fit,
+                "refine": refine}
     commands[sys.argv[1]](*sys.argv[2:])

@@ -363,6 +363,38 @@ def test_phases_are_counted_once_each(stride, k, dilation):
     assert {(stage.y, stage.k): times for stage, times in alike(problem)} == found and found
 
 
+def test_narrow_kernels_are_estimated_as_such(isa, monkeypatch):
+    """A method that takes AVX2's kernels where AVX-512's would have empty lanes costs what it costs with AVX2; where only the
+    instruction set in use was measured, all methods are on its scale."""
+    problem = nd.explain((1, 4, 12, 12), (4, 4, 3, 3), padding=1).problem
+    narrow = [name for name in cost.FILLED if name in cost.COUNTS
+              and cost.FILLED[name].METHOD.tile(problem)[0] < cost._depthwise.METHOD.tile(problem)[0]]
+    assert bool(narrow) == (isa == "avx512")
+    slow = cost.slowness_of(problem)
+    found = {name: cost.seconds(name, problem, True) for name in narrow}
+    nd.set_isa("avx2" if narrow else isa)
+    assert found == {name: cost.seconds(name, problem, True) for name in narrow}
+    nd.set_isa(isa)
+    assert all(cost.slowness_for(name, problem, slow) == (machine.PLAIN if name in narrow else slow) for name in cost.COUNTS)
+    rates = {name: getattr(machine.REFERENCE, name) / 5 for name in ("multiply_adds", *machine.LEVELS)}
+    monkeypatch.setattr(machine, "measure", lambda: machine.Machine(isa, nd.get_num_threads(), **rates, call=1e-5))
+    nd.calibrate(save=False)
+    slow = cost.slowness_of(problem)
+    assert slow[0] == 5 and all(cost.slowness_for(name, problem, slow) == slow for name in cost.COUNTS)
+
+
+@pytest.mark.parametrize("size, channels, multiplier, stride, op, turned", [
+    (7, 64, 1, 1, "forward", True), (7, 64, 1, 1, "input_grad", True), (7, 64, 1, 2, "input_grad", True),
+    (300, 64, 1, 1, "forward", False), (300, 64, 1, 2, "input_grad", False), (7, 64, 2, 1, "forward", False),
+    (7, 2, 1, 1, "forward", False)])
+def test_planes_that_are_turned_are_counted_by_lanes_of_channels(size, channels, multiplier, stride, op, turned):
+    problem = nd.explain((1, channels, size, size), (multiplier * channels, 1, 3, 3), op=op, stride=stride, padding=1,
+                         groups=channels).problem
+    assert cost._depthwise.turns(problem) == turned
+    _, counts = cost.depthwise_counts(problem, True)
+    assert bool(counts["pixels"]) == turned and bool(counts["steps"]) != turned
+
+
 def test_every_count_has_a_kind():
     """A name in MOVED that no table has is a mistake."""
     tables = [table for name, table in vars(cycles).items() if name.isupper() and isinstance(table, dict) and "stages" in table]

@@ -274,10 +274,10 @@ STRIPS_OF(strips_any_step2, 0, 2, 2, 2)
 STRIPS_OF(strips_apart_step2, 0, 2, 0, 2)
 #undef STRIPS_OF
 
-/* Rows of results of kernels of one row: STRETCH results from column i on, all of whose taps lie in x. The two sums of a strip of one
- * row wait for each other, the 8 of a stretch do not; then a vector of x is loaded for each multiply-add. */
-static inline __attribute__((always_inline)) void NAME(stretch)(const struct nd_depthwise *s, ptrdiff_t i, const T *x, const T *w,
-                                                             const T *bias, T *y)
+/* Rows of results of kernels of one row: STRETCH results from column i on, all of whose taps lie in x. The two sums of a strip of
+ * one row wait for each other, the 8 of a stretch do not; then a vector of x is loaded for each multiply-add. */
+static inline __attribute__((always_inline)) void NAME(stretch)(const struct nd_depthwise *s, ptrdiff_t i, const T *x,
+                                                                const T *w, const T *bias, T *y)
 {
     const vec start = bias ? NAME(broadcast)(*bias) : (vec){0};
     vec sum[STRETCH_VECTORS];

@@ -10,9 +10,13 @@
 from ndconv._c cimport nd_job, nd_kernel_set, nd_method, nd_problem, nd_sizes, nd_weights
 from ndconv._depthwise_forward cimport forward, prepare, sizes
 from ndconv._depthwise_grad cimport weight_grad, weight_grad_bytes
-from ndconv._depthwise_phases cimport phases_forward, phases_prepare, phases_sizes
+from ndconv._depthwise_phases cimport phases_forward, phases_prepare, phases_sizes, turns_phases
+from ndconv._depthwise_planes cimport turns_planes
 from ndconv._depthwise_point cimport is_point, is_strided_point, point, spread, spread_prepare, spread_sizes
-from ndconv._method cimport new_method
+from ndconv._geometry cimport stage_geometry, whole_geometry
+from ndconv._method cimport Method, new_method
+
+from ndconv.stages import stages_of
 
 
 cdef void run_forward(const nd_job *job) noexcept nogil:
@@ -53,3 +57,16 @@ table.folds = True
 
 METHOD = new_method("depthwise", "rows in registers, for few channels a group", True,
                     "element-wise: |error| <= gamma(K+2) (|x| conv |w| + |b|)", lambda problem: None, &table)
+
+
+def turns(problem):
+    """Whether a forward problem's planes, or an input gradient's, are turned to lanes of channels."""
+    cdef const nd_kernel_set *k = (<Method>METHOD).kernels(problem)
+    cdef nd_problem p
+    if not problem.ic == problem.oc == problem.g or 0 in (problem.n, *problem.x, *problem.y):
+        return False
+    if problem.reversed and max(problem.stride) > 1:
+        p = whole_geometry(problem)
+        return turns_phases(&p, k)
+    p = stage_geometry(problem, stages_of(problem)[0])
+    return turns_planes(&p, k)

@@ -24,7 +24,7 @@ from libc.string cimport memcpy, memset
 
 from ndconv._c cimport ND_CONSTANT, ND_FILL, ND_NOWHERE, nd_array, nd_job, nd_kernel_set, nd_problem, nd_source
 from ndconv._outside cimport copy_cells, put
-from ndconv._pack cimport PAGE, ceil_div, copy_clipped, split, taps_of
+from ndconv._pack cimport PAGE, ceil_div, copy_clipped, split, taps_of, whole_lines
 
 cdef enum:
     SLAB_BYTES = 16384       # of padded rows, in L1
@@ -52,8 +52,8 @@ cdef inline ptrdiff_t phase_of(const nd_problem *p, const nd_kernel_set *k, ptrd
 
 cdef void set_slab(const nd_problem *p, const nd_kernel_set *k, Blocking *b) noexcept nogil:
     cdef ptrdiff_t line = reach_of(p, b.columns) * b.channels if b.lanes_c else p.sw * phase_of(p, k, b.columns)
-    b.slab = ceil_div(b.planes * ((b.rows - 1) * b.sh + p.kh) * line * k.size, 64) * 64
-    b.out = ceil_div(b.rows * b.columns * b.channels * k.size, 64) * 64
+    b.slab = whole_lines(b.planes * ((b.rows - 1) * b.sh + p.kh) * line * k.size)
+    b.out = whole_lines(b.rows * b.columns * b.channels * k.size)
 
 cdef Blocking blocking(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
     cdef Blocking b
@@ -86,7 +86,7 @@ cdef Blocking blocking(const nd_problem *p, const nd_kernel_set *k) noexcept nog
     b.columns = ceil_div(p.ow, b.column_blocks)
     b.units = p.od * b.every * b.row_blocks * b.column_blocks
     set_slab(p, k, &b)
-    b.offsets = ceil_div((b.planes + p.kw) * <ptrdiff_t>sizeof(ptrdiff_t), 64) * 64
+    b.offsets = whole_lines((b.planes + p.kw) * <ptrdiff_t>sizeof(ptrdiff_t))
     return b
 
 cdef Run start_run(const nd_job *job) noexcept nogil:

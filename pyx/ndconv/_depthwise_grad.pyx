@@ -18,7 +18,7 @@ from libc.string cimport memset
 from ndconv._c cimport nd_array, nd_depthwise_grad, nd_job, nd_kernel_set, nd_problem, nd_weights
 from ndconv._depthwise_block cimport (
     Block, Blocking, Run, blocking, reads_in_place, set_block, set_worker, start_run, walk_block)
-from ndconv._pack cimport WAYS, ceil_div, lines_kept, split, taps_of
+from ndconv._pack cimport WAYS, ceil_div, lines_kept, split, taps_of, whole_lines
 from ndconv._runtime cimport parallel_for
 
 cdef enum:
@@ -37,15 +37,15 @@ cdef ptrdiff_t weights_of(const nd_problem *p) noexcept nogil:
 
 cdef ptrdiff_t lane_bytes(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
     """Of a group's vectors of sums."""
-    return ceil_div(p.ocg * p.icg * taps_of(p) * k.vl * k.size, 64) * 64
+    return whole_lines(p.ocg * p.icg * taps_of(p) * k.vl * k.size)
 
 cdef ptrdiff_t worker_bytes(const nd_problem *p, const nd_kernel_set *k, const Blocking *b) noexcept nogil:
-    return b.slab + b.out + b.offsets + lane_bytes(p, k) + ceil_div(p.kh * <ptrdiff_t>sizeof(ptrdiff_t), 64) * 64
+    return b.slab + b.out + b.offsets + lane_bytes(p, k) + whole_lines(p.kh * <ptrdiff_t>sizeof(ptrdiff_t))
 
 cdef size_t weight_grad_bytes(const nd_problem *p, const nd_kernel_set *k, int threads) noexcept nogil:
     cdef Blocking b = blocking(p, k)
     cdef ptrdiff_t parts = min(TASKS, p.n * p.od * p.oh) if b.lanes_c else parts_of(p, &b)
-    return ceil_div(max(parts, parts_of(p, &b)) * weights_of(p) * k.size, 64) * 64 + threads * worker_bytes(p, k, &b)
+    return whole_lines(max(parts, parts_of(p, &b)) * weights_of(p) * k.size) + threads * worker_bytes(p, k, &b)
 
 cdef struct Grad:
     Run run                # first, so that a Run's address is its Grad's
@@ -115,9 +115,9 @@ cdef void sum_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) no
     cdef ptrdiff_t size = k.size, sums = weights_of(p) * size, weights = p.ocg * p.icg * taps_of(p), i, j, end_of, tap
     cdef bint planes = f.in_place and not b.lanes_c and b.units == 1
     cdef Sums t
-    t.lanes = job.workspace + ceil_div(f.parts * sums, 64) * 64 + worker * worker_bytes(p, k, &plain)
+    t.lanes = job.workspace + whole_lines(f.parts * sums) + worker * worker_bytes(p, k, &plain)
     t.column = <ptrdiff_t *>(t.lanes + lane_bytes(p, k))
-    set_worker(&f.run, &t.block, <char *>t.column + ceil_div(p.kh * <ptrdiff_t>sizeof(ptrdiff_t), 64) * 64)
+    set_worker(&f.run, &t.block, <char *>t.column + whole_lines(p.kh * <ptrdiff_t>sizeof(ptrdiff_t)))
     for i in range(begin, end):
         t.part = f.sums + i // b.groups * sums
         set_block(&f.run, &t.block, 0, i % b.groups, 0)

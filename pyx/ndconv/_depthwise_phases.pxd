@@ -5,3 +5,4 @@ cdef void phases_sizes(const nd_problem *p, const nd_kernel_set *k, nd_sizes *to
 cdef void phases_prepare(const nd_problem *p, const nd_kernel_set *k, const nd_weights *w, void *to, char *workspace,
                          int threads) noexcept nogil
 cdef void phases_forward(const nd_job *job) noexcept nogil
+cdef bint turns_phases(const nd_problem *p, const nd_kernel_set *k) noexcept nogil

@@ -15,7 +15,7 @@ from libc.string cimport memset
 
 from ndconv._c cimport nd_array, nd_depthwise, nd_job, nd_kernel_set, nd_problem
 from ndconv._depthwise_block cimport rows_inside, takes_phases
-from ndconv._pack cimport Pixel, bias_at, ceil_div, finish_pixels, split, taps_of
+from ndconv._pack cimport Pixel, bias_at, ceil_div, finish_pixels, split, taps_of, whole_lines
 from ndconv._runtime cimport parallel_for
 
 cdef enum:
@@ -44,7 +44,7 @@ cdef double by_channels(const nd_problem *p, const nd_kernel_set *k) noexcept no
     return 15 + 2.2 * (p.ih * p.iw + p.oh * p.ow) * k.size / 64 + 0.45 * taps / k.vl
 
 cdef double by_pixels(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
-    """The same of lanes of pixels: vectors of results, their multiply-adds, and what strides take apart, in registers or a slab."""
+    """The same of lanes of pixels: vectors of results, their multiply-adds, what strides take apart, in registers or a slab."""
     cdef double vectors = ceil_div(p.ow, k.vl), lines = padded(p.ih, p.oh, p.kh, p.sh, p.dh, p.ph)
     cdef double steps = live_taps(p.ih, p.oh, p.kh, p.sh, p.dh, p.ph) * p.kw * vectors
     cdef double time = 77 + 50 * (min(p.dh, p.oh) - 1) + 1.2 * p.oh * vectors + 0.2 * steps
@@ -66,7 +66,7 @@ cdef Cut cut_of(const nd_problem *p, const nd_kernel_set *k, ptrdiff_t cells) no
     cdef ptrdiff_t most = max(min(<ptrdiff_t>CHANNELS, MOST_BYTES // (max(cells, <ptrdiff_t>1) * k.size)), k.vl)
     c.groups = min(ceil_div(p.g, most), p.g // k.vl)
     c.most = ceil_div(p.g // k.vl, c.groups) * k.vl + p.g % k.vl
-    c.bytes = ceil_div(cells * c.most * k.size, 64) * 64
+    c.bytes = whole_lines(cells * c.most * k.size)
     c.fits = c.bytes <= MOST_BYTES
     return c
 

@@ -13,7 +13,7 @@ from libc.string cimport memset
 
 from ndconv._c cimport nd_array, nd_job, nd_kernel_set, nd_point, nd_problem, nd_sizes, nd_weights
 from ndconv._depthwise_block cimport has_lanes_c
-from ndconv._pack cimport Pixel, bias_at, ceil_div, finish_pixels, split, taps_of
+from ndconv._pack cimport Pixel, bias_at, ceil_div, finish_pixels, split, taps_of, whole_lines
 from ndconv._runtime cimport parallel_for
 
 cdef enum:
@@ -106,7 +106,7 @@ cdef void spread_sizes(const nd_problem *p, const nd_kernel_set *k, nd_sizes *to
     memset(to, 0, sizeof(nd_sizes))
     if is_strided_point(p) and p.ocg == 1:
         to.prepared = p.g * k.size
-        to.worker = ceil_div((p.iw + p.ow) * k.size, 64) * 64
+        to.worker = whole_lines((p.iw + p.ow) * k.size)
 
 cdef void spread_prepare(const nd_problem *p, const nd_kernel_set *k, const nd_weights *w, void *to, char *workspace,
                          int threads) noexcept nogil:
@@ -159,7 +159,7 @@ cdef void spread_planes(void *context, int worker, ptrdiff_t begin, ptrdiff_t en
     cdef const nd_array *y = &job.y
     cdef ptrdiff_t size = k.size, i, c, first, last, lines
     cdef bint whole = are_rows(job)
-    cdef char *row = job.workspace + worker * (ceil_div((p.iw + p.ow) * size, 64) * 64)
+    cdef char *row = job.workspace + worker * whole_lines((p.iw + p.ow) * size)
     cdef const char *src
     cdef char *to
     cdef nd_point s

@@ -1,7 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
 """direct: tasks and blocks of a problem (ndconv/_direct.pyx says which loops they are)."""
 from ndconv._c cimport nd_array, nd_kernel_set, nd_problem
-from ndconv._pack cimport PAGE, block_bytes, ceil_div, evened, panel_count, pixels_of, taps_of, use_lanes_oc
+from ndconv._pack cimport PAGE, block_bytes, ceil_div, evened, panel_count, pixels_of, taps_of, use_lanes_oc, whole_lines
 
 cdef enum:
     SLAB_BYTES = 262144      # of padded input rows in L2
@@ -56,7 +56,7 @@ cdef void set_slab(const nd_problem *p, const nd_kernel_set *k, Blocking *b) noe
         # an odd number of cache lines: channels do not fall on the same sets of the cache
         b.channel = (ceil_div(p.kd * b.fh * b.fw * b.slab_rows * b.slab_columns * k.size, 128) * 128 + 64) // k.size
         b.slab = (b.icb * b.channel + k.nr) * k.size
-    b.slab = ceil_div(b.slab, 64) * 64 + 64
+    b.slab = whole_lines(b.slab) + 64
 
 cdef Blocking blocking(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
     cdef Blocking b
@@ -99,10 +99,10 @@ cdef Blocking blocking(const nd_problem *p, const nd_kernel_set *k) noexcept nog
     # an odd number of cache lines, as in the slab
     b.line = (ceil_div(((b.together - 1) * b.slab_columns + b.columns + k.vl) * k.size, 128) * 128 + 64) // k.size
     b.tile = k.mr * k.nr if not b.panels_first or b.by_row else (b.height + 1) * b.line
-    b.tile = ceil_div(b.tile * k.size, 64) * 64
+    b.tile = whole_lines(b.tile * k.size)
     b.splits = min(ceil_div(TASKS, images * b.blocks * b.strips), max(b.panels * width // 64, 1))
     b.ob = max(block_bytes(p, WEIGHT_BYTES) // (b.icb * b.taps * width * k.size), 1)
     # offsets of taps, or of the steps of a list
     b.offsets = b.taps * (max(b.icb, 1) if not b.lanes_oc and b.icb < SHORT else 1)
-    b.offsets = ceil_div(4 * b.offsets * <ptrdiff_t>sizeof(ptrdiff_t), 64) * 64
+    b.offsets = whole_lines(4 * b.offsets * <ptrdiff_t>sizeof(ptrdiff_t))
     return b

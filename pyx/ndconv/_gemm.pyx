@@ -32,7 +32,7 @@ from ndconv._method cimport new_method
 from ndconv._outside cimport copy_cells
 from ndconv._pack cimport (Pixel, block_bytes, ceil_div, copy_clipped, evened, finish_pixels, flattened, gather_block,
                            gemm_rows, is_plain, is_run, lines_kept, next_row, panel_count, panels_bytes, pixel_at, pixels_of,
-                           prepare_panels, scatter_row, split, taps_of, use_lanes_oc)
+                           prepare_panels, scatter_row, split, taps_of, use_lanes_oc, whole_lines)
 from ndconv._runtime cimport parallel_for
 from ndconv._weight_grad cimport gemm_bias_parts, gemm_weight_grad, gemm_weight_grad_bytes
 
@@ -98,12 +98,12 @@ cdef Blocking blocking(const nd_problem *p, const nd_kernel_set *k) noexcept nog
     b.splits = min(ceil_div(TASKS, b.images * p.g * b.pblocks), max(b.panels * (k.nr if b.lanes_oc else k.mr) // 32, 1))
     b.vb = min(max(SHORT_BYTES // max(b.kc * k.nr * k.size, 1), 1), ceil_div(b.pc, k.nr))
     b.packs = ceil_div(b.pc, k.nr) if is_plain(p) else b.vb
-    b.packed = ceil_div((b.pc if b.lanes_oc else b.packs * k.nr) * b.kc * k.size, 64) * 64
+    b.packed = whole_lines((b.pc if b.lanes_oc else b.packs * k.nr) * b.kc * k.size)
     b.y = b.pc * ceil_div(b.panels, b.splits) * (k.nr if b.lanes_oc else k.mr) * k.size
     # parts that see the same pixels do not each pack them
     b.common = 0
     if (b.lanes_oc or is_plain(p)) and b.splits > 1 and b.images * p.g * b.pblocks * b.pc * b.k * <double>k.size <= COMMON_BYTES:
-        b.common = ceil_div(b.images * p.g * b.pblocks * b.pc * b.k * k.size, 64) * 64
+        b.common = whole_lines(b.images * p.g * b.pblocks * b.pc * b.k * k.size)
     b.turned = 0
     if b.lanes_oc and not p.lanes_oc and (p.kw > 1 or p.sw > 1):
         columns = (min(p.ow, <ptrdiff_t>TURNED_PIXELS) - 1) * p.sw + (p.kw - 1) * p.dw + 1
@@ -126,7 +126,7 @@ cdef void prepare(const nd_problem *p, const nd_kernel_set *k, const nd_weights 
     prepare_panels(&rows, k, w, to, b.icb, threads)
 
 cdef inline ptrdiff_t scratch_of(const Blocking *b) noexcept nogil:
-    return ceil_div(b.packed + b.y + b.turned, 64) * 64
+    return whole_lines(b.packed + b.y + b.turned)
 
 cdef struct Forward:
     const nd_job *job

@@ -34,7 +34,7 @@ from cpython.buffer cimport PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyO
 from libc.string cimport memset
 
 from ndconv._c cimport ND_F32, ND_F64, ND_I16, ND_U8, ND_U16, nd_kernel_set
-from ndconv._pack cimport whole_lines
+from ndconv._pack cimport ceil_div, whole_lines
 from ndconv._runtime cimport current_kernels, default_threads, parallel_for, scratch_give, scratch_take
 
 cdef extern from *:
@@ -87,9 +87,6 @@ cdef struct Worker:
     char *out               # [HEIGHT][pitch]
     const void **pointers   # [terms][kh + HEIGHT - 1], or kw, or two a fold
 
-cdef inline ptrdiff_t up(ptrdiff_t a, ptrdiff_t b) noexcept nogil:
-    return (a + b - 1) // b
-
 cdef ptrdiff_t worker_bytes(const Filter *f, Worker *t, char *base) noexcept nogil:
     cdef ptrdiff_t size = f.k.size
     t.ring = base
@@ -106,11 +103,11 @@ cdef void choose_blocks(Filter *f) noexcept nogil:
     f.copies = f.terms if f.passes else 1
     most = FOLD_BYTES if f.u_folds else RING_BYTES if f.passes else LINES_BYTES
     most = max(<ptrdiff_t>LEAST_PIXELS, most // (size * f.unit * f.rows * f.copies))
-    f.strips = up(f.w, most)
-    f.block_w = up(f.w, f.strips)
-    f.bands = min(up(TASKS, f.strips * f.planes), max(f.h // max(<ptrdiff_t>LEAST_ROWS, 4 * f.kh), <ptrdiff_t>1))
-    f.block_h = up(up(f.h, f.bands), HEIGHT) * HEIGHT
-    f.bands = up(f.h, f.block_h)
+    f.strips = ceil_div(f.w, most)
+    f.block_w = ceil_div(f.w, f.strips)
+    f.bands = min(ceil_div(TASKS, f.strips * f.planes), max(f.h // max(<ptrdiff_t>LEAST_ROWS, 4 * f.kh), <ptrdiff_t>1))
+    f.block_h = ceil_div(ceil_div(f.h, f.bands), HEIGHT) * HEIGHT
+    f.bands = ceil_div(f.h, f.block_h)
     f.line = (f.block_w + f.kw - 1) * f.unit + (2 * f.k.vl if f.u_folds else 0)   # folds read and write whole vectors, up to two
     f.pitch = whole_lines((f.line if f.u_folds or not f.passes else f.block_w * f.unit) * size) // size
     f.slice = worker_bytes(f, &t, NULL)

@@ -24,7 +24,7 @@ to 3 channels 85.
 from libc.string cimport memset
 
 from ndconv._c cimport ND_BIAS_ROW, ND_LIST, ND_ZERO, nd_array, nd_job, nd_kernel_set, nd_problem, nd_sizes, nd_walk, nd_weights
-from ndconv._pack cimport Pixel, ceil_div, evened, finish_pixels, gemm_columns, pad_rows, split, taps_of
+from ndconv._pack cimport Pixel, ceil_div, evened, finish_pixels, gemm_columns, pad_rows, split, taps_of, whole_lines
 from ndconv._phase_axis cimport Axis, Phase, axis_of, leaves_zeros, phase_of
 from ndconv._runtime cimport parallel_for
 
@@ -75,7 +75,7 @@ cdef void set_slab(const nd_problem *p, const nd_kernel_set *k, Blocking *b) noe
     b.plane = (b.rows + b.axis[1].high - b.axis[1].low) * b.pitch
     # an odd number of cache lines: channels do not fall on the same sets of the cache
     b.channel = (ceil_div(b.depths * b.plane * k.size, 128) * 128 + 64) // k.size
-    b.slab = ceil_div((b.groups * p.icg * b.channel + k.nr) * k.size, 64) * 64
+    b.slab = whole_lines((b.groups * p.icg * b.channel + k.nr) * k.size)
 
 cdef inline ptrdiff_t sums_of(const nd_problem *p, const nd_kernel_set *k, ptrdiff_t length) noexcept nogil:
     """Sums of the tiles along so many columns; a tile of few waits for the one before."""
@@ -129,7 +129,7 @@ cdef Blocking blocking(const nd_problem *p, const nd_kernel_set *k) noexcept nog
     b.line = (ceil_div((b.together * b.width + k.vl) * k.size, 128) * 128 + 64) // k.size
     b.results = b.axis[2].phases * b.lines * b.line * k.size
     b.steps = p.icg if p.icg < SHORT else 1
-    b.tables = ceil_div((b.phases + 1 + (2 + b.steps) * taps_of(p)) * <ptrdiff_t>sizeof(ptrdiff_t), 64) * 64
+    b.tables = whole_lines((b.phases + 1 + (2 + b.steps) * taps_of(p)) * <ptrdiff_t>sizeof(ptrdiff_t))
     return b
 
 cdef void phase_rows_sizes(const nd_problem *p, const nd_kernel_set *k, nd_sizes *to) noexcept nogil:

@@ -32,7 +32,7 @@ from libc.string cimport memset
 
 from ndconv._c cimport (ND_BIAS_COLUMN, ND_ZERO, nd_array, nd_ask, nd_job, nd_kernel_set, nd_problem, nd_sizes, nd_walk,
                         nd_weights)
-from ndconv._pack cimport Pixel, ceil_div, finish_pixels, gemm_rows, split, taps_of
+from ndconv._pack cimport Pixel, ceil_div, finish_pixels, gemm_rows, split, taps_of, whole_lines
 from ndconv._phase_axis cimport Axis, Phase, axis_of, leaves_zeros, phase_of
 from ndconv._phase_rows cimport phase_rows_forward, phase_rows_prepare, phase_rows_sizes
 from ndconv._runtime cimport parallel_for
@@ -94,8 +94,8 @@ cdef Plan plan_of(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
     if b.turned:
         b.rows = max(min(b.rows, ROWS_BYTES // (p.ow * k.nr * k.size)), 1)
     b.parts = max(b.parts, min(b.panels, ceil_div(TASKS, blocks * ceil_div(b.lines, b.rows))))
-    b.scratch = ceil_div(b.rows * p.ow * k.nr * k.size, 64) * 64 if b.turned else 0
-    b.offsets = ceil_div(2 * taps_of(p) * <ptrdiff_t>sizeof(ptrdiff_t), 64) * 64
+    b.scratch = whole_lines(b.rows * p.ow * k.nr * k.size) if b.turned else 0
+    b.offsets = whole_lines(2 * taps_of(p) * <ptrdiff_t>sizeof(ptrdiff_t))
     return b
 
 cdef inline bint takes_pixels(ptrdiff_t icg, ptrdiff_t ocg) noexcept nogil:
@@ -118,7 +118,7 @@ cdef void transpose_sizes(const nd_problem *p, const nd_kernel_set *k, nd_sizes 
     if b.copy > 8 * COPY_BYTES:
         return
     to.prepared = p.g * b.panels * taps_of(p) * p.icg * k.nr * k.size
-    to.shared = (b.copy + 63) & ~<size_t>63
+    to.shared = whole_lines(b.copy)
     to.worker = b.scratch + b.offsets
     if p.n * b.axis[0].most == 1 and b.rows == b.axis[1].most:
         # a task has all that a panel of weights is needed for: it turns them itself, into L2
@@ -212,7 +212,7 @@ cdef void transpose_forward(const nd_job *job) noexcept nogil:
         phase_rows_forward(job)
         return
     f.job, f.b = job, plan_of(job.p, job.k)
-    f.worker = job.workspace + ((f.b.copy + 63) & ~<size_t>63)
+    f.worker = job.workspace + whole_lines(f.b.copy)
     f.panel = panel_bytes(p, job.k) if job.w == NULL else 0
     f.in_place = readable_in_place(job, &f.b)
     halo = f.b.extent[1] - f.b.axis[1].most

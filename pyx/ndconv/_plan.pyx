@@ -11,7 +11,7 @@ from ndconv._c cimport (ND_CLIP, ND_F32, ND_F64, ND_LEAKY_RELU, ND_NONE, ND_RELU
 from ndconv._frame cimport Frame, fold
 from ndconv._geometry cimport forward_geometry, set_outside, stage_geometry, whole_geometry
 from ndconv._method cimport Method
-from ndconv._pack cimport Pixel, finish_pixels
+from ndconv._pack cimport Pixel, finish_pixels, whole_lines
 from ndconv._runtime cimport current_kernels, default_threads, parallel_for, scratch_give, scratch_take
 
 import numpy as np
@@ -121,7 +121,7 @@ cdef class Core:
                 self.fill = True  # results that no tap reaches
             else:
                 self.method.c.sizes(&s.p, self.k, &s.size)
-                s.size.prepared = (s.size.prepared + 63) & ~<size_t>63
+                s.size.prepared = whole_lines(s.size.prepared)
 
     cdef bint join_phases(self, problem) except -1:
         """One stage for all phases of a stride, if the method has a way to do them together."""
@@ -139,7 +139,7 @@ cdef class Core:
             return False
         s = self.new_stages(1)
         s.p, s.size, s.transposed = whole, size, True
-        s.size.prepared = (size.prepared + 63) & ~<size_t>63
+        s.size.prepared = whole_lines(size.prepared)
         for i in range(3):
             s.y_step[i] = 1
             s.w_start[i], s.w_step[i] = (problem.k[i] - 1, -1) if problem.flip else (0, 1)

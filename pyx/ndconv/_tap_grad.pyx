@@ -18,7 +18,7 @@ from libc.string cimport memset
 from ndconv._c cimport nd_job, nd_kernel_set, nd_problem, nd_tap_sums, nd_weights
 from ndconv._direct_plan cimport Blocking, set_slab
 from ndconv._direct_slab cimport Forward, Task, fill_slab
-from ndconv._pack cimport add_bias_grad, ceil_div, evened, pixels_of, split, taps_of
+from ndconv._pack cimport add_bias_grad, ceil_div, evened, pixels_of, split, taps_of, whole_lines
 from ndconv._runtime cimport parallel_for
 
 cdef enum:
@@ -65,7 +65,7 @@ cdef Plan plan_of(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
     set_slab(p, k, b)
     f.units = p.n * p.od * b.blocks * b.strips
     f.parts = evened(min(ceil_div(TASKS, p.g), f.units), p.g, f.units)
-    f.offsets = ceil_div(f.k * <ptrdiff_t>sizeof(ptrdiff_t), 64) * 64
+    f.offsets = whole_lines(f.k * <ptrdiff_t>sizeof(ptrdiff_t))
     f.sums = f.parts * p.g * f.k * f.pixel * k.size
     f.slab = b.slab
     f.turned = b.rows * b.columns * min(f.pixel, k.nr) * k.size

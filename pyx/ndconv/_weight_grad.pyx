@@ -27,7 +27,7 @@ from ndconv._c cimport (ND_ADD, ND_FILL, ND_NOWHERE, ND_ZERO, nd_array, nd_job, 
                         nd_weights)
 from ndconv._outside cimport put
 from ndconv._pack cimport (Pixel, add_bias_grad, ceil_div, evened, flattened, gather_block, gather_row, gemm_rows, is_plain,
-                           is_run, next_row, pixel_at, pixels_of, split, taps_of)
+                           is_run, next_row, pixel_at, pixels_of, split, taps_of, whole_lines)
 from ndconv._runtime cimport parallel_for
 from ndconv._tap_grad cimport takes_taps, tap_bias_parts, tap_grad, tap_grad_bytes
 
@@ -88,13 +88,13 @@ cdef Chunks chunking(const nd_problem *p, const nd_kernel_set *k, bint gathered)
     # read in place: two offsets for every run; before them the constant
     runs = c.pixels if p.bordered else ceil_div(c.lines, c.chunks)
     c.x = c.rows * c.pixels * k.size if gathered else CONSTANT_BYTES + 2 * runs * <ptrdiff_t>sizeof(ptrdiff_t)
-    c.x = ceil_div(c.x, 64) * 64
-    c.sums = ceil_div(c.parts * p.g * c.k * c.panels * k.nr * k.size, 64) * 64
+    c.x = whole_lines(c.x)
+    c.sums = whole_lines(c.parts * p.g * c.k * c.panels * k.nr * k.size)
     # a panel that one task needs is packed by that task, into L1
     c.common = 0
     if c.kparts > 1 and packed <= COMMON_BYTES:
         c.common = p.g * c.panels * k.nr * k.size * p.n * pixels_of(p)
-    c.dy = ceil_div(c.pixels * k.nr * k.size, 64) * 64 if c.common == 0 else 0
+    c.dy = whole_lines(c.pixels * k.nr * k.size) if c.common == 0 else 0
     return c
 
 cdef size_t gemm_weight_grad_bytes(const nd_problem *p, const nd_kernel_set *k, int threads) noexcept nogil:

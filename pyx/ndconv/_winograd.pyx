@@ -45,7 +45,7 @@ from libc.string cimport memset
 from ndconv._c cimport (ND_ADD, ND_CONTINUE, ND_ZERO, nd_job, nd_kernel_set, nd_method, nd_problem, nd_sizes, nd_walk,
                         nd_weights)
 from ndconv._method cimport new_method
-from ndconv._pack cimport ceil_div, split, taps_of
+from ndconv._pack cimport ceil_div, split, taps_of, whole_lines
 from ndconv._runtime cimport parallel_for
 from ndconv._winograd_grad cimport winograd_weight_grad, winograd_weight_grad_bytes
 from ndconv._winograd_plan cimport (DEPTHS, FRESH, RUNS, Block, Tiling, block_at, choose_tiling, problem_of_cells,
@@ -67,8 +67,8 @@ cdef struct Part:
 
 cdef inline ptrdiff_t edge_bytes(const nd_problem *p, const nd_kernel_set *k, const Tiling *t) noexcept nogil:
     """Of gathered input, of gathered weights, or of results and one kernel."""
-    cdef ptrdiff_t weights = ceil_div(WEIGHTS * p.kh * p.kw * k.nr * k.size, 64) * 64 + cell_bytes(k, t) if t.fresh else 0
-    return max(max(gathered_bytes(k, t), weights), out_bytes(k, t) + ceil_div(p.icg * taps_of(p) * k.size, 64) * 64)
+    cdef ptrdiff_t weights = whole_lines(WEIGHTS * p.kh * p.kw * k.nr * k.size) + cell_bytes(k, t) if t.fresh else 0
+    return max(max(gathered_bytes(k, t), weights), out_bytes(k, t) + whole_lines(p.icg * taps_of(p) * k.size))
 
 cdef inline ptrdiff_t worker_bytes(const nd_problem *p, const nd_kernel_set *k, const Tiling *t) noexcept nogil:
     """Of edges; V and M unless they are shared; M, sums for it and weights if those are fresh."""
@@ -230,7 +230,7 @@ cdef void transform_part(Forward *f, const Part *part, char *u, char *edge) noex
     cdef const nd_kernel_set *k = f.job.k
     cdef ptrdiff_t panel, d, c, count
     cdef char *to
-    cdef char *cell = edge + ceil_div(WEIGHTS * p.kh * p.kw * k.nr * k.size, 64) * 64
+    cdef char *cell = edge + whole_lines(WEIGHTS * p.kh * p.kw * k.nr * k.size)
     for panel in range(part.v0, part.v1):
         for d in range(p.kd):
             c = part.c0

@@ -6,14 +6,14 @@ Channels that are next to each other in y are written where they belong. Others 
 are the four cells of y that a transposed problem with strides of 2 has: neighbouring columns of y belong to two of them.
 """
 from ndconv._c cimport nd_array, nd_job, nd_kernel_set, nd_problem, nd_weights
-from ndconv._pack cimport Pixel, ceil_div, finish_pixels
+from ndconv._pack cimport Pixel, ceil_div, finish_pixels, whole_lines
 from ndconv._winograd_plan cimport Block, Tiling, View, before_results, view_of
 from ndconv._winograd_tile cimport ask_for
 from ndconv._winograd_weights cimport plain_weights, tap_of_cell
 
 cdef ptrdiff_t out_bytes(const nd_kernel_set *k, const Tiling *t) noexcept nogil:
     """Of results of a row of tiles, a panel of channels; of cells of y, of those with neighbouring columns."""
-    return ceil_div(t.mh * t.columns * t.mw * k.nr * k.size * (2 if t.cells_y > 1 else 1), 64) * 64
+    return whole_lines(t.mh * t.columns * t.mw * k.nr * k.size * (2 if t.cells_y > 1 else 1))
 
 cdef void store_rows(Forward *f, const Block *b, ptrdiff_t first, ptrdiff_t last, ptrdiff_t v0, ptrdiff_t v1, const char *m,
                      char *edge) noexcept nogil:

@@ -10,7 +10,7 @@ from libc.string cimport memset
 
 from ndconv._c cimport ND_NOWHERE, nd_job, nd_kernel_set, nd_problem, nd_source
 from ndconv._outside cimport copy_cells
-from ndconv._pack cimport ceil_div
+from ndconv._pack cimport ceil_div, whole_lines
 from ndconv._winograd_plan cimport Block, Plane, Tiling, View, columns_of_cell, rows_of_cell, view_of
 
 cdef extern from *:
@@ -34,7 +34,7 @@ cdef void ask_for(const char *first, ptrdiff_t step, ptrdiff_t rows, ptrdiff_t b
 
 cdef ptrdiff_t gathered_bytes(const nd_kernel_set *k, const Tiling *t) noexcept nogil:
     cdef ptrdiff_t lines = 1 if t.common else t.rows
-    return ceil_div((lines * t.mh + t.v.points_h) * (t.columns * t.mw + t.v.points_w) * t.cells_w * 2 * k.vl * k.size, 64) * 64
+    return whole_lines((lines * t.mh + t.v.points_h) * (t.columns * t.mw + t.v.points_w) * t.cells_w * 2 * k.vl * k.size)
 
 cdef inline ptrdiff_t vectors_of(const nd_kernel_set *k, ptrdiff_t channels) noexcept nogil:
     """Gathered pixels have room for whole vectors, and nobody reads what becomes of channels that are none."""

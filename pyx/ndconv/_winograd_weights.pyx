@@ -8,7 +8,7 @@ input channels at a time.
 from libc.string cimport memcpy, memset
 
 from ndconv._c cimport nd_kernel_set, nd_problem, nd_weights
-from ndconv._pack cimport ceil_div
+from ndconv._pack cimport ceil_div, whole_lines
 from ndconv._runtime cimport parallel_for
 from ndconv._winograd_plan cimport Tiling
 
@@ -50,7 +50,7 @@ cdef void gather(const nd_problem *p, const nd_kernel_set *k, const nd_weights *
 
 cdef ptrdiff_t cell_bytes(const nd_kernel_set *k, const Tiling *t) noexcept nogil:
     """Of the weights of a cell, a panel and WEIGHTS channels."""
-    return 0 if t.cells * t.cells_y == 1 else ceil_div(WEIGHTS * t.v.taps * t.v.taps * k.nr * k.size, 64) * 64
+    return 0 if t.cells * t.cells_y == 1 else whole_lines(WEIGHTS * t.v.taps * t.v.taps * k.nr * k.size)
 
 cdef ptrdiff_t tap_of_cell(const Tiling *t, ptrdiff_t taps, ptrdiff_t cell, ptrdiff_t i) noexcept nogil:
     """Which of a kernel's taps is tap i of a cell: one outside of 0 to taps - 1 if the cell has one tap less, and that is its

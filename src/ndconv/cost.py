@@ -45,6 +45,7 @@ FEW_PIXELS = 32            # of an image that gemm joins to the next
 SHORT = 16                 # channels below which direct walks over all taps
 ZEROS = 0.25               # the share of storing a result where it is a zero among others
 IN_RUNS = 0.35             # the share of packing an element where a row of pixels is packed at once
+TURNED = 2.7               # elements moved that one costs which is turned to lanes of channels
 LONG = 31                  # taps of an axis beyond which nobody asks how many lie in padding
 
 # The rules of set_block, take_fresh_weights and layout in pyx/ndconv/_winograd_plan.pyx and _winograd_grad.pyx.
@@ -52,9 +53,6 @@ FEW_BLOCKS = 168           # tiles that are not cut into blocks
 FEW_PANELS = 4             # panels of weights that do not keep threads busy
 HANDFUL, LARGE_WEIGHTS = 4, 25165824   # tiles, and bytes of points of weights, for which tiles of 2x2 are taken
 FEW_TILES = 64             # tiles whose sums of a weight gradient are taken in chunks
-
-# Those of turns_planes in pyx/ndconv/_depthwise_planes.pyx: bytes of planes. An element turned as elements moved.
-PLANES_BYTES, TURNED = 524288, 2.7
 
 # Methods that may take narrower kernels, to fill them with channels; those of depthwise are the instruction set's.
 FILLED = {"direct": _direct, "gemm": _gemm, "winograd": _winograd, "fft": _fft}
@@ -452,19 +450,17 @@ def depthwise_counts(problem, prepared):
     table = DEPTHWISE_GRAD if grad else DEPTHWISE_BACK if problem.reversed else DEPTHWISE
     counts = dict.fromkeys(table, 0)
     forward = [(problem.ic // problem.g, problem.oc // problem.g, problem.x, problem.y, problem.k, problem.stride, 1)]
-    spread = problem.reversed and max(problem.stride) > 1
-    phases = spread and _turns_phases(problem, lanes)
     if _is_strided_point(problem) and not grad:
         return table, counts | _point_counts(problem)
+    spread, turns = problem.reversed and max(problem.stride) > 1, not grad and _depthwise.turns(problem)
     for ic, oc, x, y, k, stride, times in forward if grad else _geometries(problem):
         images, wide = problem.n * problem.g * y[0] * times, problem.lanes_oc and ic == 1 and problem.g * oc >= lanes
         rows = images * oc * y[1]
         steps = rows * (y[2] / lanes if wide else _up(y[2], lanes)) * ic * math.prod(k)
-        turns = phases or not (grad or wide or spread) and _turns_planes(problem, x, y, k, stride, lanes)
         if not grad and (wide or turns):    # lanes of channels leave out taps in the padding
             steps, wide = rows * y[2] / lanes * math.prod(k) * _live(problem, problem.y, problem.k), True
-            counts["elements"] += TURNED * images * (math.prod(x) / (math.prod(problem.stride) if spread else 1) + math.prod(y)) \
-                if turns else 0
+        if turns:    # phases share what they see
+            counts["elements"] += TURNED * images * (math.prod(x) / (math.prod(problem.stride) if spread else 1) + math.prod(y))
         counts["pixels" if wide else "steps"] += steps     # by lanes of channels, by lanes of pixels
         if stride[2] == 2 and problem.dilation[2] == 1 and not _takes_phases(y, k, stride, lanes):
             counts["halved"] += steps
@@ -480,40 +476,8 @@ def depthwise_counts(problem, prepared):
         counts["planes"] += images * oc / (lanes if wide else 1)
         counts["sums"] += images * oc * ic * math.prod(k) if grad and not wide else 0
         counts["stages"] += times
-    counts["elements"] += 0 if phases else _zeroed(problem)
+    counts["elements"] += 0 if spread and turns else _zeroed(problem)
     return table, counts
-
-
-def _may_turn(problem, cells, lanes):
-    """Whether planes, so many cells of x and y, could be turned to lanes of channels."""
-    itemsize = 4 if problem.dtype == "float32" else 8
-    return (problem.ic == problem.oc == problem.g >= lanes and problem.rank < 3 and not problem.bordered and not problem.lanes_oc
-            and cells * lanes * itemsize <= PLANES_BYTES)
-
-
-def _turns_phases(problem, lanes):
-    """The rule of turns_phases in pyx/ndconv/_depthwise_phases.pyx: all planes that have a tap in each phase."""
-    some = all(t >= s and math.gcd(s, d) == 1 for t, s, d in zip(problem.k, problem.stride, problem.dilation, strict=True))
-    return some and _may_turn(problem, math.prod(problem.x) + math.prod(problem.y), lanes)
-
-
-def _turns_planes(problem, x, y, k, stride, lanes):
-    """The rule of turns_planes in pyx/ndconv/_depthwise_planes.pyx."""
-    spans = [max((o - 1) * s + (t - 1) * d + 1, p + i) for o, s, t, d, p, i in
-             zip(y, stride, k, problem.dilation, problem.before, x, strict=True)]
-    results, vectors = y[1] * y[2], _up(y[2], lanes)
-    if (k[1] * k[2] == 1 or stride[1] > 1 and problem.dilation[1] > 1
-            or not _may_turn(problem, spans[1] * spans[2] + results, lanes)):
-        return False
-    lines = (x[1] * x[2] + results) * (4 if problem.dtype == "float32" else 8) / 64
-    live = [_live(problem, problem.y, problem.k, axes) for axes in (2, 3)]
-    steps = y[1] * k[1] * k[2] * live[0] * vectors
-    pixels = 77 + 50 * (min(problem.dilation[1], y[1]) - 1) + 1.2 * y[1] * vectors + 0.2 * steps
-    if stride[2] > 2:
-        pixels += 0.37 * steps + 16 * spans[1] + 0.52 * spans[1] * spans[2]
-    elif stride[2] == 2:
-        pixels += 13 * spans[1] if _takes_phases(y, k, stride, lanes) else 0.45 * steps
-    return 15 + 2.2 * lines + 0.45 * results * k[1] * k[2] * live[1] / lanes < pixels
 
 
 def _takes_phases(y, k, stride, lanes):

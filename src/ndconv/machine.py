@@ -175,11 +175,12 @@ def read_machines(path):
 
 def slowness(size, isa=None):
     """(multiply-adds, copies, regions): how many times as long as on the reference the first two take, for arrays of `size` bytes
-    together, and how many seconds more a parallel region takes."""
-    isa = isa or _runtime.get_isa()
-    machine = _known().get((isa, _runtime.get_num_threads()))
+    together, and how many seconds more a parallel region takes. isa : of the kernels, if not that in use; where only that was
+    measured, its rates are taken, so that all estimates are on one scale."""
+    used, threads = _runtime.get_isa(), _runtime.get_num_threads()
+    machine = _known().get((isa or used, threads), _known().get((used, threads)))
     if machine is None:
-        adds = SLOW_ADDS.get(isa)
+        adds = SLOW_ADDS.get(isa or used)
         return (adds, *PLAIN[1:]) if adds else PLAIN
     level = next(name for name, level in LEVELS.items() if size <= level.most)
     return (_rounded(REFERENCE.multiply_adds / machine.multiply_adds),
