@@ -360,21 +360,29 @@ static double NAME(sum)(const void *from_, ptrdiff_t n, ptrdiff_t step)
     return ((part[0] + part[1]) + (part[2] + part[3])) + ((part[4] + part[5]) + (part[6] + part[7]));
 }
 
-/* sums[j] += from[i*row + j] over i < m, for j < n <= 16; of 16 columns the sums stay in registers. */
+/* sums[j] += from[i*row + j] over i < m, for j < n <= 16; of 16 columns the sums stay in registers, those of neighbouring rows
+ * apart from each other where that takes no more than eight. */
 static void NAME(sum_columns)(double *restrict sums, const void *from_, ptrdiff_t m, ptrdiff_t n, ptrdiff_t row)
 {
-    typedef T four __attribute__((vector_size(4 * sizeof(T)), aligned(sizeof(T)), may_alias));
-    typedef double wide __attribute__((vector_size(4 * sizeof(double))));
+    enum { WIDE = VL_BYTES / sizeof(double), VECTORS = 16 / WIDE, ROWS = 8 / VECTORS };
+    typedef T narrow __attribute__((vector_size(WIDE * sizeof(T)), aligned(sizeof(T)), may_alias));
+    typedef double wide __attribute__((vector_size(VL_BYTES)));
     const T *from = from_;
     double part[16] = {0};
     if (n == 16) {
-        wide sum[4] = {{0}};
-        for (ptrdiff_t i = 0; i < m; i++, from += row)
-#pragma GCC unroll 4
-            for (int v = 0; v < 4; v++)
-                sum[v] += __builtin_convertvector(*(const four *)(from + 4 * v), wide);
-        for (int j = 0; j < 16; j++)
-            part[j] = sum[j / 4][j % 4];
+        wide sum[8] = {{0}};
+        ptrdiff_t i = 0;
+        for (; i + ROWS <= m; i += ROWS, from += ROWS * row)
+#pragma GCC unroll 8
+            for (int v = 0; v < 8; v++)
+                sum[v] += __builtin_convertvector(*(const narrow *)(from + v / VECTORS * row + v % VECTORS * WIDE), wide);
+        for (; i < m; i++, from += row)
+#pragma GCC unroll 8
+            for (int v = 0; v < VECTORS; v++)
+                sum[v] += __builtin_convertvector(*(const narrow *)(from + v * WIDE), wide);
+        for (int v = 0; v < 8; v++)
+            for (int l = 0; l < WIDE; l++)
+                part[v % VECTORS * WIDE + l] += sum[v][l];
     } else {
         for (ptrdiff_t i = 0; i < m; i++, from += row)
             for (ptrdiff_t j = 0; j < n; j++)

@@ -9,7 +9,7 @@
 """
 from ndconv._c cimport nd_job, nd_kernel_set, nd_method, nd_problem, nd_sizes, nd_weights
 from ndconv._depthwise_forward cimport forward, prepare, sizes
-from ndconv._depthwise_grad cimport weight_grad, weight_grad_bytes
+from ndconv._depthwise_grad cimport bias_parts, weight_grad, weight_grad_bytes
 from ndconv._depthwise_phases cimport phases_forward, phases_prepare, phases_sizes, turns_phases
 from ndconv._depthwise_planes cimport turns_planes
 from ndconv._depthwise_point cimport is_point, is_strided_point, point, spread, spread_prepare, spread_sizes
@@ -53,6 +53,7 @@ table.transpose_prepare = transpose_prepare
 table.transpose = transpose
 table.weight_grad_bytes = weight_grad_bytes
 table.weight_grad = weight_grad
+table.bias_parts = bias_parts
 table.folds = True
 
 METHOD = new_method("depthwise", "rows in registers, for few channels a group", True,

@@ -5,6 +5,7 @@
         NCHW memory: for each output channel: kernel over columns of pixels, rows and taps, a vector of sums a tap
             (kernels/depthwise_grad.h); over all images at once where a block is a whole plane
         the lanes of each vector added up: the part's sums
+        the block of dy once more, from L1 or L2, where the bias gradient is wanted
         NHWC memory: for each block of rows: kernel over channels, pixels of the rows and taps
     add the parts in their order, and write dW wherever its strides say
 
@@ -18,7 +19,7 @@ from libc.string cimport memset
 from ndconv._c cimport nd_array, nd_depthwise_grad, nd_job, nd_kernel_set, nd_problem, nd_weights
 from ndconv._depthwise_block cimport (
     Block, Blocking, Run, blocking, reads_in_place, set_block, set_worker, start_run, walk_block)
-from ndconv._pack cimport WAYS, ceil_div, lines_kept, split, taps_of, whole_lines
+from ndconv._pack cimport WAYS, add_columns, ceil_div, lines_kept, split, taps_of, whole_lines
 from ndconv._runtime cimport parallel_for
 
 cdef enum:
@@ -42,10 +43,17 @@ cdef ptrdiff_t lane_bytes(const nd_problem *p, const nd_kernel_set *k) noexcept 
 cdef ptrdiff_t worker_bytes(const nd_problem *p, const nd_kernel_set *k, const Blocking *b) noexcept nogil:
     return b.slab + b.out + b.offsets + lane_bytes(p, k) + whole_lines(p.kh * <ptrdiff_t>sizeof(ptrdiff_t))
 
+cdef ptrdiff_t most_parts(const nd_problem *p, const Blocking *b) noexcept nogil:
+    """Whether blocks are enlarged or not."""
+    return max(parts_of(p, b), min(TASKS, p.n * p.od * p.oh) if b.lanes_c else 0)
+
 cdef size_t weight_grad_bytes(const nd_problem *p, const nd_kernel_set *k, int threads) noexcept nogil:
     cdef Blocking b = blocking(p, k)
-    cdef ptrdiff_t parts = min(TASKS, p.n * p.od * p.oh) if b.lanes_c else parts_of(p, &b)
-    return whole_lines(max(parts, parts_of(p, &b)) * weights_of(p) * k.size) + threads * worker_bytes(p, k, &b)
+    return whole_lines(most_parts(p, &b) * weights_of(p) * k.size) + threads * worker_bytes(p, k, &b)
+
+cdef ptrdiff_t bias_parts(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
+    cdef Blocking b = blocking(p, k)
+    return most_parts(p, &b)
 
 cdef struct Grad:
     Run run                # first, so that a Run's address is its Grad's
@@ -135,9 +143,28 @@ cdef void sum_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) no
                     add_rows(f, &t)
                 else:
                     walk_block(&f.run, &t.block)
+                if job.db != NULL:
+                    add_bias(f, &t, job.db + i // b.groups * p.g * p.ocg + t.block.oc)
             j += t.images
         if not b.lanes_c:
             k.add_lanes(t.part + size * (i % b.groups * weights), t.lanes, weights)
+
+cdef void add_bias(const Grad *f, const Sums *t, double *sums) noexcept nogil:
+    """The block's results, which are near now, by channel."""
+    cdef const Block *b = &t.block
+    cdef const nd_array *dy = &f.run.job.y
+    cdef const nd_kernel_set *k = f.run.job.k
+    cdef ptrdiff_t every = f.run.b.every, rows = b.r1 - b.r0, n = b.c1 - b.c0, row = every * dy.h, m, r, c
+    cdef const char *src = dy.data + k.size * (b.n * dy.n + b.oc * dy.c + b.od * dy.d + (b.phase + b.r0 * every) * dy.h + b.c0 * dy.w)
+    if row == n * dy.w:
+        n, rows = n * rows, 1
+    for m in range(t.images):
+        for r in range(rows):
+            if dy.c == 1 and b.channels > 1:
+                add_columns(k, sums, src + k.size * (m * dy.n + r * row), n, b.channels, dy.w)
+                continue
+            for c in range(b.channels):
+                sums[c] += k.sum(src + k.size * (m * dy.n + r * row + c * dy.c), n, dy.w)
 
 cdef void add_rows(const Grad *f, const Sums *t) noexcept nogil:
     """A block of rows of all pixels, lanes of channels: rows that miss the same taps together."""

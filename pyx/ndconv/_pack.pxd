@@ -76,6 +76,8 @@ cdef nd_problem flattened(const nd_problem *p) noexcept nogil
 cdef bint is_run(nd_array *a, ptrdiff_t d, ptrdiff_t h, ptrdiff_t w, bint joined) noexcept nogil
 cdef ptrdiff_t panel_count(const nd_problem *p, const nd_kernel_set *k) noexcept nogil
 cdef size_t panels_bytes(const nd_problem *p, const nd_kernel_set *k) noexcept nogil
+cdef void add_columns(const nd_kernel_set *k, double *sums, const char *rows, ptrdiff_t n, ptrdiff_t columns,
+                      ptrdiff_t row) noexcept nogil
 cdef void add_bias_grad(const nd_job *job, ptrdiff_t part, ptrdiff_t channel, ptrdiff_t channels, const char *dy,
                         ptrdiff_t pixels, ptrdiff_t row) noexcept nogil
 cdef void prepare_panels(const nd_problem *p, const nd_kernel_set *k, const nd_weights *w, void *to, ptrdiff_t icb,

@@ -98,12 +98,15 @@ cdef struct Prepare:
 cdef void add_bias_grad(const nd_job *job, ptrdiff_t part, ptrdiff_t channel, ptrdiff_t channels, const char *dy,
                         ptrdiff_t pixels, ptrdiff_t row) noexcept nogil:
     """Adds some pixels of dy as [pixel][channel], `row` elements apart, to a part of the bias gradient, if it is wanted."""
-    cdef ptrdiff_t c
-    if job.db == NULL:
-        return
-    for c in range(0, channels, 16):
-        job.k.sum_columns(job.db + part * job.p.g * job.p.ocg + channel + c, dy + job.k.size * c, pixels,
-                          min(channels - c, <ptrdiff_t>16), row)
+    if job.db != NULL:
+        add_columns(job.k, job.db + part * job.p.g * job.p.ocg + channel, dy, pixels, channels, row)
+
+cdef void add_columns(const nd_kernel_set *k, double *sums, const char *rows, ptrdiff_t n, ptrdiff_t columns,
+                      ptrdiff_t row) noexcept nogil:
+    """sums[j] += rows[i*row + j] over i < n."""
+    cdef ptrdiff_t j
+    for j in range(0, columns, 16):
+        k.sum_columns(sums + j, rows + k.size * j, n, min(columns - j, <ptrdiff_t>16), row)
 
 cdef ptrdiff_t tap_step(const nd_problem *p, const nd_weights *w) noexcept nogil:
     """The distance of neighbouring taps, 1 or -1, where the taps of a channel lie beside each other, or else 0."""
