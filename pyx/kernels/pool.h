@@ -32,6 +32,12 @@ POOL_INLINE vec NAME(pool_both)(vec a, vec m, int op)
     return op == ND_GREATEST ? NAME(greater)(a, m) : op == ND_LEAST ? NAME(lesser)(a, m) : m + a;
 }
 
+/* the same where neither is NaN */
+POOL_INLINE vec NAME(pool_numbers)(vec a, vec m, int op)
+{
+    return op == ND_GREATEST ? NAME(greater_number)(a, m) : op == ND_LEAST ? NAME(lesser_number)(a, m) : m + a;
+}
+
 /* whether a takes the place of m, which came before it: it is greater (less), or the first NaN */
 POOL_INLINE int NAME(pool_wins)(T a, T m, int op)
 {

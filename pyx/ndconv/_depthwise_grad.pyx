@@ -155,7 +155,8 @@ cdef void add_bias(const Grad *f, const Sums *t, double *sums) noexcept nogil:
     cdef const nd_array *dy = &f.run.job.y
     cdef const nd_kernel_set *k = f.run.job.k
     cdef ptrdiff_t every = f.run.b.every, rows = b.r1 - b.r0, n = b.c1 - b.c0, row = every * dy.h, m, r, c
-    cdef const char *src = dy.data + k.size * (b.n * dy.n + b.oc * dy.c + b.od * dy.d + (b.phase + b.r0 * every) * dy.h + b.c0 * dy.w)
+    cdef const char *src = dy.data + k.size * (b.n * dy.n + b.oc * dy.c + b.od * dy.d + (b.phase + b.r0 * every) * dy.h
+                                               + b.c0 * dy.w)
     if row == n * dy.w:
         n, rows = n * rows, 1
     for m in range(t.images):

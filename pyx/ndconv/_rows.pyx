@@ -10,12 +10,14 @@ from ndconv._window cimport (GRAIN, TABLE, Pool, Way, clip, empty_value, least, 
 
 cdef enum:
     ROW = 60               # element operations that a row of windows costs besides
-    NARROW = 4096          # bytes of a window's rows that are walked down without indices
+    NEAR = 2048            # rows a multiple of so many bytes apart share sets of L1
+    LINED_ROWS = 128       # rows of x that are walked down without indices, k - 1 of them twice
+    LINED_TASKS = 16
     LINES = 100            # element operations that a call of pool_lines costs besides
     WALKED = 1 << 13       # bytes of rows of x that windows are walked down at a time: with their results they stay in L1
 
 cdef double SLICE = 1 << 26    # bytes of a worker's buffers
-cdef double LINED = 0.45       # an operation on registers over one on rows in L1
+cdef double LINED = 0.3        # an operation on registers over one on rows in L1
 
 
 cdef void no_place(const Pool *f, void *to, ptrdiff_t n) noexcept nogil:
@@ -87,19 +89,22 @@ cdef void walk_lines(const Pool *f, const Rows *r, ptrdiff_t n, ptrdiff_t c, ptr
                   f.at.data + f.at_size * (n * f.at.n + c * f.at.c + od * f.at.d + oh * f.at.h))
 
 cdef bint is_lined(const Pool *f) noexcept nogil:
-    """Whether windows without indices are small and move by one: pool_lines takes them. Wide rows that are a power of two apart
-    share sets of L1, and are better read along."""
+    """Whether windows without indices are small and move by one: pool_lines takes them. Of few rows a power of two apart, which
+    share sets of L1, each is better read along."""
     cdef const nd_problem *p = &f.p
     cdef nd_pool_lines s
     s.k, s.op = p.kh, f.op
     return (f.at_size == 0 and p.id == 1 and p.kd == 1 and p.pd == 0 and p.dh == 1 and p.dw == 1 and p.kh == p.kw
-            and p.iw * f.k.size * p.kh < NARROW
+            and (p.kh >= 5 or p.ih == 1 or f.x.h * f.k.size % NEAR != 0)
             and (p.sh == 1 or p.oh == 1) and (p.sw == 1 or p.ow == 1) and f.y.w == 1 and f.k.pool_lines(&s, NULL, NULL))
 
 cdef ptrdiff_t lined_rows(const Pool *f) noexcept nogil:
-    """Rows of windows of a task: what they read stays in L1."""
+    """Rows of windows of a task: what they read stays in L1, or in L2 where there are enough of them."""
     cdef const nd_problem *p = &f.p
-    return least(p.oh, (most_of(WALKED // most_of(p.iw * f.k.size, 1), p.kh + 3) - p.kh) + 1)
+    cdef ptrdiff_t rows = most_of(WALKED // most_of(p.iw * f.k.size, 1), LINED_ROWS) - p.kh + 1
+    while p.n * p.icg * up(p.oh, rows) < LINED_TASKS and rows > 4 * p.kh:
+        rows = (rows + 1) // 2
+    return least(p.oh, rows)
 
 cdef ptrdiff_t count_alike(const Pool *f, ptrdiff_t oh) noexcept nogil:
     """How many rows of windows from oh on, at least 1, count equal numbers of rows."""

@@ -221,8 +221,18 @@ static inline ivec NAME(select_index)(ivec mask, ivec a, ivec b)
 }
 static inline vec NAME(select)(ivec mask, vec a, vec b) { return (vec)NAME(select_index)(mask, (ivec)a, (ivec)b); }
 
-/* The greater of a and m; NaN where either is. VECTOR_MAX, where simd/<isa>.h has it, gives m or NaN
- * if a or m is NaN. */
+/* Whether a lane of a mask is set. */
+static inline int NAME(any)(ivec mask)
+{
+    uint64_t part[VL_BYTES / 8], some = 0;
+    memcpy(part, &mask, VL_BYTES);
+    for (int i = 0; i < VL_BYTES / 8; i++)
+        some |= part[i];
+    return some != 0;
+}
+
+/* The greater of a and m; NaN where either is, or of numbers alone. VECTOR_MAX, where simd/<isa>.h has it, gives m or
+ * NaN if a or m is NaN. */
 #if defined(INTEGER) && TSIZE == 1 && defined(VECTOR_MAX_U8)
 #define VECTOR_MAX VECTOR_MAX_U8
 #elif defined(INTEGER) && TSIZE == 2 && defined(VECTOR_MAX_I16)
@@ -234,12 +244,20 @@ static inline vec NAME(select)(ivec mask, vec a, vec b) { return (vec)NAME(selec
 #elif TSIZE == 8 && defined(VECTOR_MAX_F64) && !defined(INTEGER)
 #define VECTOR_MAX VECTOR_MAX_F64
 #endif
+static inline vec NAME(greater_number)(vec a, vec m)
+{
+#ifdef VECTOR_MAX
+    return (vec)VECTOR_MAX(a, m);
+#else
+    return NAME(select)((ivec)(a > m), a, m);
+#endif
+}
 static inline vec NAME(greater)(vec a, vec m)
 {
-#if defined(VECTOR_MAX) && defined(INTEGER)
-    return (vec)VECTOR_MAX(a, m);
+#if defined(INTEGER)
+    return NAME(greater_number)(a, m);
 #elif defined(VECTOR_MAX)
-    return (vec)((ivec)VECTOR_MAX(a, m) | (ivec)(a != a));
+    return (vec)((ivec)NAME(greater_number)(a, m) | (ivec)(a != a));
 #else
     return NAME(select)((ivec)(a > m) | (ivec)(a != a), a, m);
 #endif
@@ -258,12 +276,20 @@ static inline vec NAME(greater)(vec a, vec m)
 #elif TSIZE == 8 && defined(VECTOR_MIN_F64) && !defined(INTEGER)
 #define VECTOR_MIN VECTOR_MIN_F64
 #endif
+static inline vec NAME(lesser_number)(vec a, vec m)
+{
+#ifdef VECTOR_MIN
+    return (vec)VECTOR_MIN(a, m);
+#else
+    return NAME(select)((ivec)(a < m), a, m);
+#endif
+}
 static inline vec NAME(lesser)(vec a, vec m)
 {
-#if defined(VECTOR_MIN) && defined(INTEGER)
-    return (vec)VECTOR_MIN(a, m);
+#if defined(INTEGER)
+    return NAME(lesser_number)(a, m);
 #elif defined(VECTOR_MIN)
-    return (vec)((ivec)VECTOR_MIN(a, m) | (ivec)(a != a));
+    return (vec)((ivec)NAME(lesser_number)(a, m) | (ivec)(a != a));
 #else
     return NAME(select)((ivec)(a < m) | (ivec)(a != a), a, m);
 #endif
