@@ -249,8 +249,8 @@ cdef int open_gradient(Planes *f, const Py_buffer *yb, Py_buffer *xb, const Axes
 
 def spread(dy, indices, str dtype, int rank, bint batched, bint channels_last, tuple window, double divisor, dx, threads):
     """Writes the gradient of windows that share no cell and fill x from its first cell on: of the mean, dy / divisor, or where
-    `indices` are given each dy to its cell. False, and dx undefined, where memory is not in rows or an index is not in its
-    window."""
+    `indices` are given each dy to its cell. False, and dx undefined, where memory is not in rows, an index is not in its window,
+    or `scatter` is faster: indices of other windows than vectors of two columns."""
     cdef Py_buffer yb, ab, xb
     cdef Planes f
     cdef Axes axes = axes_of(rank, batched, channels_last)
@@ -266,7 +266,7 @@ def spread(dy, indices, str dtype, int rank, bint batched, bint channels_last, t
             PyObject_GetBuffer(indices, &ab, PyBUF_STRIDES)
             f.at, f.at_size = array_of(&ab, &axes), ab.itemsize
         if (f.kd * f.kh > ROWS or f.x.w != 1 or f.dx.w != 1 or not is_plane(&f) or (f.at_size and f.at.w != 1)
-                or (f.k.size == 4 and <double>f.id * f.ih * f.iw > 2e9)):
+                or (f.at_size and (f.kw != 2 or f.w < f.k.vl)) or (f.k.size == 4 and <double>f.id * f.ih * f.iw > 2e9)):
             return False
         if dx.size:
             with nogil:

@@ -1,11 +1,12 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
 """Pooling: which loops compute it, their tasks, and the arrays.
 
-Five methods to walk the windows, by memory and window:
+Six methods to walk the windows, by memory and window:
 
   rows      elements of a row neighbours in memory (NCHW): the rows of a window combined, then the columns
   channels  channels neighbours in memory (NHWC), a vector of channels at once: _channels.pyx
-  slides    the same where windows move by one row and one column and reach far: _slide.pyx
+  turned    small planes of rows, turned to neighbouring channels: _turned.pyx
+  slides    rows where windows move by one row and one column and reach far: _slide.pyx
   blocks    other large windows and powers, of any memory: _window.pyx
   points    everything else: one window at a time
 
@@ -21,8 +22,9 @@ from ndconv._c cimport (ND_F32, ND_F64, ND_GREATEST, ND_I16, ND_I32, ND_LEAST, N
                         nd_problem)
 from ndconv._channels cimport plan_channels
 from ndconv._rows cimport plan_rows
-from ndconv._slide cimport plan_slide
 from ndconv._runtime cimport current_kernels, default_threads, parallel_for, scratch_give, scratch_take
+from ndconv._slide cimport plan_slide
+from ndconv._turned cimport plan_turned
 from ndconv._window cimport (GRAIN, Pool, Way, blocks_body, blocks_tasks, blocks_work, cells_at, choose_blocks, clip,
                              empty_value, least, most_of, pads_to, row_cells, set_cells, up)
 
@@ -37,6 +39,8 @@ cdef double SMALL = 3e5
 NEEDS = {
     "rows": "it takes windows of arrays whose pixels of a row are next to each other in memory (NCHW)",
     "channels": "it takes windows of at most 65536 cells of arrays whose channels are next to each other in memory (NHWC)",
+    "turned": "it takes small planes of at least a vector of channels, of floats whose pixels of a row are next to each other in "
+              "memory (NCHW)",
     "slides": "it takes windows of at least 4 rows that move by one row and one column over images at least 64 positions wide, "
               "without indices, with pixels of a row next to each other in memory (NCHW)",
     "blocks": "it has no indices, and its smallest block must fit memory",
@@ -48,12 +52,13 @@ cdef enum:
     ANY = -1
     ROWS_METHOD = 0
     CHANNELS_METHOD = 1
-    SLIDES_METHOD = 2
-    BLOCKS_METHOD = 3
-    POINTS_METHOD = 4
+    TURNED_METHOD = 2
+    SLIDES_METHOD = 3
+    BLOCKS_METHOD = 4
+    POINTS_METHOD = 5
 
 # An operation of each over one of rows: blocks go through L2 at every step; points are called one by one.
-cdef double[5] WORK = [1, 1, 1, 1.1, 8]
+cdef double[6] WORK = [1, 1, 1, 1, 1.1, 8]
 
 cdef const nd_kernel_set *kernels_of(str dtype):
     return current_kernels().set[ND_F32 if dtype == "float32" else ND_F64 if dtype == "float64" else ND_U8 if dtype == "uint8"
@@ -122,12 +127,14 @@ cdef bint plan_blocks(Pool *f, Way *way) noexcept nogil:
 cdef bint plan_method(int method, Pool *f, Way *way) noexcept nogil:
     """Sets the tasks of one of METHODS; False where it cannot. Positions have to fit integers as wide as the dtype."""
     cdef bint plain = f.power == 0 and not f.backward
-    if method <= CHANNELS_METHOD and f.at_size and f.k.size < 8 and <double>f.p.id * f.fh * f.fw >= INT32_MAX:
+    if method <= TURNED_METHOD and f.at_size and f.k.size < 8 and <double>f.p.id * f.fh * f.fw >= INT32_MAX:
         return False
     if method == ROWS_METHOD:
         return plain and f.x.w == 1 and plan_rows(f, way) and (f.walked or f.at_size == 0 or f.k.pool_combine_index != NULL)
     if method == CHANNELS_METHOD:
         return plain and f.x.c == 1 and (f.at_size == 0 or f.k.pool_combine_index != NULL) and plan_channels(f, way)
+    if method == TURNED_METHOD:
+        return plain and plan_turned(f, way)
     if method == SLIDES_METHOD:
         return plan_slide(f, way)
     if method == BLOCKS_METHOD:
@@ -234,6 +241,7 @@ cdef class Pooling:
         cdef Way way
         f.x.c = f.y.c = f.at.c = 1 if self.channels_last else <ptrdiff_t>f.p.id * f.p.ih * f.p.iw
         f.x.w = f.y.w = f.at.w = f.p.icg if self.channels_last else 1
+        f.x.h = f.p.iw * f.x.w
         f.at_size = index_size
         self.set_kind(&f, kind, 2)
         found = []
@@ -284,7 +292,7 @@ cdef class Pooling:
                 indices = self.like(self.out_shape, index_dtype, &f.x)
                 PyObject_GetBuffer(indices, &ab, PyBUF_STRIDES | PyBUF_WRITABLE)
                 f.at = array_of(&ab, &self.axes)
-                f.at_size = ab.itemsize
+                f.at_size, f.at_k = ab.itemsize, kernels_of("float32" if ab.itemsize == 4 else "float64")
             if y.size:
                 way = choose(&f, method)
                 if way.body == NULL and not forced:

@@ -9,11 +9,13 @@ from ndconv._c cimport (ND_PLACES, ND_ROWS, ND_TAPS, nd_kernel_set, nd_pool_line
 from ndconv._window cimport (GRAIN, TABLE, Pool, Way, clip, empty_value, least, most_of, pads_to, row_cells, up)
 
 cdef enum:
-    ROW = 60               # element operations that a row of windows costs besides
+    ROW = 320              # element operations that a row of windows costs besides
     NEAR = 2048            # rows a multiple of so many bytes apart share sets of L1
     LINED_ROWS = 128       # rows of x that are walked down without indices, k - 1 of them twice
     LINED_TASKS = 16
-    LINES = 100            # element operations that a call of pool_lines costs besides
+    LINES = 1000           # that a call of pool_lines costs besides
+    SPLIT = 20             # of an element that is put into its phase
+    ALONE = 16             # of one that is combined alone
     WALKED = 1 << 13       # bytes of rows of x that windows are walked down at a time: with their results they stay in L1
 
 cdef double SLICE = 1 << 26    # bytes of a worker's buffers
@@ -286,5 +288,6 @@ cdef bint plan_rows(Pool *f, Way *way) noexcept nogil:
         return True
     # rows of less than a vector, or two that are taken apart, are combined one element at a time
     way.work = <double>p.n * p.icg * p.od * p.oh * (
-        <double>p.kd * p.kh * p.iw * (f.k.vl if p.iw < f.k.vl * least(f.split, 2) and not f.walked else 1) + p.kw * p.ow + ROW)
+        <double>p.kd * p.kh * p.iw * (ALONE if p.iw < f.k.vl * least(f.split, 2) and not f.walked else 1) + p.kw * p.ow + ROW
+        + (SPLIT * p.iw if f.split > 2 else 0))
     return True

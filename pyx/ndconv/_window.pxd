@@ -7,6 +7,7 @@ cdef struct Pool:
     const nd_kernel_set *k
     nd_array x, y, at      # at: the indices
     ptrdiff_t at_size      # bytes of an index, 0 for none
+    const nd_kernel_set *at_k    # that moves elements of so many bytes
     int op                 # what windows are combined by: enum nd_pool_op
     double power           # if not 0, absolute values to that power are combined, and the root taken in the end
     bint divide            # by what the windows count: results, or in a gradient the sources

@@ -14,8 +14,9 @@ cdef enum:
     BLOCK_BYTES = 1 << 18      # of a block: a quarter of a usual second-level cache; sums use two
     CHANNEL_BYTES = 128        # of one pixel's channels in a block
     WIDE = 128                 # outputs that a row of a block keeps at least
+    PLANE = 1440               # element operations that the calls of a plane cost
+    PICKED = 30                # and a result among others
     PARTS = 16                 # tasks that a problem is cut into at least, where that costs little
-
 
 cdef ptrdiff_t counted(const Pool *f, ptrdiff_t o, ptrdiff_t s, ptrdiff_t pad, ptrdiff_t k, ptrdiff_t d, ptrdiff_t extent,
                        ptrdiff_t end) noexcept nogil:
@@ -62,9 +63,12 @@ cdef double block_elements(const Pool *f) noexcept nogil:
             * f.block_c)
 
 cdef double blocks_work(const Pool *f) noexcept nogil:
-    """Element operations of all blocks: a copy, and the steps along each axis."""
+    """Element operations of all blocks: a copy, and the steps along each axis; where pixels of a row are neighbours also the
+    calls of a plane, and results that are picked one by one."""
     cdef const nd_problem *p = &f.p
-    return blocks_tasks(f) * block_elements(f) * (1 + log_steps(p.kd) + log_steps(p.kh) + log_steps(p.kw) / p.sh)
+    cdef double apart = p.od * p.oh * p.ow * PICKED if p.sw > 1 and p.ow > 1 else 0
+    cdef double planes = (PLANE + apart) * p.n * p.icg if f.block_c == 1 and not f.backward else 0
+    return planes + blocks_tasks(f) * block_elements(f) * (1 + log_steps(p.kd) + log_steps(p.kh) + log_steps(p.kw) / p.sh)
 
 cdef ptrdiff_t blocks_tasks(const Pool *f) noexcept nogil:
     cdef const nd_problem *p = &f.p

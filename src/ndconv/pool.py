@@ -45,8 +45,8 @@ def max_pool(x, size, *, stride=None, padding=0, dilation=1, ceil_mode=False, re
         row-major order, or of the first NaN; -1 for a window without any cell.
     index_dtype : np.int64 or np.int32
     layout : "NCW"/"NCHW"/"NCDHW" (default) or "NWC"/"NHWC"/"NDHWC"
-    method : "auto" or one of "rows", "channels", "slides", "blocks", "points", which `explain_pool` describes; values of maxima
-        and minima are the same from all of them, means may round differently
+    method : "auto" or one of "rows", "channels", "turned", "slides", "blocks", "points", which `explain_pool` describes; values
+        of maxima and minima are the same from all of them, means may round differently
     out : array of the result's shape and dtype to write the values to; it may overlap x
     threads : int; default ndconv.get_num_threads(). Results do not depend on it.
 

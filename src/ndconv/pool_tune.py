@@ -26,7 +26,7 @@ def explain_pool(x_shape, size, *, kind="max", dtype=np.float32, stride=None, pa
     that are converted it is the method of the dtype they are converted to.
 
     >>> print(*(row.method for row in explain_pool((1, 64, 56, 56), 3, stride=2, padding=1).rows if row.applicable))
-    rows blocks points
+    rows turned blocks points
     """
     geometry, dtype, threads = _checked(x_shape, size, kind, dtype, stride, padding, dilation, ceil_mode, return_indices, layout,
                                         threads)
