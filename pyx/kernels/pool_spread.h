@@ -51,11 +51,12 @@ POOL_INLINE int NAME(spread_any)(void *const *rows, const ptrdiff_t *bases, ptrd
     int outside = 0;
     for (ptrdiff_t o = 0; o < n; o++) {
         const int64_t place = !at ? 0 : size == 4 ? ((const int32_t *)at)[o] : ((const int64_t *)at)[o];
+        const T share = at ? dy[o] : dy[o] / divisor;
         int found = !at;
         for (ptrdiff_t r = 0; r < count; r++)
             for (ptrdiff_t t = 0; t < columns; t++) {
                 const int here = at && place == bases[r] + o * columns + t;
-                ((T *)rows[r])[o * columns + t] = !at ? dy[o] / divisor : here ? dy[o] : 0;
+                ((T *)rows[r])[o * columns + t] = !at || here ? share : 0;
                 found |= here;
             }
         outside |= !found;
@@ -82,8 +83,14 @@ static int NAME(pool_spread)(void **rows, ptrdiff_t *bases, ptrdiff_t count, ptr
             lost |= NAME(spread_pairs)(rows, bases, count, dy, n, 1, at, size, lanes);
         else if (pairs)
             NAME(spread_pairs)(rows, bases, count, dy, n, (T)divisor, NULL, 0, lanes);
+        else if (at)
+            outside |= NAME(spread_any)(rows, bases, count, columns, dy, n, 1, at, size);
+        else if (columns == 2)
+            NAME(spread_any)(rows, bases, count, 2, dy, n, (T)divisor, NULL, 0);
+        else if (columns == 3)
+            NAME(spread_any)(rows, bases, count, 3, dy, n, (T)divisor, NULL, 0);
         else
-            outside |= NAME(spread_any)(rows, bases, count, columns, dy, n, (T)divisor, at, size);
+            NAME(spread_any)(rows, bases, count, columns, dy, n, (T)divisor, NULL, 0);
         for (ptrdiff_t r = 0; r < count; r++) {
             rows[r] = (T *)rows[r] + step;
             bases[r] += step;
