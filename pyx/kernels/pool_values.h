@@ -21,7 +21,7 @@
  * maxima (_slide.pyx) take 1.9. Where lines of x and of y a few rows apart share a set of L1 it is 1.6 times that: loads ahead
  * drive out the lines that stores wait for. */
 
-#define LINES_AHEAD 2  /* vectors of a row that are asked for ahead */
+#define LINES_AHEAD 2 /* vectors of a row that are asked for ahead */
 #define PIXEL_VECTORS (TILE_ROWS < 8 ? 2 : 4) /* of 16 registers, of 32 */
 
 POOL_INLINE vec NAME(pool_none)(int op)
@@ -36,6 +36,7 @@ struct NAME(line_place) {
     ivec inside[ND_TAPS];   /* the cells of each tap that are in x */
 };
 
+/* The cells of each tap that are in x. */
 POOL_INLINE void NAME(lines_masks)(const struct nd_pool_lines *s, struct NAME(line_place) *to, const int k)
 {
     for (int t = 0; t < k; t++)
@@ -131,18 +132,18 @@ POOL_INLINE int NAME(lines_down)(const struct nd_pool_lines *s_, const T *x, ptr
 }
 
 /* All vectors of windows. A function each, so that the compiler deals out registers to one at a time. */
-#define LINES(name, k, op)                                                                                    \
-    static __attribute__((noinline)) void NAME(name)(const struct nd_pool_lines *s, const T *x, T *y)       \
+#define LINES(name, k, op)                                                                                   \
+    static __attribute__((noinline)) void NAME(name)(const struct nd_pool_lines *s, const T *x, T *y)        \
     {                                                                                                        \
-        const int numbers = op != ND_SUM && POOL_SUMS;                                                       \
+        const int numbers = op != ND_SUM && POOL_SUMS; /* integers are numbers anyway */                     \
         struct NAME(line_place) to;                                                                          \
         for (ptrdiff_t j = 0; j < s->ow; j += VL) {                                                          \
-            j = j > s->ow - VL && s->ow >= VL ? s->ow - VL : j; /* the last overlaps the one before */        \
+            j = j > s->ow - VL && s->ow >= VL ? s->ow - VL : j; /* the last overlaps the one before */       \
             const int inside = NAME(lines_columns)(s, j, &to, k);                                            \
-            if (inside ? NAME(lines_down)(s, x, j, &to, y, k, op, 0, numbers)                          \
-                       : NAME(lines_down)(s, x, j, &to, y, k, op, 1, numbers)) {                       \
+            if (inside ? NAME(lines_down)(s, x, j, &to, y, k, op, 0, numbers)                                \
+                       : NAME(lines_down)(s, x, j, &to, y, k, op, 1, numbers)) {                             \
                 NAME(lines_masks)(s, &to, k);                                                                \
-                NAME(lines_down)(s, x, j, &to, y, k, op, 1, 0);                                        \
+                NAME(lines_down)(s, x, j, &to, y, k, op, 1, 0);                                              \
             }                                                                                                \
         }                                                                                                    \
     }

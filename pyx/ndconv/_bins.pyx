@@ -18,6 +18,7 @@ from libc.string cimport memset
 
 from ndconv._arrays cimport Axes, array_like, array_of, axes_of, open_input
 from ndconv._c cimport ND_F32, ND_F64, ND_GREATEST, ND_LEAST, ND_SUM, nd_array, nd_kernel_set
+from ndconv._pack cimport whole_lines
 from ndconv._runtime cimport current_kernels, default_threads, parallel_for, scratch_give, scratch_take
 from ndconv._window cimport GRAIN, least, most_of, pads_to, up
 
@@ -72,7 +73,7 @@ cdef size_t buffers(const Bins *f, Buffers *r, char *base) noexcept nogil:
     r.bases = <ptrdiff_t *>(r.cells + cells)
     r.weights = <double *>(r.bases + cells)
     r.taps = <ptrdiff_t *>(r.weights + cells)
-    return (<char *>(r.taps + f.w.width) - base + 63) & ~63
+    return whole_lines(<char *>(r.taps + f.w.width) - base)
 
 cdef inline double weight(const Table *t, ptrdiff_t o, ptrdiff_t i) noexcept nogil:
     return 1 if t.weights == NULL else t.weights[o * t.width + i]

@@ -3,6 +3,7 @@
 of x one after the other, so that they share the columns of cells they have in common (kernels/pool_values.h); others, and those
 with indices, one by one from a list of their cells."""
 from ndconv._c cimport nd_kernel_set, nd_pool_pixels, nd_problem
+from ndconv._pack cimport whole_lines
 from ndconv._rows cimport inner_end, no_place, window_rows
 from ndconv._window cimport TABLE, Pool, Way, cells_at, clip, empty_value, least, most_of, pads_to, row_cells, up
 
@@ -21,7 +22,7 @@ cdef size_t channels_bytes(const Pool *f, Cells *r, char *base) noexcept nogil:
     r.places = r.out + wide
     r.cells = <const void **>(r.places + wide)
     r.bases = <ptrdiff_t *>(r.cells + cells)
-    return (<char *>(r.bases + cells) - base + 63) & ~63
+    return whole_lines(<char *>(r.bases + cells) - base)
 
 cdef void channels_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
     cdef const Pool *f = <const Pool *>context

@@ -5,8 +5,8 @@
         NCHW memory: for each output channel: kernel over columns of pixels, rows and taps, a vector of sums a tap
             (kernels/depthwise_grad.h); over all images at once where a block is a whole plane
         the lanes of each vector added up: the part's sums
-        the block of dy once more, from L1 or L2, where the bias gradient is wanted
         NHWC memory: for each block of rows: kernel over channels, pixels of the rows and taps
+        each block's dy summed to the bias gradient, if that is wanted, from L1 or L2
     add the parts in their order, and write dW wherever its strides say
 
 x and dy are read in place. What cannot be (not zeros outside x, other strides than 1 and 2 along pixels, channels apart) goes

@@ -23,6 +23,7 @@ from libc.math cimport sqrt
 from libc.string cimport memcpy, memset
 
 from ndconv._c cimport ND_F64, ND_SUM, nd_kernel_set
+from ndconv._pack cimport whole_lines
 from ndconv._runtime cimport current_kernels, default_threads, parallel_for, scratch_give, scratch_take
 
 cdef enum:
@@ -62,7 +63,7 @@ cdef ptrdiff_t worker_bytes(const Match *m, Rows *r, char *base) noexcept nogil:
     r.row = r.begin + 2 * line
     r.sum = r.row + line
     r.spare = r.sum + line + SPARE
-    return (<char *>(r.spare + line + SPARE) - base + 63) & ~63
+    return whole_lines(<char *>(r.spare + line + SPARE) - base)
 
 cdef inline ptrdiff_t up(ptrdiff_t a, ptrdiff_t b) noexcept nogil:
     return (a + b - 1) // b

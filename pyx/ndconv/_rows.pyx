@@ -6,13 +6,15 @@ from libc.stdint cimport INT32_MAX, INT64_MAX, int32_t, int64_t
 
 from ndconv._c cimport (ND_PLACES, ND_ROWS, ND_TAPS, nd_kernel_set, nd_pool_lines, nd_pool_places, nd_pool_rows, nd_pool_walk,
                         nd_problem)
+from ndconv._pack cimport whole_lines
 from ndconv._window cimport (GRAIN, TABLE, Pool, Way, clip, empty_value, least, most_of, pads_to, row_cells, up)
 
 cdef enum:
     ROW = 320              # element operations that a row of windows costs besides
-    NEAR = 2048            # rows a multiple of so many bytes apart share sets of L1
+    SETS = 2048            # rows a multiple of so many bytes apart share sets of L1, and are walked down
+    HIGH = 5               # only for windows of so many rows
     LINED_ROWS = 128       # rows of x that are walked down without indices, k - 1 of them twice
-    LINED_TASKS = 16
+    LINED_TASKS = 16       # that a problem is cut into, where each has several windows' rows
     LINES = 1000           # that a call of pool_lines costs besides
     SPLIT = 20             # of an element that is put into its phase
     ALONE = 16             # of one that is combined alone
@@ -59,7 +61,7 @@ cdef size_t rows_bytes(const Pool *f, Rows *r, char *base) noexcept nogil:
     r.cells = <const void **>(r.copies + (f.k.size * walked_rows(f) * walked_pitch(f) if f.walked else 0))
     r.bases = <ptrdiff_t *>(r.cells + p.kd * p.kh)
     r.taps = r.bases + p.kd * p.kh
-    return (<char *>(r.taps + p.kw) - base + 63) & ~63
+    return whole_lines(<char *>(r.taps + p.kw) - base)
 
 cdef bint is_walked(const Pool *f) noexcept nogil:
     """Whether windows with indices are small, move by one column, or two among integers, and have a row and a column in x
@@ -91,13 +93,13 @@ cdef void walk_lines(const Pool *f, const Rows *r, ptrdiff_t n, ptrdiff_t c, ptr
                   f.at.data + f.at_size * (n * f.at.n + c * f.at.c + od * f.at.d + oh * f.at.h))
 
 cdef bint is_lined(const Pool *f) noexcept nogil:
-    """Whether windows without indices are small and move by one: pool_lines takes them. Of few rows a power of two apart, which
-    share sets of L1, each is better read along."""
+    """Whether windows without indices are small and move by one: pool_lines takes them, but for windows of few rows that share
+    sets of L1, which are better read along."""
     cdef const nd_problem *p = &f.p
     cdef nd_pool_lines s
     s.k, s.op = p.kh, f.op
     return (f.at_size == 0 and p.id == 1 and p.kd == 1 and p.pd == 0 and p.dh == 1 and p.dw == 1 and p.kh == p.kw
-            and (p.kh >= 5 or p.ih == 1 or f.x.h * f.k.size % NEAR != 0)
+            and (p.kh >= HIGH or p.ih == 1 or f.x.h * f.k.size % SETS != 0)
             and (p.sh == 1 or p.oh == 1) and (p.sw == 1 or p.ow == 1) and f.y.w == 1 and f.k.pool_lines(&s, NULL, NULL))
 
 cdef ptrdiff_t lined_rows(const Pool *f) noexcept nogil:

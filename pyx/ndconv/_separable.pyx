@@ -32,7 +32,7 @@ from libc.string cimport memcmp, memset
 from ndconv._c cimport nd_array, nd_job, nd_kernel_set, nd_method, nd_problem, nd_sizes, nd_weights
 from ndconv._method cimport new_method
 from ndconv._outside cimport copy_cells
-from ndconv._pack cimport Pixel, ceil_div, copy_clipped, finish_pixels, taps_of
+from ndconv._pack cimport Pixel, ceil_div, copy_clipped, finish_pixels, taps_of, whole_lines
 from ndconv._runtime cimport parallel_for
 
 import numpy as np
@@ -44,9 +44,6 @@ cdef enum:
     SHARED_BYTES = 131072   # or L2 where rows are shared
     LEAST_COLUMNS = 256     # of a strip
     TASKS = 12              # that a problem is cut into when it is large enough
-
-cdef inline ptrdiff_t whole_lines(ptrdiff_t size) noexcept nogil:
-    return (size + 63) // 64 * 64
 
 # ---------------------------------------------------------------------------------------- factors
 

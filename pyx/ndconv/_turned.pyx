@@ -11,6 +11,7 @@ planes of 7 to 28 0.17 to 0.5 of the time of `blocks`, with indices 0.1 to 0.5 o
 """
 from ndconv._c cimport nd_array, nd_kernel_set, nd_problem
 from ndconv._channels cimport plan_channels
+from ndconv._pack cimport whole_lines
 from ndconv._window cimport Pool, Way, least, most_of, up
 
 cdef enum:
@@ -37,11 +38,11 @@ cdef nd_array as_pixels(char *data, ptrdiff_t c, ptrdiff_t h, ptrdiff_t w) noexc
     return a
 
 cdef size_t turned_bytes(const Pool *f, Turned *t, char *base) noexcept nogil:
-    cdef ptrdiff_t lane = f.k.size * f.block_w
+    cdef ptrdiff_t lane = f.k.size * f.block_c
     t.x = base
-    t.y = t.x + (cells_of(&f.p) * lane + 63 & ~<ptrdiff_t>63)
-    t.at = t.y + (windows_of(&f.p) * lane + 63 & ~<ptrdiff_t>63)
-    t.scratch = t.at + (windows_of(&f.p) * f.at_size * f.block_w + 63 & ~<ptrdiff_t>63)
+    t.y = t.x + whole_lines(cells_of(&f.p) * lane)
+    t.at = t.y + whole_lines(windows_of(&f.p) * lane)
+    t.scratch = t.at + whole_lines(windows_of(&f.p) * f.at_size * f.block_c)
     return t.scratch - base
 
 cdef Pool some_channels(const Pool *f, const Turned *t, ptrdiff_t channels) noexcept nogil:
@@ -58,14 +59,14 @@ cdef Pool some_channels(const Pool *f, const Turned *t, ptrdiff_t channels) noex
 cdef void turned_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
     cdef const Pool *f = <const Pool *>context
     cdef const nd_problem *p = &f.p
-    cdef ptrdiff_t parts = up(p.icg, f.block_w), task, n, c, channels
+    cdef ptrdiff_t parts = up(p.icg, f.block_c), task, n, c, channels
     cdef Turned t
     cdef Pool some
     cdef Way way
     turned_bytes(f, &t, f.scratch + worker * f.slice)
     for task in range(begin, end):
-        n, c = task // parts, task % parts * f.block_w
-        channels = least(f.block_w, p.icg - c)
+        n, c = task // parts, task % parts * f.block_c
+        channels = least(f.block_c, p.icg - c)
         some = some_channels(f, &t, channels)
         plan_channels(&some, &way)
         turn(f.k, f.k.size, &f.x, n, c, channels, t.x, p.id, p.ih, p.iw, False)
@@ -96,15 +97,15 @@ cdef bint plan_turned(Pool *f, Way *way) noexcept nogil:
     cdef Turned t
     if f.k.pool_combine_index == NULL or f.x.w != 1 or f.y.w != 1 or p.icg < vl or cells * vl * f.k.size > BYTES:
         return False
-    f.block_w = vl
-    while (2 * f.block_w <= CHANNELS and 2 * f.block_w * cells * f.k.size <= BYTES
-           and p.n * up(p.icg, 2 * f.block_w) >= TASKS):
-        f.block_w *= 2
+    f.block_c = vl
+    while (2 * f.block_c <= CHANNELS and 2 * f.block_c * cells * f.k.size <= BYTES
+           and p.n * up(p.icg, 2 * f.block_c) >= TASKS):
+        f.block_c *= 2
     f.slice = turned_bytes(f, &t, NULL)
-    some = some_channels(f, &t, f.block_w)
+    some = some_channels(f, &t, f.block_c)
     if not plan_channels(&some, way):
         return False
     f.slice += some.slice
-    way.body, way.tasks, way.work = turned_body, p.n * up(p.icg, f.block_w), way.work * p.n * up(p.icg, f.block_w)
+    way.body, way.tasks, way.work = turned_body, p.n * up(p.icg, f.block_c), way.work * p.n * up(p.icg, f.block_c)
     way.work += TURN * cells * p.n * p.icg
     return True

@@ -6,9 +6,21 @@ are prepared once for many calls, as a plan does; a function call prepares them 
 """
 import math
 from functools import partial
-from typing import NamedTuple
 
 from ndconv import _depthwise, _direct, _fft, _gemm, _phases, _separable, _winograd
+from ndconv.counting import (
+    LEAST_ROWS,
+    geometries,
+    live_share,
+    thinned,
+    tile_of,
+    tiles_of_pixels,
+    tiles_of_rows,
+    up,
+    vectors_hold_oc,
+    vectors_of_rows,
+    zeroed,
+)
 from ndconv.cycles import (
     DEPTHWISE,
     DEPTHWISE_BACK,
@@ -31,7 +43,6 @@ from ndconv.cycles import (
     total,
 )
 from ndconv.machine import slowness
-from ndconv.stages import alike
 
 # What is moved by vectors: of float64 so many times as much, since the way to memory is not all of the time.
 VECTORS_MOVED = frozenset(("stored", "packed", "prepared", "elements", "weights", "fresh", "turned", "sums", "chunks"))
@@ -39,14 +50,11 @@ WIDE = 1.5
 
 ROW = 20                   # elements that a row copied by itself costs more
 SUMS = 8                   # fewer sums than this of a tile wait, too
-LEAST_ROWS = 4             # fewer rows than this wait for the multiply-adds before them
-HIGHEST = 10               # rows of tiles of one vector
 FEW_PIXELS = 32            # of an image that gemm joins to the next
 SHORT = 16                 # channels below which direct walks over all taps
 ZEROS = 0.25               # the share of storing a result where it is a zero among others
 IN_RUNS = 0.35             # the share of packing an element where a row of pixels is packed at once
 TURNED = 2.7               # elements moved that one costs which is turned to lanes of channels
-LONG = 31                  # taps of an axis beyond which nobody asks how many lie in padding
 
 # The rules of set_block, take_fresh_weights and layout in pyx/ndconv/_winograd_plan.pyx and _winograd_grad.pyx.
 FEW_BLOCKS = 168           # tiles that are not cut into blocks
@@ -65,88 +73,6 @@ LONG_ROW, TALL = 8, 6
 TAP_CHANNELS, TAP_SUMS, TAP_PIXELS, TAP_ALL_PIXELS, TAP_REACH, FULL = 4, 160, 512, 2048, 1024, 0.75
 
 
-def _up(a, b):
-    return -(-a // b)
-
-
-class Tile(NamedTuple):
-    """The register tile: lanes of a vector, rows, lanes of a row."""
-
-    lanes: int
-    rows: int
-    panel: int
-
-
-def _tile_of(problem, module):
-    """That of the kernels which the method of a module takes for the problem."""
-    return Tile._make(module.METHOD.tile(problem))
-
-
-def _geometries(problem):
-    """[(input channels of a group, output channels, input, output, kernel, stride, how many)] of the forward problems."""
-    ic, oc = problem.ic // problem.g, problem.oc // problem.g
-    if problem.op == "forward":
-        return [(ic, oc, problem.x, problem.y, problem.k, problem.stride, 1)]
-    return [(oc, ic, stage.x, stage.y, stage.k, stage.stride, times) for stage, times in alike(problem)]
-
-
-def _vectors_hold_oc(problem, tile, ic, oc, y, k, joined=False):
-    """The rule of use_lanes_oc in pyx/ndconv/_pack.pyx."""
-    if problem.lanes_oc:
-        return oc >= 4
-    row = math.prod(y) if joined else y[2]
-    return row <= 8 * tile.lanes and oc >= tile.lanes and ic * math.prod(k) >= max(7 * row, 200)
-
-
-def _tiles(along, across, tile):
-    """(tiles, rows a step costs) of `along` rows by `across` vectors' lanes; tiles of one vector are higher."""
-    if across <= tile.lanes:
-        count = _up(along, max(tile.rows, HIGHEST))
-        return count, max(along / max(count, 1) * tile.lanes / tile.panel, LEAST_ROWS)
-    count = _up(along, tile.rows)
-    return count * _up(across, tile.panel), max(along / max(count, 1), LEAST_ROWS)
-
-
-def _tiles_of_pixels(oc, x, y, stride, reach, tile):
-    """`_tiles` of a row of pixels: tiles run across row ends where that wastes less than parts of vectors at the ends."""
-    count = _up(oc, tile.rows)
-    vectors = min(_vectors_of_rows(x, y, stride, reach, tile))
-    return count * vectors * tile.lanes / tile.panel, max(oc / max(count, 1), LEAST_ROWS)
-
-
-def _vectors_of_rows(x, y, stride, reach, tile):
-    """Vectors of a row of results whose kernel reaches so far: where tiles end with it, and where they run across its end."""
-    pitch = max(_up(x[2], stride[2]), y[2] + reach // stride[2])
-    return _up(y[2], tile.lanes), (_up((y[1] - 1) * pitch + y[2], tile.lanes) + 1) / max(y[1], 1)
-
-
-def _thinned(problem, x, y, k, stride):
-    """The input and strides that are left by the rule of thinned in pyx/ndconv/_direct_plan.pyx."""
-    if max(stride) == 1 or 1 not in k:
-        return x, stride
-    seen = [(o, 1) if t == 1 and s > 1 and p == 0 and (o - 1) * s < i else (i, s)
-            for i, o, t, s, p in zip(x, y, k, stride, problem.before, strict=True)]
-    return tuple(zip(*seen, strict=True))
-
-
-def _live(problem, y, k, axes=3):
-    """The share of a kernel's taps that see the array and not its padding, along the first axes; of a gradient, that see a
-    result."""
-    share = 1.0
-    for o, i, t, s, d, p in list(zip(y, problem.x, k, problem.stride, problem.dilation, problem.before, strict=True))[:axes]:
-        if 1 < t <= LONG and o:
-            seen = 0
-            for first in range(-p, t * d - p, d):   # where a tap's first product lies
-                seen += max(min(-((first - i) // s), o) - max(-(first // s), 0), 0)
-            share *= seen / ((i if problem.reversed else o) * t)
-    return share
-
-
-def _zeroed(problem):
-    """Results that no tap reaches, or that are written apart from their neighbours."""
-    return problem.n * problem.ic * math.prod(problem.x) if problem.reversed and max(problem.stride) > 1 else 0
-
-
 def slowness_of(problem, isa=None):
     """Of the machine, for arrays as large as x and y."""
     itemsize = 4 if problem.dtype == "float32" else 8
@@ -157,7 +83,7 @@ def slowness_for(method, problem, slow):
     """slowness_of(problem), given as `slow`, or that of the narrower kernels which a method takes where few lanes would be
     filled: nd_filled_kernels in pyx/runtime/isa.c."""
     module = FILLED.get(method)
-    if module and _tile_of(problem, module).lanes < _tile_of(problem, _depthwise).lanes:
+    if module and tile_of(problem, module).lanes < tile_of(problem, _depthwise).lanes:
         return slowness_of(problem, "avx2")
     return slow
 
@@ -179,18 +105,18 @@ def direct_counts(problem, prepared):
     """Seconds of `direct`: register tiles on rows of pixels; what memory does not offer as it is needed is copied."""
     if problem.op == "weight_grad":
         return _direct_grad_counts(problem)
-    tile, table = _tile_of(problem, _direct), DIRECT_BACK if problem.reversed else DIRECT
+    tile, table = tile_of(problem, _direct), DIRECT_BACK if problem.reversed else DIRECT
     if problem.reversed and max(problem.stride) > 1:
         return _phase_rows_counts(problem, tile, prepared) if _phases.holds_pixels(problem) else _phases_counts(problem, tile)
     counts = dict.fromkeys(table, 0)
-    for ic, oc, x, y, k, stride, times in _geometries(problem):
+    for ic, oc, x, y, k, stride, times in geometries(problem):
         planes, apart = problem.n * problem.g * times, stride
-        x, stride = _thinned(problem, x, y, k, stride)
-        rows, wide = y[0] * y[1], _vectors_hold_oc(problem, tile, ic, oc, y, k)
+        x, stride = thinned(problem, x, y, k, stride)
+        rows, wide = y[0] * y[1], vectors_hold_oc(problem, tile, ic, oc, y, k)
         reach = (k[2] - 1) * problem.dilation[2]
-        tiles, height = _tiles(y[2], oc, tile) if wide else _tiles_of_pixels(oc, x, y, stride, reach, tile)
-        alone, joined = _vectors_of_rows(x, y, stride, reach, tile)
-        live = _live(problem, problem.y, k) if wide else _live(problem, problem.y, k, 2) if alone <= joined else 0
+        tiles, height = tiles_of_rows(y[2], oc, tile) if wide else tiles_of_pixels(oc, x, y, stride, reach, tile)
+        alone, joined = vectors_of_rows(x, y, stride, reach, tile)
+        live = live_share(problem, problem.y, k) if wide else live_share(problem, problem.y, k, 2) if alone <= joined else 0
         if live and ic >= SHORT:
             height *= live
         elif not wide and oc < LEAST_ROWS:
@@ -223,9 +149,9 @@ def direct_counts(problem, prepared):
 
 def _phases_counts(problem, tile):
     counts, reached, results = dict.fromkeys(PHASES, 0), 0, problem.n * problem.ic * math.prod(problem.x)
-    for ic, oc, _, y, k, _, times in _geometries(problem):
+    for ic, oc, _, y, k, _, times in geometries(problem):
         planes = problem.n * problem.g * times
-        tiles, height = _tiles(y[2], oc, tile)
+        tiles, height = tiles_of_rows(y[2], oc, tile)
         counts["calls"] += planes * y[0] * y[1] * tiles
         counts["steps"] += planes * y[0] * y[1] * tiles * height * ic * math.prod(k)
         reached += planes * oc * math.prod(y)
@@ -238,13 +164,13 @@ def _phases_counts(problem, tile):
 def _phase_rows_counts(problem, tile, prepared):
     """Of few channels (_phase_rows.pyx): tiles of few rows along the pixels of a phase, across row ends or not."""
     counts = dict.fromkeys(PHASE_ROWS, 0)
-    for ic, oc, _, y, k, _, times in _geometries(problem):
+    for ic, oc, _, y, k, _, times in geometries(problem):
         planes, reach = problem.n * problem.g * times * y[0], (problem.k[2] - 1) * problem.dilation[2] // problem.stride[2]
-        alone = y[1] * max(_up(y[2], tile.lanes) * oc, SUMS)
-        sums = min(alone, max(_up(y[1] * (y[2] + reach), tile.lanes) * oc, SUMS))
+        alone = y[1] * max(up(y[2], tile.lanes) * oc, SUMS)
+        sums = min(alone, max(up(y[1] * (y[2] + reach), tile.lanes) * oc, SUMS))
         counts["steps"] += planes * sums * tile.lanes / tile.panel * ic * math.prod(k)
-        counts["calls"] += planes * _up(sums, tile.rows * tile.panel // tile.lanes)
-    depths, rows, _ = map(_up, problem.x, problem.stride)
+        counts["calls"] += planes * up(sums, tile.rows * tile.panel // tile.lanes)
+    depths, rows, _ = map(up, problem.x, problem.stride)
     counts["stored"] = problem.n * problem.ic * math.prod(problem.x)
     counts["packed"] = problem.n * depths * problem.oc * problem.y[1] * problem.y[2]
     counts["lines"] = problem.n * depths * rows * (problem.oc + problem.ic * problem.stride[1])    # of x, and of y
@@ -258,18 +184,18 @@ def gemm_counts(problem, prepared):
     """Seconds of `gemm`: the im2col matrix is packed once, an element a tap; tiles run over the pixels of an image."""
     if problem.op == "weight_grad":
         return _gemm_grad_counts(problem)
-    counts, tile = dict.fromkeys(GEMM, 0), _tile_of(problem, _gemm)
-    for ic, oc, x, y, k, stride, times in _geometries(problem):
+    counts, tile = dict.fromkeys(GEMM, 0), tile_of(problem, _gemm)
+    for ic, oc, x, y, k, stride, times in geometries(problem):
         planes = problem.n * problem.g * times
         rows, taps = y[0] * y[1], k[0] * k[1] * k[2]
         pixels, length, plain = rows * y[2], ic * taps, taps == 1 and x == y
-        wide = _vectors_hold_oc(problem, tile, ic, oc, y, k, plain)
+        wide = vectors_hold_oc(problem, tile, ic, oc, y, k, plain)
         joined = max(problem.n, 1) if pixels <= FEW_PIXELS else 1
-        tiles, height = _tiles(joined * pixels, oc, tile) if wide else _tiles(oc, joined * pixels, tile)
+        tiles, height = tiles_of_rows(joined * pixels, oc, tile) if wide else tiles_of_rows(oc, joined * pixels, tile)
         tiles *= planes / joined
         outputs, copied = planes * oc * pixels, planes * length * pixels
         counts["planes"] += planes
-        counts["calls"] += tiles * _up(length, 384)
+        counts["calls"] += tiles * up(length, 384)
         counts["steps"] += tiles * height * length
         counts["prepared"] += 0 if prepared else times * problem.g * oc * length
         counts["stored"] += outputs
@@ -288,7 +214,7 @@ def gemm_counts(problem, prepared):
             else:
                 counts["runs"] += planes * taps * pixels
                 counts["gathered"] += 0 if wide else copied
-    counts["stored"] += _zeroed(problem)
+    counts["stored"] += zeroed(problem)
     return GEMM_BACK if problem.reversed else GEMM, counts
 
 
@@ -296,20 +222,20 @@ def _grad_counts(problem, length, tile, tiles, height):
     """What both weight gradients do: tiles over the pixels of all images, dy packed into panels of output channels."""
     oc, images = problem.oc // problem.g, problem.n * problem.g
     pixels = math.prod(problem.y)
-    return dict(steps=images * tiles * height * pixels, packed=images * _up(oc, tile.panel) * tile.panel * pixels,
+    return dict(steps=images * tiles * height * pixels, packed=images * up(oc, tile.panel) * tile.panel * pixels,
                 strided=images * length * pixels if problem.stride[2] > 1 else 0, weights=problem.oc * length, stages=1)
 
 
 def _direct_grad_counts(problem):
     ic, oc, taps = problem.ic // problem.g, problem.oc // problem.g, problem.taps
-    tile = _tile_of(problem, _direct)
+    tile = tile_of(problem, _direct)
     if _takes_taps(problem, tile):  # a product of vectors a tap, x copied, dy turned unless it is as it should be
         turned, pixels, images = 0 if problem.lanes_oc else oc, math.prod(problem.y), problem.n * problem.g
-        return DIRECT_GRAD, dict(steps=images * pixels * ic * taps * _up(oc, tile.lanes) * tile.lanes / tile.panel, calls=0,
+        return DIRECT_GRAD, dict(steps=images * pixels * ic * taps * up(oc, tile.lanes) * tile.lanes / tile.panel, calls=0,
                                  packed=problem.n * problem.ic * math.prod(problem.x) + images * turned * pixels, strided=0,
                                  weights=problem.oc * ic * taps, stages=1)
-    tiles, height = _tiles(ic, oc, tile)
-    counts = _grad_counts(problem, ic * taps, tile, taps * tiles, height * _live(problem, problem.y, problem.k))
+    tiles, height = tiles_of_rows(ic, oc, tile)
+    counts = _grad_counts(problem, ic * taps, tile, taps * tiles, height * live_share(problem, problem.y, problem.k))
     counts["calls"] = problem.n * problem.g * taps * tiles * problem.y[0] * problem.y[1]
     return DIRECT_GRAD, counts
 
@@ -318,14 +244,14 @@ def _takes_taps(problem, tile):
     """The rule of takes_taps in pyx/ndconv/_tap_grad.pyx."""
     ic, oc = problem.ic // problem.g, problem.oc // problem.g
     return (ic <= TAP_CHANNELS and 1 < ic * problem.taps <= TAP_SUMS
-            and oc >= FULL * _up(oc, tile.lanes) * tile.lanes and (problem.k[2] - 1) * problem.dilation[2] <= TAP_REACH
+            and oc >= FULL * up(oc, tile.lanes) * tile.lanes and (problem.k[2] - 1) * problem.dilation[2] <= TAP_REACH
             and (problem.y[1] * problem.y[2] >= TAP_PIXELS or problem.n * math.prod(problem.y) >= TAP_ALL_PIXELS))
 
 
 def _gemm_grad_counts(problem):
     length = problem.ic // problem.g * problem.taps
-    tile = _tile_of(problem, _gemm)
-    counts = _grad_counts(problem, length, tile, *_tiles(length, problem.oc // problem.g, tile))
+    tile = tile_of(problem, _gemm)
+    counts = _grad_counts(problem, length, tile, *tiles_of_rows(length, problem.oc // problem.g, tile))
     counts["lines"] = problem.n * problem.g * length * problem.y[0] * problem.y[1]
     return GEMM_GRAD, counts
 
@@ -337,7 +263,7 @@ def fft_counts(problem, prepared):
     weights = problem.oc * (problem.ic // problem.g) * problem.taps if grad else 0
     transforms, products, traffic, spectra = _fft.estimate(problem, prepared)
     # lanes of tiles, whose pixels are as far apart as there are channels; lanes of groups, whose pixels are neighbours
-    lanes = _tile_of(problem, _fft).lanes
+    lanes = tile_of(problem, _fft).lanes
     few = problem.lanes_oc and min(problem.ic, problem.oc) // problem.g < lanes
     single = (problem.oc if problem.reversed else problem.ic) == problem.g
     table = FFT_GRAD if grad else FFT_SINGLE if single else FFT_BACK if problem.reversed else FFT
@@ -353,25 +279,25 @@ def winograd_counts(problem, prepared, fine=False):
     if problem.reversed and problem.stride[1] == 2:
         return WINOGRAD_CELLS, _cells_counts(problem, prepared)
     counts, grad = dict.fromkeys(WINOGRAD, 0), problem.op == "weight_grad"
-    lanes, rows, panel = _tile_of(problem, _winograd)
+    lanes, rows, panel = tile_of(problem, _winograd)
     own = (problem.ic // problem.g, problem.oc // problem.g, problem.x, problem.y, problem.k, problem.stride, 1)
-    for ic, oc, _, y, k, stride, times in (own,) if grad else _geometries(problem):
+    for ic, oc, _, y, k, stride, times in (own,) if grad else geometries(problem):
         points, products, tiles = _winograd_tiles(y, k, stride, problem, grad, fine)
         tiles *= problem.n * times
         few, own_block = tiles <= FEW_TILES, k[0] == 1 and tiles * problem.g < FEW_BLOCKS
-        fresh = own_block and _up(oc, panel) >= FEW_PANELS and not prepared
+        fresh = own_block and up(oc, panel) >= FEW_PANELS and not prepared
         tiles *= problem.g
-        columns, weights = _up(oc, panel), products * times * problem.g * _up(oc, panel) * panel * k[0] * ic
+        columns, weights = up(oc, panel), products * times * problem.g * up(oc, panel) * panel * k[0] * ic
         steps = tiles * products * columns * k[0] * ic
         if k[0] > 1 or max(problem.dilation) > 1:   # volumes and dilated kernels have blocks of fewer tiles
-            phase = math.prod(_up(o, 4 * d) for o, d in zip(y[1:], problem.dilation[1:], strict=True))
+            phase = math.prod(up(o, 4 * d) for o, d in zip(y[1:], problem.dilation[1:], strict=True))
             counts["parts"] += steps * max(LEAST_ROWS / max(phase, 1), 1)
         else:
             counts["steps"] += steps
         counts["calls"] += tiles / rows * products * columns
-        vectors = tiles * points * (stride[1] * stride[2] * _up(ic, lanes) + _up(oc, lanes))
+        vectors = tiles * points * (stride[1] * stride[2] * up(ic, lanes) + up(oc, lanes))
         counts["vectors" if max(problem.dilation) == 1 else "dilated"] += vectors    # of pixels that are neighbours, or not
-        counts["cells"] += tiles * points * 4 * _up(ic, lanes) if stride[1] == 2 else 0     # every second row and column
+        counts["cells"] += tiles * points * 4 * up(ic, lanes) if stride[1] == 2 else 0     # every second row and column
         counts["partial"] += tiles * points * stride[1] * stride[2] * (ic % lanes > 0)   # channels one at a time
         turned = 0 if problem.lanes_oc else problem.n * (problem.ic + problem.oc) * math.prod(y)
         counts["turned"] += turned
@@ -389,15 +315,15 @@ def winograd_counts(problem, prepared, fine=False):
 def _cells_counts(problem, prepared):
     """Of a transposed problem with strides of 2, whose results are pairs on both axes (problem_of_cells in
     pyx/ndconv/_winograd_plan.pyx): four cells of results, each as many as the tiles of x."""
-    lanes, _, panel = _tile_of(problem, _winograd)
+    lanes, _, panel = tile_of(problem, _winograd)
     ic, oc, k = problem.oc // problem.g, problem.ic // problem.g, problem.k
     pairs = tuple((size + 1 + (taps + before) % 2) // 2
                   for size, taps, before in zip(problem.x, k, problem.before, strict=True))
     points, products, tiles = _winograd_tiles((problem.x[0], *pairs[1:]), k, problem.stride, problem, False)
     tiles *= problem.n
-    weights = products * problem.g * _up(oc, panel) * panel * ic
-    fresh = tiles * problem.g < max(FEW_BLOCKS, ic) // 4 and _up(oc, panel) >= FEW_PANELS and not prepared
-    vectors = tiles * problem.g * _up(oc, lanes)
+    weights = products * problem.g * up(oc, panel) * panel * ic
+    fresh = tiles * problem.g < max(FEW_BLOCKS, ic) // 4 and up(oc, panel) >= FEW_PANELS and not prepared
+    vectors = tiles * problem.g * up(oc, lanes)
     return dict(steps=vectors * lanes / panel * products * ic, cells=4 * vectors * points, weights=0 if fresh else weights,
                 fresh=weights if fresh else 0, prepared=0 if prepared or fresh else weights, stages=1)
 
@@ -413,7 +339,7 @@ def takes_fine(problem):
     if problem.op == "weight_grad" or problem.k[1:] != (3, 3) or problem.stride[1:] != (1, 1):
         return False
     depth, *plane = problem.x if problem.reversed else problem.y
-    tiles = problem.n * depth * math.prod(d * _up(_up(o, d), 4) for o, d in zip(plane, problem.dilation[1:], strict=True))
+    tiles = problem.n * depth * math.prod(d * up(up(o, d), 4) for o, d in zip(plane, problem.dilation[1:], strict=True))
     size = 36 * (4 if problem.dtype == "float32" else 8) * problem.ic * problem.oc // problem.g * problem.k[0]
     return tiles <= HANDFUL and size > LARGE_WEIGHTS
 
@@ -421,12 +347,12 @@ def takes_fine(problem):
 def _winograd_tiles(y, k, stride, problem, grad, fine=False):
     """(points of a tile, products there, tiles of an image) as choose_tiling in pyx/ndconv/_winograd_plan.pyx has them."""
     if stride[1] == 2:  # two cells an axis, one without the point at infinity if its taps are fewer
-        return ((k[1] + 1) // 2 + 3) ** 2, ((k[1] + 1) // 2 * 2 + 6 - k[1] % 2) ** 2, y[0] * _up(y[1], 4) * _up(y[2], 4)
+        return ((k[1] + 1) // 2 + 3) ** 2, ((k[1] + 1) // 2 * 2 + 6 - k[1] % 2) ** 2, y[0] * up(y[1], 4) * up(y[2], 4)
     # a dilation makes as many images, each of its own tiles
-    h, w = ((d if t == 3 else 1, _up(o, d) if t == 3 else o) for o, t, d in zip(y[1:], k[1:], problem.dilation[1:], strict=True))
-    count = y[0] * math.prod(d * _up(o, 4 if t == 3 else 1) for (d, o), t in zip((h, w), k[1:], strict=True))
-    points, small = 6 ** k[1:].count(3), y[0] * h[0] * w[0] * _up(h[1], 2) * _up(w[1], 2)
-    large = y[0] * h[0] * w[0] * _up(h[1], 6) * _up(w[1], 6)
+    h, w = ((d if t == 3 else 1, up(o, d) if t == 3 else o) for o, t, d in zip(y[1:], k[1:], problem.dilation[1:], strict=True))
+    count = y[0] * math.prod(d * up(o, 4 if t == 3 else 1) for (d, o), t in zip((h, w), k[1:], strict=True))
+    points, small = 6 ** k[1:].count(3), y[0] * h[0] * w[0] * up(h[1], 2) * up(w[1], 2)
+    large = y[0] * h[0] * w[0] * up(h[1], 6) * up(w[1], 6)
     if grad or k[1:] != (3, 3):
         return points, points, count
     if 16 * small <= points * count or fine:
@@ -439,26 +365,26 @@ def separable_seconds(problem, rank):
     kd, kh, kw = problem.k
     x, y = (problem.x, problem.y) if problem.op == "forward" else (problem.y, problem.x)
     results = problem.n * problem.oc * math.prod(y)
-    vectors, rows = results / _tile_of(problem, _separable).lanes, problem.n * problem.oc * y[0] * y[1] * _up(y[2], 1024)
+    vectors, rows = results / tile_of(problem, _separable).lanes, problem.n * problem.oc * y[0] * y[1] * up(y[2], 1024)
     taps = rank * (0.75 * kw * problem.stride[2] + 0.5 * kh + (0.5 * kd if kd > 1 else 0))
     return total(SEPARABLE, dict(taps=vectors * taps, results=results, rows=rows * (1 + rank), stages=1), slowness_of(problem))
 
 
 def depthwise_counts(problem, prepared):
     """Seconds of `depthwise`: a multiply-add a tap for each vector of results, every element loaded and stored once."""
-    grad, lanes = problem.op == "weight_grad", _tile_of(problem, _depthwise).lanes
+    grad, lanes = problem.op == "weight_grad", tile_of(problem, _depthwise).lanes
     table = DEPTHWISE_GRAD if grad else DEPTHWISE_BACK if problem.reversed else DEPTHWISE
     counts = dict.fromkeys(table, 0)
     forward = [(problem.ic // problem.g, problem.oc // problem.g, problem.x, problem.y, problem.k, problem.stride, 1)]
     if _is_strided_point(problem) and not grad:
         return table, counts | _point_counts(problem)
     spread, turns = problem.reversed and max(problem.stride) > 1, not grad and _depthwise.turns(problem)
-    for ic, oc, x, y, k, stride, times in forward if grad else _geometries(problem):
+    for ic, oc, x, y, k, stride, times in forward if grad else geometries(problem):
         images, wide = problem.n * problem.g * y[0] * times, problem.lanes_oc and ic == 1 and problem.g * oc >= lanes
         rows = images * oc * y[1]
-        steps = rows * (y[2] / lanes if wide else _up(y[2], lanes)) * ic * math.prod(k)
+        steps = rows * (y[2] / lanes if wide else up(y[2], lanes)) * ic * math.prod(k)
         if not grad and (wide or turns):    # lanes of channels leave out taps in the padding
-            steps, wide = rows * y[2] / lanes * math.prod(k) * _live(problem, problem.y, problem.k), True
+            steps, wide = rows * y[2] / lanes * math.prod(k) * live_share(problem, problem.y, problem.k), True
         if turns:    # phases share what they see
             counts["elements"] += TURNED * images * (math.prod(x) / (math.prod(problem.stride) if spread else 1) + math.prod(y))
         counts["pixels" if wide else "steps"] += steps     # by lanes of channels, by lanes of pixels
@@ -476,7 +402,7 @@ def depthwise_counts(problem, prepared):
         counts["planes"] += images * oc / (lanes if wide else 1)
         counts["sums"] += images * oc * ic * math.prod(k) if grad and not wide else 0
         counts["stages"] += times
-    counts["elements"] += 0 if spread and turns else _zeroed(problem)
+    counts["elements"] += 0 if spread and turns else zeroed(problem)
     return table, counts
 
 
