@@ -168,7 +168,7 @@ static void check_point(const struct nd_kernel_set *k, int dtype, const ptrdiff_
 static void check_scatter(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, ptrdiff_t size,
                           ptrdiff_t step, int how)
 {
-    const ptrdiff_t cells = 5, cell = step, span = (cells - 1) * cell + 1,
+    const ptrdiff_t cells = 5, period = 1 + n % step, cell = step, span = (cells - 1) * cell + period,
                     least = size == 4 ? INT32_MIN : INT64_MIN;
     void *dx = numbers(span, dtype), *expected = room(span * k->size),
          *dy = numbers((n - 1) * step + 1, dtype);
@@ -182,14 +182,14 @@ static void check_scatter(const struct nd_kernel_set *k, int dtype, ptrdiff_t n,
         put_at(at, i * (step + 1), size, place);
         outside |= place < -1 || place >= cells;
         if (how != ND_TAKE && place >= 0 && place < cells)
-            put(expected, place * cell, dtype,
-                (how == ND_PUT ? 0 : get(expected, place * cell, dtype)) + get(dy, i * step, dtype));
+            put(expected, place * cell + i % period, dtype,
+                (how == ND_PUT ? 0 : get(expected, place * cell + i % period, dtype)) + get(dy, i * step, dtype));
     }
-    expect(k->pool_scatter(dx, cells, cell, dy, step, at, size, step + 1, n, how) == outside, "pool_scatter, outside", dtype,
+    expect(k->pool_scatter(dx, cells, cell, period, dy, step, at, size, step + 1, n, how) == outside, "pool_scatter, outside", dtype,
            step, n, how);
     for (ptrdiff_t i = 0; i < n && how == ND_TAKE; i++) {
         const ptrdiff_t place = get_at(at, i * (step + 1), size);
-        expect(get(dy, i * step, dtype) == (place >= 0 && place < cells ? get(dx, place * cell, dtype) : 0), "pool_scatter, taken",
+        expect(get(dy, i * step, dtype) == (place >= 0 && place < cells ? get(dx, place * cell + i % period, dtype) : 0), "pool_scatter, taken",
                dtype, step, n, (int)size);
     }
     for (ptrdiff_t i = 0; i < span; i++)

@@ -305,3 +305,24 @@ def test_average_is_a_convolution(dtype):
     ones = np.ones((5, 1, 3, 4), dtype)
     want = nd.conv(x, ones, stride=2, padding=1, groups=5)
     np.testing.assert_array_equal(nd.avg_pool(x, (3, 4), stride=2, padding=1, divisor=1), want)
+
+
+@pytest.mark.parametrize("layout, shape", [("NCHW", (2, 40, 13, 12)), ("NHWC", (2, 13, 12, 40)), ("NDHWC", (2, 5, 6, 7, 36))])
+def test_max_pool_backward_of_other_indices(layout, shape, dtype, isa):
+    """Indices that are not of max_pool, in any cell of the plane or -1, have their dy where they say; others are refused."""
+    rng = np.random.default_rng(7)
+    y, indices = nd.max_pool(draw(f"{layout} x", shape, dtype), 3, stride=2, padding=1, layout=layout, return_indices=True)
+    dy = draw(f"{layout} dy", y.shape, dtype)
+    cells = int(np.prod(shape[2:] if layout == "NCHW" else shape[1:-1]))
+    for place in (*rng.integers(0, cells, 20), -1, cells):
+        moved = indices.copy()
+        moved.flat[rng.integers(moved.size)] = place
+        if place == cells:
+            with pytest.raises(ValueError, match=f"indices must lie in planes of {cells} cells"):
+                nd.max_pool_backward(dy, moved, shape, 3, stride=2, padding=1, layout=layout)
+            continue
+        dx = nd.max_pool_backward(dy, moved, shape, 3, stride=2, padding=1, layout=layout)
+        first = (back(dy, layout), back(moved, layout))
+        want = reference.max_pool_backward(*first, back(dx, layout).shape)
+        absolute = reference.max_pool_backward(np.abs(first[0]), first[1], want.shape)
+        assert_elementwise(back(dx, layout), want, absolute, 30, f"{layout} {place}")

@@ -100,6 +100,16 @@ struct nd_pool_pixels {
     double share;
 };
 
+/* A row of windows and the rows of iw pixels of dx that they hold, pixels `pixel`, dy_pixel and at_pixel elements apart, with
+ * `channels` neighbouring elements of each: kw columns dw pixels apart, sw pixels from one window to the next, the first one
+ * `pad` pixels before the row. Maxima also have a vector of channels at least, indices of at_size bytes, and `rows` rows of
+ * cells that are here: positions low <= i < high are those of all rows of the windows, inside_low <= i < inside_high those
+ * that are here. */
+struct nd_pool_route {
+    ptrdiff_t rows, windows, kw, sw, dw, pad, iw, pixel, dy_pixel, at_pixel, channels, at_size, low, high, inside_low, inside_high;
+};
+enum { ND_ROUTED = 16 };
+
 /* A block of output rows of a depthwise convolution, see kernels/depthwise.h. Plane p of the input begins plane[p] further,
  * column j of the taps column[j] further; rows of taps are `row` apart, output rows `step` = sh*row. Strides count elements.
  * Lanes that hold pixels: result i and tap j meet in column first + i*stride + column[j] of a row of `width` elements, x being
@@ -386,10 +396,10 @@ struct nd_kernel_set {
     /* one window by its definition: the combination of x[offsets] with the strides and counts of a box of taps;
      * at receives the number, in the box's row-major order, of the first greatest */
     double (*pool_point)(const void *x, const ptrdiff_t *taps, const ptrdiff_t *steps, int op, ptrdiff_t *at);
-    /* dx[at[i*at_step]*cell] += dy[i*dy_step], i < n, for positions 0 <= at < cells, integers of `size` bytes, or = either way
-     * (how: enum nd_at; nowhere is 0); returns whether there are other positions, -1 apart */
-    int (*pool_scatter)(void *dx, ptrdiff_t cells, ptrdiff_t cell, void *dy, ptrdiff_t dy_step, const void *at,
-                        ptrdiff_t size, ptrdiff_t at_step, ptrdiff_t n, int how);
+    /* dx[at[i*at_step]*cell + i % period] += dy[i*dy_step], i < n, for positions 0 <= at < cells, integers of `size` bytes, or =
+     * either way (how: enum nd_at; nowhere is 0); returns whether there are other positions, -1 apart */
+    int (*pool_scatter)(void *dx, ptrdiff_t cells, ptrdiff_t cell, ptrdiff_t period, void *dy, ptrdiff_t dy_step,
+                        const void *at, ptrdiff_t size, ptrdiff_t at_step, ptrdiff_t n, int how);
     /* For `lines` rows of windows: rows[r][o*columns + t], r < count, t < columns, o < n, = dy[o] / divisor without `at`, else
      * dy[o] where at[o], integers of `size` bytes, is bases[r] + o*columns + t, and 0 elsewhere; the next row of windows
      * is `step` further in rows and bases, dy_step in dy and at_step in at. Returns whether an index is none of its window's */
@@ -399,6 +409,11 @@ struct nd_kernel_set {
     /* to[2*i] = sum over t < evens of even[i + t], to[2*i + 1] = sum over t < odds of odd[i + t], as many as are among the n
      * elements of `to`; even and odd are readable up to whole vectors of i */
     void (*pool_halves)(void *to, ptrdiff_t n, const void *even, ptrdiff_t evens, const void *odd, ptrdiff_t odds);
+    /* cells[r][w*pixel + c] += dy[j*dy_pixel + c] where at[j*at_pixel + c] is bases[r] + w, for all windows j and their columns w;
+     * returns whether an index is none of its window's, -1 apart */
+    int (*pool_route)(const struct nd_pool_route *s, void *const *cells, const ptrdiff_t *bases, const void *dy, const void *at);
+    /* dx[w*pixel + c] = share * sum of sums[j*dy_pixel + c] over windows j that hold pixel w, w < iw; dw is 1 */
+    void (*pool_share)(const struct nd_pool_route *s, void *dx, const void *sums, double share);
     /* to[i] = sum over r < count of weights[r] * rows[r][i], i < n, count > 0 */
     void (*pool_weigh)(void *to, const void *const *rows, const double *weights, ptrdiff_t count, ptrdiff_t n);
     /* to[o] = sum over t < count[o] of weights[o*width + t] * from[first[o] + t], o < n */

@@ -31,6 +31,7 @@
 #include "pool_places.h"
 #include "pool_weigh.h"
 #include "pool_spread.h"
+#include "pool_route.h"
 #include "complex.h"
 #if TSIZE == 4
 #include "half.h"
@@ -99,6 +100,8 @@ static const struct nd_kernel_set NAME(set) = {
     .pool_scatter = NAME(pool_scatter),
     .pool_spread = NAME(pool_spread),
     .pool_halves = NAME(pool_halves),
+    .pool_route = NAME(pool_route),
+    .pool_share = NAME(pool_share),
     .pool_weigh = NAME(pool_weigh),
     .pool_bins = NAME(pool_bins),
     .pool_power = NAME(pool_power),

@@ -57,7 +57,10 @@ static void NAME(copy)(void *restrict to_, const void *restrict from_, ptrdiff_t
             NAME(store)(to + i, NAME(every_fourth)(from + 4 * i));
         NAME(store)(to + n - VL, NAME(every_fourth)(from + 4 * (n - VL)));
     } else if (step != 1) {
-        for (ptrdiff_t i = 0; i < n; i++)
+        ptrdiff_t i = 0;
+        for (; step == 3 && i + VL < n; i += VL) /* two elements behind the last of a vector are read */
+            NAME(store)(to + i, NAME(every_third)(from + 3 * i));
+        for (; i < n; i++)
             to[i] = from[i * step];
     } else if (n >= VL) {
         for (ptrdiff_t i = 0; i < n - VL; i += VL)

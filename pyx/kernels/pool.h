@@ -186,12 +186,8 @@ static void NAME(pool_split)(void *to_, ptrdiff_t phase, ptrdiff_t split, ptrdif
             (i % 2 ? second : first)[i / 2] = from[i];
         return;
     }
-    ptrdiff_t p = (at + i) % split, q = (at + i) / split;
-    for (; i < n; i++) {
-        to[p * phase + q] = from[i];
-        if (++p == split)
-            p = 0, q++;
-    }
+    for (; i < n && i < split; i++)
+        NAME(copy)(to + (at + i) % split * phase + (at + i) / split, from + i, (n - i + split - 1) / split, split);
 }
 
 POOL_INLINE vec NAME(pool_taps_at)(const T *from, const ptrdiff_t *taps, ptrdiff_t count, ptrdiff_t j,

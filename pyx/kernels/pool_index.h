@@ -118,31 +118,35 @@ static void NAME(pool_store_index)(void *to, ptrdiff_t size, ptrdiff_t step, con
             ((int64_t *)to)[j * step] = at[j] == IT_MAX ? -1 : (int64_t)at[j];
 }
 
-POOL_INLINE int NAME(pool_scatter_as)(T *restrict dx, ptrdiff_t cells, ptrdiff_t cell, T *restrict dy,
+POOL_INLINE int NAME(pool_scatter_as)(T *restrict dx, ptrdiff_t cells, ptrdiff_t cell, ptrdiff_t period, T *restrict dy,
                                       ptrdiff_t dy_step, const void *at, ptrdiff_t size, ptrdiff_t at_step,
                                       ptrdiff_t n, int how)
 {
     int outside = 0;
-    for (ptrdiff_t i = 0; i < n; i++) {
+    ptrdiff_t c = 0; /* i % period */
+    for (ptrdiff_t i = 0; i < n; i++, c = c + 1 < period ? c + 1 : 0) {
         const int64_t place = size == 4 ? ((const int32_t *)at)[i * at_step]
                                         : ((const int64_t *)at)[i * at_step];
         const int inside = place >= 0 && place < cells;
         if (how == ND_TAKE)
-            dy[i * dy_step] = inside ? dx[place * cell] : 0;
+            dy[i * dy_step] = inside ? dx[place * cell + c] : 0;
         else if (inside && how == ND_PUT)
-            dx[place * cell] = dy[i * dy_step];
+            dx[place * cell + c] = dy[i * dy_step];
         else if (inside)
-            dx[place * cell] += dy[i * dy_step];
+            dx[place * cell + c] += dy[i * dy_step];
         outside |= !inside && place != -1;
     }
     return outside;
 }
 
-static int NAME(pool_scatter)(void *dx, ptrdiff_t cells, ptrdiff_t cell, void *dy, ptrdiff_t dy_step,
+static int NAME(pool_scatter)(void *dx, ptrdiff_t cells, ptrdiff_t cell, ptrdiff_t period, void *dy, ptrdiff_t dy_step,
                               const void *at, ptrdiff_t size, ptrdiff_t at_step, ptrdiff_t n, int how)
 {
-    return how == ND_ADD_AT ? NAME(pool_scatter_as)(dx, cells, cell, dy, dy_step, at, size, at_step, n,
-                                                    ND_ADD_AT)
-         : how == ND_PUT ? NAME(pool_scatter_as)(dx, cells, cell, dy, dy_step, at, size, at_step, n, ND_PUT)
-                         : NAME(pool_scatter_as)(dx, cells, cell, dy, dy_step, at, size, at_step, n, ND_TAKE);
+    if (how == ND_ADD_AT && period == 1)
+        return NAME(pool_scatter_as)(dx, cells, cell, 1, dy, dy_step, at, size, at_step, n, ND_ADD_AT);
+    if (how == ND_ADD_AT)
+        return NAME(pool_scatter_as)(dx, cells, cell, period, dy, dy_step, at, size, at_step, n, ND_ADD_AT);
+    if (how == ND_PUT)
+        return NAME(pool_scatter_as)(dx, cells, cell, period, dy, dy_step, at, size, at_step, n, ND_PUT);
+    return NAME(pool_scatter_as)(dx, cells, cell, period, dy, dy_step, at, size, at_step, n, ND_TAKE);
 }

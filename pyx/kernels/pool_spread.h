@@ -15,8 +15,9 @@ POOL_INLINE ivec NAME(pool_places)(const void *at, ptrdiff_t size, ptrdiff_t o, 
     /* int64 as pairs of int32, the low one first: x86 and AArch64 are little-endian */
     const IT *words = (const IT *)at + 2 * o;
     const vec a = (vec)NAME(load_index)(words), b = (vec)NAME(load_index)(words + VL);
-    *high |= (ivec)NAME(odds)(a, b);
-    return (ivec)NAME(evens)(a, b);
+    const ivec low = (ivec)NAME(evens)(a, b);
+    *high |= (ivec)NAME(odds)(a, b) ^ (low >> (8 * sizeof(IT) - 1));
+    return low;
 }
 
 /* windows of two columns; lanes of `lost` are not 0 where an index was outside */

@@ -91,6 +91,11 @@ cdef extern from "kernels.h" nogil:
         ptrdiff_t k, top, left, ih, iw, row, lines, ow, y_row, before, after
         int op
         const void *shares
+    struct nd_pool_route:
+        ptrdiff_t rows, windows, kw, sw, dw, pad, iw, pixel, dy_pixel, at_pixel, channels, at_size, low, high
+        ptrdiff_t inside_low, inside_high
+    enum:
+        ND_ROUTED
     struct nd_pool_pixels:
         ptrdiff_t count, kw, sw, windows, pixel, y_pixel, channels
         int op
@@ -237,13 +242,16 @@ cdef extern from "kernels.h" nogil:
         void (*pool_store_index)(void *to, ptrdiff_t size, ptrdiff_t step, const void *at, ptrdiff_t n) noexcept nogil
         double (*pool_point)(const void *x, const ptrdiff_t *taps, const ptrdiff_t *steps, int op,
                              ptrdiff_t *at) noexcept nogil
-        int (*pool_scatter)(void *dx, ptrdiff_t cells, ptrdiff_t cell, void *dy, ptrdiff_t dy_step, const void *at,
-                            ptrdiff_t size, ptrdiff_t at_step, ptrdiff_t n, int how) noexcept nogil
+        int (*pool_scatter)(void *dx, ptrdiff_t cells, ptrdiff_t cell, ptrdiff_t period, void *dy, ptrdiff_t dy_step,
+                            const void *at, ptrdiff_t size, ptrdiff_t at_step, ptrdiff_t n, int how) noexcept nogil
         int (*pool_spread)(void **rows, ptrdiff_t *bases, ptrdiff_t count, ptrdiff_t columns, ptrdiff_t lines, ptrdiff_t step,
                            const void *dy, ptrdiff_t dy_step, ptrdiff_t n, double divisor, const void *at, ptrdiff_t at_step,
                            ptrdiff_t size) noexcept nogil
         void (*pool_halves)(void *to, ptrdiff_t n, const void *even, ptrdiff_t evens, const void *odd,
                             ptrdiff_t odds) noexcept nogil
+        int (*pool_route)(const nd_pool_route *s, void *const *cells, const ptrdiff_t *bases, const void *dy,
+                          const void *at) noexcept nogil
+        void (*pool_share)(const nd_pool_route *s, void *dx, const void *sums, double share) noexcept nogil
         void (*pool_weigh)(void *to, const void *const *rows, const double *weights, ptrdiff_t count,
                            ptrdiff_t n) noexcept nogil
         void (*pool_bins)(void *to, const void *src, ptrdiff_t n, const ptrdiff_t *first, const ptrdiff_t *count,

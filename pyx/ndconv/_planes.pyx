@@ -12,7 +12,9 @@ import numpy as np
 
 cdef enum:
     CHANNELS = 16      # that a task takes: a cache line of float32
+    PIXELS = 128       # of pixels whose channels are neighbours, where dy goes to where its index says
     SMALL = 300_000    # elements that stay on the calling thread
+    ROUTED = 16        # elements whose time one takes that goes where its index says
 
 cdef struct Planes:
     const nd_kernel_set *k
@@ -26,6 +28,7 @@ cdef struct Planes:
     nd_array dx
     double power                 # that scale_by_power raises x to
     int how                      # enum nd_at
+    bint pixels                  # whether channels are neighbours in all arrays
     ptrdiff_t kd, kh, kw         # windows that share no cell
     ptrdiff_t id, ih, iw         # extents of dx
     double divisor
@@ -35,7 +38,11 @@ cdef struct Planes:
     int32_t *bad                 # [workers]: whether an index is out of range
 
 cdef ptrdiff_t blocks(const Planes *f) noexcept nogil:
-    return (f.c + CHANNELS - 1) // CHANNELS
+    return (f.c + channels_of(f) - 1) // channels_of(f)
+
+cdef ptrdiff_t channels_of(const Planes *f) noexcept nogil:
+    """Channels of a task."""
+    return PIXELS if f.pixels else CHANNELS
 
 cdef void set_extents(Planes *f, const Py_buffer *b, const Axes *a) noexcept nogil:
     f.n, f.c, f.w = b.shape[a.n] if a.n >= 0 else 1, b.shape[a.c], b.shape[a.w]
@@ -68,8 +75,8 @@ cdef void global_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end)
     cdef const Planes *f = <const Planes *>context
     cdef ptrdiff_t task, n, c, c0, count
     for task in range(begin, end):
-        n, c0 = task // blocks(f), task % blocks(f) * CHANNELS
-        count = min(<ptrdiff_t>CHANNELS, f.c - c0)
+        n, c0 = task // blocks(f), task % blocks(f) * channels_of(f)
+        count = min(channels_of(f), f.c - c0)
         if f.op == ND_SUM:
             means_of(f, n, c0, count)
             continue
@@ -139,21 +146,40 @@ cdef void scatter_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end
     cdef const Planes *f = <const Planes *>context
     cdef ptrdiff_t task, n, c, c0, count, row
     for task in range(begin, end):
-        n, c0 = task // blocks(f), task % blocks(f) * CHANNELS
-        count = min(<ptrdiff_t>CHANNELS, f.c - c0)
+        n, c0 = task // blocks(f), task % blocks(f) * channels_of(f)
+        count = min(channels_of(f), f.c - c0)
         if f.how != ND_TAKE:
             clear_planes(f, f.dx.data + f.k.size * (n * f.dx.n + c0 * f.dx.c), count)
         for row in range(f.d * f.h):
+            if f.pixels:
+                f.bad[worker] |= scatter_pixels(f, n, c0, count, row)
+                continue
             for c in range(c0, c0 + count):
-                f.bad[worker] |= f.k.pool_scatter(f.dx.data + f.k.size * (n * f.dx.n + c * f.dx.c), f.cells, f.dx.w,
+                f.bad[worker] |= f.k.pool_scatter(f.dx.data + f.k.size * (n * f.dx.n + c * f.dx.c), f.cells, f.dx.w, 1,
                                                   f.x.data + f.k.size * row_offset(f, &f.x, n, c, row), f.x.w,
                                                   f.at.data + f.at_size * row_offset(f, &f.at, n, c, row), f.at_size,
                                                   f.at.w, f.w, f.how)
 
+cdef int scatter_pixels(const Planes *f, ptrdiff_t n, ptrdiff_t c, ptrdiff_t count, ptrdiff_t row) noexcept nogil:
+    """A row of pixels of neighbouring channels, all at once where these are all channels."""
+    cdef char *dx = f.dx.data + f.k.size * (n * f.dx.n + c)
+    cdef char *dy = f.x.data + f.k.size * row_offset(f, &f.x, n, c, row)
+    cdef const char *at = f.at.data + f.at_size * row_offset(f, &f.at, n, c, row)
+    cdef ptrdiff_t w
+    cdef int bad = 0
+    if f.x.w == count and f.at.w == count:
+        return f.k.pool_scatter(dx, f.cells, f.dx.w, count, dy, 1, at, f.at_size, 1, f.w * count, f.how)
+    for w in range(f.w):
+        bad |= f.k.pool_scatter(dx, f.cells, f.dx.w, count, dy + f.k.size * w * f.x.w, 1, at + f.at_size * w * f.at.w, f.at_size, 1,
+                                count, f.how)
+    return bad
+
 cdef void clear_planes(const Planes *f, char *dx, ptrdiff_t count) noexcept nogil:
     """Zeros for some channels of an image, which are rows of channels or planes."""
     cdef ptrdiff_t i
-    if f.dx.w == 1:
+    if f.dx.w == count and f.dx.c == 1:
+        memset(dx, 0, f.k.size * f.cells * count)
+    elif f.dx.w == 1:
         for i in range(count):
             memset(dx + f.k.size * i * f.dx.c, 0, f.k.size * f.cells)
     else:
@@ -167,7 +193,7 @@ def scatter(dy, indices, str dtype, int rank, bint batched, bint channels_last, 
     cdef Py_buffer yb, ab, xb
     cdef Planes f
     cdef Axes axes = axes_of(rank, batched, channels_last)
-    cdef int count = 1 if dy.size + dx.size < SMALL else threads or default_threads()
+    cdef int count = 1 if ROUTED * dy.size + dx.size < SMALL else threads or default_threads()
     cdef dict ways = {"add": ND_ADD_AT, "put": ND_PUT, "take": ND_TAKE}
     cdef int32_t[::1] bad = np.zeros(count, np.int32)
     memset(&ab, 0, sizeof(Py_buffer))
@@ -183,6 +209,7 @@ def scatter(dy, indices, str dtype, int rank, bint batched, bint channels_last, 
         set_extents(&f, &xb, &axes)
         f.cells = f.d * f.h * f.w
         set_extents(&f, &yb, &axes)
+        f.pixels = f.c > 1 and f.x.c == 1 and f.at.c == 1 and f.dx.c == 1
         if f.x.c != 1 and is_one_row(&f, &f.x) and is_one_row(&f, &f.at):
             f.w, f.h, f.d = f.w * f.h * f.d, 1, 1
         if dx.size:

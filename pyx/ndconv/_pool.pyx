@@ -21,6 +21,7 @@ from ndconv._arrays cimport Axes, array_like, array_of, axes_of, may_overlap, op
 from ndconv._c cimport (ND_F32, ND_F64, ND_GREATEST, ND_I16, ND_I32, ND_LEAST, ND_SUM, ND_U8, nd_array, nd_kernel_set,
                         nd_problem)
 from ndconv._channels cimport plan_channels
+from ndconv._pool_grad cimport plan_pool_grad
 from ndconv._rows cimport plan_rows
 from ndconv._runtime cimport current_kernels, default_threads, parallel_for, scratch_give, scratch_take
 from ndconv._slide cimport plan_slide
@@ -339,6 +340,48 @@ cdef class Pooling:
             PyBuffer_Release(&yb)
             PyBuffer_Release(&xb)
         return dx
+
+    def gradient_by_channels(self, dy, indices, str dtype, threads=None):
+        """The gradient of the average, or of maxima with their indices, by lanes of channels (_pool_grad.pyx); None where these
+        windows or this memory are not taken, or an index is none of its window's."""
+        cdef Py_buffer yb, xb, ab
+        cdef Pool f = self.geometry(dtype)
+        cdef int[::1] lost
+        cdef Way way
+        if self.cropped or dy.size == 0 or self.q.pd < 0 or self.q.ph < 0 or self.q.pw < 0:
+            return None
+        dy = open_input(dy, "dy", dtype, &yb)
+        memset(&xb, 0, sizeof(Py_buffer))
+        memset(&ab, 0, sizeof(Py_buffer))
+        try:
+            f.x = array_of(&yb, &self.axes)
+            if self.is_by_vectors(&f, indices is not None):
+                return None
+            dx = self.like(self.in_shape, dtype, &f.x)
+            PyObject_GetBuffer(dx, &xb, PyBUF_STRIDES | PyBUF_WRITABLE)
+            f.y = array_of(&xb, &self.axes)
+            f.divide = True
+            if indices is not None:
+                PyObject_GetBuffer(indices, &ab, PyBUF_STRIDES)
+                f.at, f.at_size, f.divide = array_of(&ab, &self.axes), ab.itemsize, False
+            lost = np.zeros(threads or default_threads(), np.intc)
+            f.lost = &lost[0]
+            if dx.size == 0 or not plan_pool_grad(&f, &way):
+                return None
+            run(&f, &way, threads)
+            return None if np.asarray(lost).any() else dx
+        finally:
+            PyBuffer_Release(&yb)
+            PyBuffer_Release(&xb)
+            PyBuffer_Release(&ab)
+
+    cdef bint is_by_vectors(self, const Pool *f, bint maxima):
+        """Whether other loops are faster: those for windows that move one by one, and where channels are not neighbours of
+        maxima and of rows that vectors of windows fill."""
+        cdef const nd_problem *q = &self.q
+        if not maxima and self.is_mean_of_dy() and q.od * q.oh * q.ow > 1:
+            return True
+        return f.x.c != 1 and (maxima or q.ow > (f.k.vl // 2 if self.tiles else 3 * f.k.vl // 2 if self.halves else 3 * f.k.vl))
 
     cdef bint is_mean_of_dy(self) noexcept:
         """Whether windows move one by one and divide by the same number, so that their gradient is a mean of windows of dy."""

@@ -67,8 +67,9 @@ cdef bint is_walked(const Pool *f) noexcept nogil:
     """Whether windows with indices are small, move by one column, or two among integers, and have a row and a column in x
     each: pool_walk takes them."""
     cdef const nd_problem *p = &f.p
-    return (f.at_size != 0 and p.ih > 0 and p.iw > 0 and p.id == 1 and p.kd == 1 and p.pd == 0 and p.dh == 1 and p.dw == 1
-            and p.kh <= ND_TAPS and p.kw <= ND_TAPS and p.sh <= ND_TAPS and p.sw <= (2 if f.k.pool_combine_index == NULL else 1)
+    return (f.at_size != 0 and p.ih > 0 and p.iw > 0 and p.id == 1 and p.od == 1 and p.kd == 1 and p.pd == 0 and p.dh == 1
+            and p.dw == 1 and p.kh <= ND_TAPS and p.kw <= ND_TAPS and p.sh <= ND_TAPS
+            and p.sw <= (2 if f.k.pool_combine_index == NULL else 1)
             and p.ph < p.kh and p.pw < p.kw and (p.oh - 1) * p.sh - p.ph < p.ih and (p.ow - 1) * p.sw - p.pw < p.iw
             and f.y.w == 1 and f.at.w == 1 and p.iw * f.k.size * (p.kh + 3 * p.sh) <= 4 * WALKED)
 
@@ -98,7 +99,7 @@ cdef bint is_lined(const Pool *f) noexcept nogil:
     cdef const nd_problem *p = &f.p
     cdef nd_pool_lines s
     s.k, s.op = p.kh, f.op
-    return (f.at_size == 0 and p.id == 1 and p.kd == 1 and p.pd == 0 and p.dh == 1 and p.dw == 1 and p.kh == p.kw
+    return (f.at_size == 0 and p.id == 1 and p.od == 1 and p.kd == 1 and p.pd == 0 and p.dh == 1 and p.dw == 1 and p.kh == p.kw
             and (p.kh >= HIGH or p.ih == 1 or f.x.h * f.k.size % SETS != 0)
             and (p.sh == 1 or p.oh == 1) and (p.sw == 1 or p.ow == 1) and f.y.w == 1 and f.k.pool_lines(&s, NULL, NULL))
 

@@ -18,6 +18,7 @@ cdef struct Pool:
     ptrdiff_t end_d, end_h, end_w    # where the padding after the input ends
     ptrdiff_t gap_d, gap_h, gap_w    # from one element of x to the next in the input of p (backward: the strides)
     const void *cells      # what each column of windows counts, [q.ow] in the dtype
+    int *lost              # of a worker, of the gradient of maxima: whether an index is none of its window's
     char *scratch          # `slice` bytes a worker
     size_t slice
     ptrdiff_t split, phase           # phases of a row and their lengths

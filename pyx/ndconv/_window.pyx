@@ -147,11 +147,12 @@ cdef const char *source_row(const Pool *f, const char *image, ptrdiff_t d, ptrdi
     return image + f.k.size * (d * f.x.d + h * f.x.h)
 
 cdef void store_row(const Pool *f, char *y, const char *row, const Block *b, double cells) noexcept nogil:
+    """One row of results, over what its windows count: the columns' `counts` times `cells`, none where that is negative."""
     cdef const nd_problem *p = &f.p
     cdef const nd_kernel_set *k = f.k
     cdef ptrdiff_t size = k.size, cb = b.cb, o
     cdef const char *counts = <const char *>f.cells + size * b.w
-    if cells:
+    if cells >= 0:
         if cb == 1:
             k.pool_store(y, f.y.w, row, p.sw, b.nw, counts, 1, cells)
             return
@@ -235,7 +236,7 @@ cdef void store_block(const Pool *f, const Block *t, char *b, char *spare) noexc
                 row = <char *>k.pool_window(row, spare + at, t.line, p.kw, p.dw * t.cb, f.op)
             if root:
                 k.pool_power(row, row, ((t.nw - 1) * p.sw + 1) * t.cb, 1 / f.power)
-            store_row(f, y + size * r * f.y.h, row, t, row_cells(f, t.d + z, t.h + r) if divide else 0)
+            store_row(f, y + size * r * f.y.h, row, t, row_cells(f, t.d + z, t.h + r) if divide else -1)
 
 cdef void blocks_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
     cdef const Pool *f = <const Pool *>context

@@ -201,6 +201,42 @@ static inline vec NAME(alternate_from)(const T *p)
     return NAME(alternate)(NAME(load)(p), NAME(load)(p + VL - 1));
 }
 static inline vec NAME(every_other)(const T *p) { return NAME(in_turn)(NAME(alternate_from)(p)); }
+
+/* p[0], p[3], p[6], ... of three vectors: LANES is no multiple of 3, so that no two of them are in the same lane. */
+#define TWO(f, i) f(i), f(i + 1)
+#define FOUR(f, i) TWO(f, i), TWO(f, i + 2)
+#define EIGHT_OF(f, i) FOUR(f, i), FOUR(f, i + 4)
+#define SIXTEEN_OF(f, i) EIGHT_OF(f, i), EIGHT_OF(f, i + 8)
+#if LANES == 2
+#define EVERY(f) TWO(f, 0)
+#elif LANES == 4
+#define EVERY(f) FOUR(f, 0)
+#elif LANES == 8
+#define EVERY(f) EIGHT_OF(f, 0)
+#elif LANES == 16
+#define EVERY(f) SIXTEEN_OF(f, 0)
+#elif LANES == 32
+#define EVERY(f) SIXTEEN_OF(f, 0), SIXTEEN_OF(f, 16)
+#else
+#define EVERY(f) SIXTEEN_OF(f, 0), SIXTEEN_OF(f, 16), SIXTEEN_OF(f, 32), SIXTEEN_OF(f, 48)
+#endif
+#define FIRST_TWO(i) ((i) % 3 ? LANES + (i) : (i))
+#define ALL_THREE(i) ((i) % 3 && (LANES + (i)) % 3 ? LANES + (i) : (i))
+#define THIRD(i) (3 * (i) % LANES)
+static inline vec NAME(every_third)(const T *p)
+{
+    const vec two = __builtin_shufflevector(NAME(load)(p), NAME(load)(p + VL), EVERY(FIRST_TWO));
+    const vec all = __builtin_shufflevector(two, NAME(load)(p + 2 * VL), EVERY(ALL_THREE));
+    return __builtin_shufflevector(all, all, EVERY(THIRD));
+}
+#undef TWO
+#undef FOUR
+#undef EIGHT_OF
+#undef SIXTEEN_OF
+#undef EVERY
+#undef FIRST_TWO
+#undef ALL_THREE
+#undef THIRD
 #undef EVENS
 #undef ODDS
 #undef ALTERNATE

@@ -181,6 +181,9 @@ def max_pool_backward(dy, indices, x_shape, size, *, stride=None, padding=0, dil
     _check_like_result(indices, geometry, "indices")
     if threads is not None:
         threads = check_threads(threads, "threads")
+    dx = geometry.gradient_by_channels(dy, indices, dtype, threads)
+    if dx is not None:
+        return dx
     axes = geometry.rank, geometry.batched, geometry.channels_last
     dx = geometry.gradient(dtype, dy)
     if geometry.tiles and spread(dy, indices, dtype, *axes, geometry.window, 1, dx, threads):
@@ -213,6 +216,9 @@ def avg_pool_backward(dy, x_shape, size, *, stride=None, padding=0, dilation=1, 
         return mean_backward_omitting(avg_pool, avg_pool_backward, dy, x_shape, size, mask, dict(
             stride=stride, padding=padding, dilation=dilation, ceil_mode=ceil_mode, count_include_pad=count_include_pad,
             divisor=divisor, layout=layout, threads=threads))
+    dx = geometry.gradient_by_channels(dy, None, dtype, threads)
+    if dx is not None:
+        return dx
     if geometry.tiles:
         dx = geometry.gradient(dtype, dy)
         axes = geometry.rank, geometry.batched, geometry.channels_last

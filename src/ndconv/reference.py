@@ -206,7 +206,8 @@ def avg_pool(x, size, *, stride=None, pads=None, dilation=1, ceil_mode=False, co
     total = 0.0
     for cells, real, _ in _windows(*geometry):
         total = total + np.where(real, x[(..., *cells)], 0.0)
-    return _layout(total / _divisors(geometry, count_include_pad, divisor), layout)
+    with np.errstate(invalid="ignore"):  # windows without a cell
+        return _layout(total / _divisors(geometry, count_include_pad, divisor), layout)
 
 
 def avg_pool_omitting(x, size, *, stride=None, pads=None, dilation=1, ceil_mode=False, count_include_pad=True, divisor=None,
@@ -239,7 +240,8 @@ def avg_pool_backward(dy, x_shape, size, *, stride=None, pads=None, dilation=1, 
     dy = _channels_first(dy, layout)
     dx = np.zeros(_channels_first(np.broadcast_to(0.0, x_shape), layout).shape)
     geometry = (dx.shape[2:], size, stride, pads, dilation, ceil_mode)
-    share = dy / _divisors(geometry, count_include_pad, divisor)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = dy / _divisors(geometry, count_include_pad, divisor)
     for cells, real, _ in _windows(*geometry):
         np.add.at(dx, (..., *cells), np.where(real, share, 0.0))
     return _layout(dx, layout)
@@ -271,7 +273,8 @@ def weighted_pool(x, weights, *, stride=None, pads=None, dilation=1, ceil_mode=F
     for (cells, real, within), weight in zip(windows, weights.flat, strict=True):
         total = total + weight * np.where(real, x[(..., *cells)], 0.0)
         counted = counted + weight * (within if count_include_pad else real)
-    return _layout(total / counted, layout)
+    with np.errstate(invalid="ignore"):  # windows without a cell
+        return _layout(total / counted, layout)
 
 
 def adaptive_pool(x, output_size, kind, *, p=2, layout=None):

@@ -27,7 +27,8 @@ def weighted_pool(x, weights, *, stride=None, padding=0, dilation=1, ceil_mode=F
     windows = stride, padding, dilation, ceil_mode, count_include_pad, layout
     _, w, options, total = _problem(x.shape, dtype, weights, windows, "x")
     y = conv(x, w, threads=threads, out=out, **options)
-    return y if total is None else np.divide(y, total, out=y)
+    with np.errstate(divide="ignore", invalid="ignore"):  # windows without a cell give NaN, as in avg_pool
+        return y if total is None else np.divide(y, total, out=y)
 
 
 def weighted_pool_backward(dy, x_shape, weights, *, stride=None, padding=0, dilation=1, ceil_mode=False, count_include_pad=True,
@@ -45,7 +46,9 @@ def weighted_pool_backward(dy, x_shape, weights, *, stride=None, padding=0, dila
     windows = stride, padding, dilation, ceil_mode, count_include_pad, layout
     geometry, w, options, total = _problem(x_shape, dtype, weights, windows, "x_shape")
     _check_like_result(dy, geometry, "dy")
-    return conv_input_grad(dy if total is None else dy / total, w, x_shape, threads=threads, **options)
+    with np.errstate(divide="ignore", invalid="ignore"):  # windows without a cell, which lead nowhere
+        share = dy if total is None else dy / total
+    return conv_input_grad(share, w, x_shape, threads=threads, **options)
 
 
 def _problem(x_shape, dtype, weights, windows, name):
