@@ -3,7 +3,8 @@
  *   y[r][i][c] = bias[c] + sum over planes p, tap rows t, tap columns j of
  *                w[p][t][j][c] * x_p[r*sh + t][first + i*stride + j*spread][c]
  *
- * x is read in place, and of its cells only those that are there: rows and columns of taps in the padding cost nothing.
+ * x is read in place, and of its cells only those that are there: rows and columns of taps in the padding cost nothing. Kernels
+ * whose columns of taps are 3, 5 or 7 neighbours have tiles of their own (depthwise_near.h); all others:
  *
  * tiles     up to 4 rows x 6 pixels (2 x 6 where there are 16 registers) of one vector of channels, all of whose columns of taps
  *           lie in x: a pixel of x is loaded once for the rows of results that it belongs to, and multiplied by a weight of each.
@@ -41,12 +42,12 @@ static inline __attribute__((always_inline)) void NAME(block_row)(
 }
 
 /* rc rows x pc pixels of one vector of channels; x is at the row and at the tap of the first result, rows low <= q < high of it
- * count. size is that of the columns of taps, and known to the compiler as sh is, or 0 for any. */
+ * count. size is that of the columns of taps of rows that move by one, known to the compiler, or 0 for any. */
 static inline __attribute__((always_inline)) void NAME(block)(
-    const int rc, const int pc, const int size, const int sh, const struct nd_depthwise *s, ptrdiff_t low, ptrdiff_t high,
-    const T *x, const T *w, const T *bias, T *y)
+    const int rc, const int pc, const int size, const struct nd_depthwise *s, ptrdiff_t low, ptrdiff_t high, const T *x,
+    const T *w, const T *bias, T *y)
 {
-    const ptrdiff_t pixel = s->stride * s->pixel, row = s->row, kh = s->kh, kw = s->kw, step = size ? sh : s->sh;
+    const ptrdiff_t pixel = s->stride * s->pixel, row = s->row, kh = s->kh, kw = s->kw, step = size ? 1 : s->sh;
     const ptrdiff_t begin = low > 0 ? low : 0, most = (rc - 1) * step + kh, end = high < most ? high : most;
     vec sum[4][BLOCK_PIXELS];
     const vec start = bias ? NAME(load)(bias) : (vec){0};
@@ -61,8 +62,8 @@ static inline __attribute__((always_inline)) void NAME(block)(
             const ptrdiff_t w_row = kw * VL, w_step = step * w_row;
             if (size) {
 #pragma GCC unroll 16
-                for (int q = 0; q < (rc - 1) * sh + size; q++, from = NAME(as_it_is)(from + row)) {
-                    const int first = q < size ? 0 : (q - size) / sh + 1, last = q / sh + 1 < rc ? q / sh + 1 : rc;
+                for (int q = 0; q < rc - 1 + size; q++, from = NAME(as_it_is)(from + row)) {
+                    const int first = q < size ? 0 : q - size + 1, last = q + 1 < rc ? q + 1 : rc;
                     if (q >= begin && q < end)
                         NAME(block_row)(first, last, pc, from, pixel, by + q * w_row, w_step, sum);
                 }
@@ -129,15 +130,15 @@ static inline __attribute__((always_inline)) void NAME(column)(
     case pc:                                                                                                 \
         for (ptrdiff_t c = 0; c < channels; c += VL) {                                                       \
             const ptrdiff_t at = c < channels - VL ? c : channels - VL;                                      \
-            NAME(block)(rc, pc, size, sh, s, low, high, x + i * pixel + at, w + c / VL * s->w_vector,        \
+            NAME(block)(rc, pc, size, s, low, high, x + i * pixel + at, w + c / VL * s->w_vector,            \
                         bias ? bias + at : NULL, y + i * s->y_pixel + at);                                   \
         }                                                                                                    \
         break;
 
 /* rc rows of pixels from i on and before `end`. */
 static inline __attribute__((always_inline)) void NAME(block_pixels)(
-    const int rc, const int size, const int sh, const struct nd_depthwise *s, ptrdiff_t low, ptrdiff_t high, ptrdiff_t i,
-    ptrdiff_t end, const T *x, const T *w, const T *bias, T *y)
+    const int rc, const int size, const struct nd_depthwise *s, ptrdiff_t low, ptrdiff_t high, ptrdiff_t i, ptrdiff_t end,
+    const T *x, const T *w, const T *bias, T *y)
 {
     const ptrdiff_t pixel = s->stride * s->pixel, channels = s->channels;
     const ptrdiff_t tiles = (end - i + BLOCK_PIXELS - 1) / BLOCK_PIXELS, width = (end - i) / tiles;
@@ -155,13 +156,13 @@ static inline __attribute__((always_inline)) void NAME(block_pixels)(
 #define BLOCK_STRIP(rc)                                                                                      \
     case rc:                                                                                                 \
         if (rc <= highest)                                                                                   \
-            NAME(block_pixels)(rc, size, sh, s, low, high, i, end, x, w, bias, y);                           \
+            NAME(block_pixels)(rc, size, s, low, high, i, end, x, w, bias, y);                               \
         break;
 
 /* The pixels from i on and before `end` of all rows, dealt out evenly to strips. */
 static inline __attribute__((always_inline)) void NAME(block_strips)(
-    const int size, const int sh, const int highest, const struct nd_depthwise *s, ptrdiff_t i, ptrdiff_t end, const T *x,
-    const T *w, const T *bias, T *y)
+    const int size, const int highest, const struct nd_depthwise *s, ptrdiff_t i, ptrdiff_t end, const T *x, const T *w,
+    const T *bias, T *y)
 {
     const ptrdiff_t parts = (s->rows + highest - 1) / highest, height = s->rows / parts;
     ptrdiff_t low = s->low, high = s->high, taller = s->rows % parts;
@@ -177,15 +178,14 @@ static inline __attribute__((always_inline)) void NAME(block_strips)(
 #undef BLOCK_STRIP
 
 /* A function each, so that the compiler deals out registers to one kernel at a time. */
-#define BLOCKS_OF(kind, size, sh, highest)                                                                   \
+#define BLOCKS_OF(kind, size, highest)                                                                       \
     static __attribute__((noinline)) void NAME(kind)(const struct nd_depthwise *s, ptrdiff_t i, ptrdiff_t end, \
                                                      const T *x, const T *w, const T *bias, T *y)            \
     {                                                                                                        \
-        NAME(block_strips)(size, sh, highest, s, i, end, x, w, bias, y);                                     \
+        NAME(block_strips)(size, highest, s, i, end, x, w, bias, y);                                         \
     }
-BLOCKS_OF(blocks_3, 3, 1, 2)
-BLOCKS_OF(blocks_3_step2, 3, 2, 2)
-BLOCKS_OF(blocks_any, 0, 0, BLOCK_ROWS)
+BLOCKS_OF(blocks_3, 3, 2)
+BLOCKS_OF(blocks_any, 0, BLOCK_ROWS)
 #undef BLOCKS_OF
 
 #define COLUMN(rc)                                                                                           \
@@ -222,6 +222,8 @@ static void NAME(depthwise_pixels)(const struct nd_depthwise *s, const void *x_,
 {
     const T *x = (const T *)x_ + s->first * s->pixel, *w = w_, *bias = bias_;
     T *y = y_;
+    if (NAME(near_pixels)(s, x_, w, bias, y))
+        return;
     /* pixels left <= i < right have all columns of taps in x */
     const ptrdiff_t n = s->n, room = s->width - 1 - s->first - (s->kw - 1) * s->spread;
     const ptrdiff_t before = s->first < 0 ? (-s->first + s->stride - 1) / s->stride : 0, left = before < n ? before : n;
@@ -229,8 +231,6 @@ static void NAME(depthwise_pixels)(const struct nd_depthwise *s, const void *x_,
     const ptrdiff_t right = end - left > 1 ? end : left; /* a single column waits for its additions */
     if (left < right && s->kh == 3 && s->sh == 1)
         NAME(blocks_3)(s, left, right, x, w, bias, y);
-    else if (left < right && s->kh == 3 && s->sh == 2)
-        NAME(blocks_3_step2)(s, left, right, x, w, bias, y);
     else if (left < right)
         NAME(blocks_any)(s, left, right, x, w, bias, y);
     for (ptrdiff_t c = 0; c < s->channels; c += VL) {

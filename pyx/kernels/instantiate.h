@@ -17,6 +17,7 @@
 #include "image.h"
 #include "depthwise_squares.h"
 #include "depthwise.h"
+#include "depthwise_near.h"
 #include "depthwise_pixels.h"
 #include "depthwise_grad.h"
 #include "depthwise_point.h"

@@ -30,7 +30,7 @@ cdef enum:
     SLAB_BYTES = 16384       # of padded rows, in L1
     PIXELS_BYTES = 131072    # the same with lanes of channels, in L2
     MOST_BYTES = 1048576     # where many channels make even few rows larger
-    CHANNELS = 64            # of a block, lanes of channels
+    CHANNELS = 64            # of a block, lanes of channels with a slab
     COLUMNS = 2048           # of a block, lanes of pixels
     BLOCKS = 12              # that a problem is cut into when it is large enough
     LEAST_PIXELS = 16        # between the borders that are worth reading in place

@@ -18,6 +18,9 @@ from ndconv._pack cimport Pixel, bias_at, ceil_div, finish_pixels, taps_of
 from ndconv._runtime cimport parallel_for
 
 
+cdef enum:
+    BLOCKS = 12    # of a problem that is large enough
+
 cdef void sizes(const nd_problem *p, const nd_kernel_set *k, nd_sizes *to) noexcept nogil:
     cdef Blocking b = blocking(p, k)
     to.prepared, to.prepare_worker, to.shared = p.g * p.ocg * p.icg * taps_of(p) * k.size, 0, 0
@@ -71,7 +74,24 @@ cdef Run forward_run(const nd_job *job) noexcept nogil:
     f.lined = can_be_lined(&f)
     # what is in the padding is zero, but not so times weights that are not finite
     f.clips = f.b.lanes_c and not job.p.bordered and reads_in_place(&f) and are_finite(job)
+    if f.clips and job.y.c == 1:
+        widen(&f)
     return f
+
+cdef void widen(Run *f) noexcept nogil:
+    """Blocks without slabs take all channels, since these are what memory has one after the other, and an even number of rows,
+    which kernels/depthwise_near.h takes by two; of channels a part where there are few rows."""
+    cdef const nd_problem *p = f.job.p
+    cdef Blocking *b = &f.b
+    cdef ptrdiff_t rows = ceil_div(p.oh, b.every), blocks
+    if b.rows > 1:
+        b.rows = max(ceil_div(rows, ceil_div(BLOCKS, p.n * p.od * b.column_blocks)), 4)
+        b.rows += b.rows % 2
+        b.row_blocks = ceil_div(rows, b.rows)
+        b.rows = ceil_div(rows, b.row_blocks)
+        b.rows += b.rows % 2
+    b.units = p.od * b.every * b.row_blocks * b.column_blocks
+    b.groups = min(b.groups, max(BLOCKS // (p.n * b.units), 1))
 
 cdef void forward(const nd_job *job) noexcept nogil:
     cdef Run f
