@@ -16,7 +16,8 @@ cdef enum:
     LINED_ROWS = 128       # rows of x that are walked down without indices, k - 1 of them twice
     LINED_TASKS = 16       # that a problem is cut into, where each has several windows' rows
     LINES = 1000           # that a call of pool_lines costs besides
-    SPLIT = 20             # of an element that is put into its phase
+    SPLIT = 12             # of an element that is put into its phase
+    SPLIT_QUICKLY = 5      # of three or four, in vectors
     ALONE = 16             # of one that is combined alone
     WALKED = 1 << 13       # bytes of rows of x that windows are walked down at a time: with their results they stay in L1
 
@@ -292,5 +293,5 @@ cdef bint plan_rows(Pool *f, Way *way) noexcept nogil:
     # rows of less than a vector, or two that are taken apart, are combined one element at a time
     way.work = <double>p.n * p.icg * p.od * p.oh * (
         <double>p.kd * p.kh * p.iw * (ALONE if p.iw < f.k.vl * least(f.split, 2) and not f.walked else 1) + p.kw * p.ow + ROW
-        + (SPLIT * p.iw if f.split > 2 else 0))
+        + (0 if f.split <= 2 else SPLIT_QUICKLY * p.iw if f.split <= 4 else SPLIT * p.iw))
     return True
