@@ -47,7 +47,7 @@ struct nd_method {
     /* bytes of workspace of a weight gradient on that many threads, and the gradient */
     size_t (*weight_grad_bytes)(const struct nd_problem *, const struct nd_kernel_set *, int threads);
     void (*weight_grad)(const struct nd_job *);
-    /* parts in which weight_grad sums the bias gradient while dy is near; NULL: it does not */
+    /* parts in which weight_grad sums the bias gradient while dy is near; NULL or 0: it does not */
     ptrdiff_t (*bias_parts)(const struct nd_problem *, const struct nd_kernel_set *);
     int folds;                       /* whether forward folds in a frame */
 };

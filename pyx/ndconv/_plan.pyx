@@ -412,8 +412,9 @@ def run_weight_grad(problem, Method method, dy, x, bint batched, bint channels_l
         job.x = every(&job.x, first, step, job.k.size)
         job.db = NULL
         # float32's sums in double round alike in any order; float64's would depend on what else is asked for
-        if db is not None and method.c.bias_parts != NULL and job.k.size == 4:
-            sums = np.zeros((method.c.bias_parts(&p, job.k), problem.oc))
+        parts = 0 if db is None or method.c.bias_parts == NULL or job.k.size != 4 else method.c.bias_parts(&p, job.k)
+        if parts > 0:
+            sums = np.zeros((parts, problem.oc))
             job.db = &sums[0, 0]
         job.dw.data = <char *>wb.buf
         job.dw.o, job.dw.c = stride_at(&wb, 0), stride_at(&wb, 1)

@@ -218,10 +218,9 @@ def gemm_counts(problem, prepared):
     return GEMM_BACK if problem.reversed else GEMM, counts
 
 
-def _grad_counts(problem, length, tile, tiles, height):
+def _grad_counts(problem, oc, length, tile, tiles, height):
     """What both weight gradients do: tiles over the pixels of all images, dy packed into panels of output channels."""
-    oc, images = problem.oc // problem.g, problem.n * problem.g
-    pixels = math.prod(problem.y)
+    images, pixels = problem.n * problem.g, math.prod(problem.y)
     return dict(steps=images * tiles * height * pixels, packed=images * up(oc, tile.panel) * tile.panel * pixels,
                 strided=images * length * pixels if problem.stride[2] > 1 else 0, weights=problem.oc * length, stages=1)
 
@@ -234,8 +233,10 @@ def _direct_grad_counts(problem):
         return DIRECT_GRAD, dict(steps=images * pixels * ic * taps * up(oc, tile.lanes) * tile.lanes / tile.panel, calls=0,
                                  packed=problem.n * problem.ic * math.prod(problem.x) + images * turned * pixels, strided=0,
                                  weights=problem.oc * ic * taps, stages=1)
+    if taps == 1 and max(problem.stride) == 1:   # whichever is_mirrored in pyx/ndconv/_weight_grad.pyx finds faster
+        ic, oc = min((ic, oc), (oc, ic), key=lambda sides: math.prod(tiles_of_rows(*sides, tile)))
     tiles, height = tiles_of_rows(ic, oc, tile)
-    counts = _grad_counts(problem, ic * taps, tile, taps * tiles, height * live_share(problem, problem.y, problem.k))
+    counts = _grad_counts(problem, oc, ic * taps, tile, taps * tiles, height * live_share(problem, problem.y, problem.k))
     counts["calls"] = problem.n * problem.g * taps * tiles * problem.y[0] * problem.y[1]
     return DIRECT_GRAD, counts
 
@@ -249,9 +250,9 @@ def _takes_taps(problem, tile):
 
 
 def _gemm_grad_counts(problem):
-    length = problem.ic // problem.g * problem.taps
+    length, oc = problem.ic // problem.g * problem.taps, problem.oc // problem.g
     tile = tile_of(problem, _gemm)
-    counts = _grad_counts(problem, length, tile, *tiles_of_rows(length, problem.oc // problem.g, tile))
+    counts = _grad_counts(problem, oc, length, tile, *tiles_of_rows(length, oc, tile))
     counts["lines"] = problem.n * problem.g * length * problem.y[0] * problem.y[1]
     return GEMM_GRAD, counts
 
