@@ -40,6 +40,7 @@ void check_pool_walk(const struct nd_kernel_set *k, int dtype);
 void check_pool_values(const struct nd_kernel_set *k, int dtype);
 void check_pool_weigh(const struct nd_kernel_set *k, int dtype);
 void check_pool_route(const struct nd_kernel_set *k, int dtype);
+void check_pool_turn(const struct nd_kernel_set *k, int dtype);
 void check_half(const struct nd_kernel_set *k);
 void check_complex(const struct nd_kernel_set *k, int dtype);
 void check_pairs(const struct nd_kernel_set *k, int dtype);

@@ -224,6 +224,7 @@ int main(void)
         check_pool_values(k, dtype);
         check_pool_weigh(k, dtype);
         check_pool_route(k, dtype);
+        check_pool_turn(k, dtype);
         check_complex(k, dtype);
     }
     for (int dtype = ND_U8; dtype <= ND_I32; dtype++) {

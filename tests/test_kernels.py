@@ -10,7 +10,7 @@ TOP = Path(__file__).parent.parent
 FLAGS = ["-Og", "-std=gnu11", "-ffp-contract=fast", "-fno-math-errno", "-Wno-psabi", "-I", str(TOP / "pyx/include")]
 FILES = ["", "_kernels", "_depthwise", "_depthwise_point", "_finish", "_separable", "_tap_sums", "_local", "_fft", "_spectrum",
          "_fft_rows", "_points", "_winograd", "_image", "_pool", "_pool_index", "_pool_walk", "_pool_values", "_pool_weigh",
-         "_pool_route", "_convert", "_products"]
+         "_pool_route", "_pool_turn", "_convert", "_products"]
 # name: compiler, what runs the program, table, source
 BUILDS = {
     "scalar": ("cc", [], "scalar", "pyx/isa/scalar.c"),

@@ -92,6 +92,16 @@ struct nd_pool_lines {
     const void *shares;
 };
 
+/* A row of windows of `lanes` <= vl planes, `plane` elements apart: `columns` columns of `count` rows a window, `stride` columns
+ * from one window to the next. The n elements of a row of x are columns at, at + 1, ... of those that windows count. */
+struct nd_pool_turn {
+    ptrdiff_t lanes, plane, count, n, at, stride;
+    const ptrdiff_t *taps;
+    ptrdiff_t columns, ow;
+    int op;
+    const void *shares;
+};
+
 /* Neighbouring windows of `count` rows and kw columns of pixels, `pixel` elements apart, sw pixels from one to the next:
  * `channels` neighbouring elements of each, a vector at least. Results are y_pixel apart, sums times `share`. */
 struct nd_pool_pixels {
@@ -409,6 +419,11 @@ struct nd_kernel_set {
     /* to[2*i] = sum over t < evens of even[i + t], to[2*i + 1] = sum over t < odds of odd[i + t], as many as are among the n
      * elements of `to`; even and odd are readable up to whole vectors of i */
     void (*pool_halves)(void *to, ptrdiff_t n, const void *even, ptrdiff_t evens, const void *odd, ptrdiff_t odds);
+    /* y[j*vl + l] = window j of plane l, sums times shares[j] unless shares is NULL; rows[r] is row r of plane 0. columns [column][vl],
+     * column t of window 0 taps[t] elements further: workspace, with what there is beside x in it. With bases, the position of
+     * element 0 of each row, also positions: at and places, integers as wide as the dtype */
+    void (*pool_turn)(const struct nd_pool_turn *s, const void *const *rows, const ptrdiff_t *bases, void *columns, void *places,
+                      void *y, void *at);
     /* cells[r][w*pixel + c] += dy[j*dy_pixel + c] where at[j*at_pixel + c] is bases[r] + w, for all windows j and their columns w;
      * returns whether an index is none of its window's, -1 apart */
     int (*pool_route)(const struct nd_pool_route *s, void *const *cells, const ptrdiff_t *bases, const void *dy, const void *at);

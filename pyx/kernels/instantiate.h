@@ -33,6 +33,7 @@
 #include "pool_weigh.h"
 #include "pool_spread.h"
 #include "pool_route.h"
+#include "pool_turn.h"
 #include "complex.h"
 #if TSIZE == 4
 #include "half.h"
@@ -101,6 +102,7 @@ static const struct nd_kernel_set NAME(set) = {
     .pool_scatter = NAME(pool_scatter),
     .pool_spread = NAME(pool_spread),
     .pool_halves = NAME(pool_halves),
+    .pool_turn = NAME(pool_turn),
     .pool_route = NAME(pool_route),
     .pool_share = NAME(pool_share),
     .pool_weigh = NAME(pool_weigh),

@@ -66,6 +66,23 @@ static void NAME(pool_combine_index)(void *to, void *at, const void *const *rows
         NAME(pool_combine_index_as)(to, at, rows, bases, count, n, step, ND_GREATEST);
 }
 
+POOL_INLINE void NAME(pool_taps_index_at)(vec *best, ivec *place, const T *from, const IT *at, const ptrdiff_t *taps,
+                                          ptrdiff_t count, ptrdiff_t j, int op)
+{
+    vec m = NAME(load)(from + taps[0] + j);
+    ivec i = NAME(load_index)(at + taps[0] + j);
+    for (ptrdiff_t t = 1; t < count; t++) {
+        vec a = NAME(load)(from + taps[t] + j);
+        ivec ia = NAME(load_index)(at + taps[t] + j);
+        ivec before = (ivec)(ia < i), nan = (ivec)(a != a);
+        ivec wins = op == ND_LEAST ? (ivec)(a < m) : (ivec)(a > m);
+        ivec take = wins | ((ivec)(a == m) & before) | (nan & ((ivec)(m == m) | before));
+        m = NAME(select)(take, a, m);
+        i = NAME(select_index)(take, ia, i);
+    }
+    *best = m, *place = i;
+}
+
 POOL_INLINE void NAME(pool_taps_index_as)(void *y_, void *y_at_, const void *from_, const void *at_,
                                           const ptrdiff_t *taps, ptrdiff_t count, ptrdiff_t n, int op)
 {
@@ -76,17 +93,9 @@ POOL_INLINE void NAME(pool_taps_index_as)(void *y_, void *y_at_, const void *fro
     for (ptrdiff_t j = 0; j < n; j += VL) {
         if (j + VL > n && n >= VL)
             j = n - VL;
-        vec m = NAME(load)(from + taps[0] + j);
-        ivec i = NAME(load_index)(at + taps[0] + j);
-        for (ptrdiff_t t = 1; t < count; t++) {
-            vec a = NAME(load)(from + taps[t] + j);
-            ivec ia = NAME(load_index)(at + taps[t] + j);
-            ivec before = (ivec)(ia < i), nan = (ivec)(a != a);
-            ivec wins = op == ND_LEAST ? (ivec)(a < m) : (ivec)(a > m);
-            ivec take = wins | ((ivec)(a == m) & before) | (nan & ((ivec)(m == m) | before));
-            m = NAME(select)(take, a, m);
-            i = NAME(select_index)(take, ia, i);
-        }
+        vec m;
+        ivec i;
+        NAME(pool_taps_index_at)(&m, &i, from, at, taps, count, j, op);
         NAME(store_index)(y_at + j, i);
         if (n < VL)
             NAME(pool_store_few)(y, m, n);

@@ -79,6 +79,12 @@ cdef extern from "kernels.h" nogil:
         ptrdiff_t columns, ow, row_step, y_step
         int op
         const void *shares
+    struct nd_pool_turn:
+        ptrdiff_t lanes, plane, count, n, at, stride
+        const ptrdiff_t *taps
+        ptrdiff_t columns, ow
+        int op
+        const void *shares
     struct nd_pool_places:
         ptrdiff_t count, columns, stride, dilation, pad, n, first, last, ow, row_step, y_step, at_step, place_step, at_size
         int op
@@ -249,6 +255,8 @@ cdef extern from "kernels.h" nogil:
                            ptrdiff_t size) noexcept nogil
         void (*pool_halves)(void *to, ptrdiff_t n, const void *even, ptrdiff_t evens, const void *odd,
                             ptrdiff_t odds) noexcept nogil
+        void (*pool_turn)(const nd_pool_turn *s, const void *const *rows, const ptrdiff_t *bases, void *columns, void *places,
+                          void *y, void *at) noexcept nogil
         int (*pool_route)(const nd_pool_route *s, void *const *cells, const ptrdiff_t *bases, const void *dy,
                           const void *at) noexcept nogil
         void (*pool_share)(const nd_pool_route *s, void *dx, const void *sums, double share) noexcept nogil

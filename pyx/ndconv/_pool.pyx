@@ -5,7 +5,7 @@ Six methods to walk the windows, by memory and window:
 
   rows      elements of a row neighbours in memory (NCHW): the rows of a window combined, then the columns
   channels  channels neighbours in memory (NHWC), a vector of channels at once: _channels.pyx
-  turned    small planes of rows, turned to neighbouring channels: _turned.pyx
+  turned    planes whose windows are few a row or move by several columns, to neighbouring channels: _turned.pyx
   slides    rows where windows move by one row and one column and reach far: _slide.pyx
   blocks    other large windows and powers, of any memory: _window.pyx
   points    everything else: one window at a time
@@ -34,14 +34,13 @@ import numpy as np
 cdef object _empty = np.empty
 
 # Work below this many element operations stays on the calling thread.
-cdef double SMALL = 3e5
+cdef double SMALL = 1.2e5
 
 # What each asks for.
 NEEDS = {
     "rows": "it takes windows of arrays whose pixels of a row are next to each other in memory (NCHW)",
     "channels": "it takes windows of at most 65536 cells of arrays whose channels are next to each other in memory (NHWC)",
-    "turned": "it takes small planes of at least a vector of channels, of floats whose pixels of a row are next to each other in "
-              "memory (NCHW)",
+    "turned": "it takes rows of a few thousand floats that are next to each other in memory (NCHW)",
     "slides": "it takes windows of at least 4 rows that move by one row and one column over images at least 64 positions wide, "
               "without indices, with pixels of a row next to each other in memory (NCHW)",
     "blocks": "it has no indices, and its smallest block must fit memory",
@@ -166,7 +165,7 @@ def refuse(method):
 cdef int run(Pool *f, const Way *way, threads) except -1:
     """All tasks of the way chosen, with scratch memory."""
     cdef size_t cells = f.k.size * pads_to(f.q.ow)
-    cdef int count = 1 if way.work < (SMALL / 2 if f.lined else SMALL) else threads or default_threads()
+    cdef int count = 1 if way.work < SMALL else threads or default_threads()
     cdef ptrdiff_t grain
     cdef char *block
     if way.body == NULL:

@@ -17,7 +17,7 @@ from libc.string cimport memset
 
 from ndconv._c cimport ND_ROUTED, ND_SUM, nd_array, nd_pool_route, nd_problem
 from ndconv._pack cimport whole_lines
-from ndconv._turned cimport as_pixels, turn
+from ndconv._turned cimport turn
 from ndconv._window cimport Pool, Way, cells_at, least, most_of, row_cells, up
 
 cdef enum:
@@ -223,6 +223,12 @@ cdef void grad_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) n
         elif route_rows(f, &t):
             f.lost[worker] = 1
 
+cdef nd_array as_pixels(char *data, ptrdiff_t c, ptrdiff_t h, ptrdiff_t w) noexcept nogil:
+    """An array of an image of h x w pixels of c channels each."""
+    cdef nd_array a
+    a.data, a.n, a.c, a.w, a.h, a.d = data, 0, 1, c, w * c, h * w * c
+    return a
+
 cdef void share_turned(const Pool *f, Part *t) noexcept nogil:
     cdef const nd_problem *q = &f.q
     cdef Windows depths = depths_of(f, t), rows = rows_of(f, t)
@@ -231,11 +237,11 @@ cdef void share_turned(const Pool *f, Part *t) noexcept nogil:
     cdef nd_array x_pixels = as_pixels(t.scratch, t.channels, t.end_h - t.h, q.iw)
     cdef nd_array y_pixels = as_pixels(x_pixels.data + dx_bytes(f), t.channels, rows.count, q.ow)
     if depths.count * rows.count:
-        turn(f.k, size, &dy, 0, 0, t.channels, y_pixels.data, depths.count, rows.count, q.ow, False)
+        turn(f.k, size, &dy, 0, 0, t.channels, y_pixels.data, t.channels, depths.count, rows.count, q.ow, False)
     t.scratch += turned_bytes(f)
     t.dx, t.dy = at_rows(&x_pixels, size, -t.d, -t.h), at_rows(&y_pixels, size, -depths.first, -rows.first)
     share_rows(f, t)
-    turn(f.k, size, &dx, 0, 0, t.channels, x_pixels.data, t.end_d - t.d, t.end_h - t.h, q.iw, True)
+    turn(f.k, size, &dx, 0, 0, t.channels, x_pixels.data, t.channels, t.end_d - t.d, t.end_h - t.h, q.iw, True)
 
 
 # ---- the choice

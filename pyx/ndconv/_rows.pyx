@@ -4,8 +4,8 @@ row, then its columns. Rows of windows that lie wholly in x follow each other wi
 with indices are walked down straight in memory (kernels/pool_walk.h)."""
 from libc.stdint cimport INT32_MAX, INT64_MAX, int32_t, int64_t
 
-from ndconv._c cimport (ND_PLACES, ND_ROWS, ND_TAPS, nd_kernel_set, nd_pool_lines, nd_pool_places, nd_pool_rows, nd_pool_walk,
-                        nd_problem)
+from ndconv._c cimport (ND_PLACES, ND_ROWS, ND_SUM, ND_TAPS, nd_kernel_set, nd_pool_lines, nd_pool_places, nd_pool_rows,
+                        nd_pool_walk, nd_problem)
 from ndconv._pack cimport whole_lines
 from ndconv._window cimport (GRAIN, TABLE, Pool, Way, clip, empty_value, least, most_of, pads_to, row_cells, up)
 
@@ -16,13 +16,16 @@ cdef enum:
     LINED_ROWS = 128       # rows of x that are walked down without indices, k - 1 of them twice
     LINED_TASKS = 16       # that a problem is cut into, where each has several windows' rows
     LINES = 1000           # that a call of pool_lines costs besides
-    SPLIT = 12             # of an element that is put into its phase
-    SPLIT_QUICKLY = 5      # of three or four, in vectors
-    ALONE = 16             # of one that is combined alone
+    SPLIT = 18             # of an element that is put into its phase
+    SPLIT_QUICKLY = 10     # of three or four, in vectors
+    ALONE = 16             # of one that is added alone
+    COMPARED = 60          # of one that is compared alone: branches
+    PLACES = 3             # of an element and its position
     WALKED = 1 << 13       # bytes of rows of x that windows are walked down at a time: with their results they stay in L1
 
 cdef double SLICE = 1 << 26    # bytes of a worker's buffers
 cdef double LINED = 0.3        # an operation on registers over one on rows in L1
+cdef double TWO = 0.4          # windows of 2x2 that lie side by side over others
 
 
 cdef void no_place(const Pool *f, void *to, ptrdiff_t n) noexcept nogil:
@@ -275,7 +278,7 @@ cdef void clear(const Pool *f, const Rows *r, ptrdiff_t n) noexcept nogil:
 cdef bint plan_rows(Pool *f, Way *way) noexcept nogil:
     cdef const nd_problem *p = &f.p
     cdef Rows r
-    cdef ptrdiff_t half = most_of(f.k.vl // 2, 1)
+    cdef ptrdiff_t half = most_of(f.k.vl // 2, 1), one = 1, n
     cdef double reach = <double>(p.ow - 1) * p.sw + <double>(p.kw - 1) * p.dw + 1
     if <double>p.kd * p.kh * p.kw > TABLE or reach * f.k.size > SLICE:
         return False
@@ -291,7 +294,13 @@ cdef bint plan_rows(Pool *f, Way *way) noexcept nogil:
         way.work = <double>way.tasks * (LINES + f.block_h * up(p.ow, half) * half * LINED * (p.kh + p.kw))
         return True
     # rows of less than a vector, or two that are taken apart, are combined one element at a time
+    n = least(p.iw, <ptrdiff_t>reach)
+    if n < f.k.vl * (2 if f.split == 2 and f.at_size == 0 else 1) and not f.walked:
+        one = ALONE if f.op == ND_SUM else COMPARED
     way.work = <double>p.n * p.icg * p.od * p.oh * (
-        <double>p.kd * p.kh * p.iw * (ALONE if p.iw < f.k.vl * least(f.split, 2) and not f.walked else 1) + p.kw * p.ow + ROW
-        + (0 if f.split <= 2 else SPLIT_QUICKLY * p.iw if f.split <= 4 else SPLIT * p.iw))
+        ROW + (PLACES if f.at_size and not f.walked else 1) * (
+            <double>p.kd * p.kh * n * one + p.kw * p.ow
+            + (0 if f.split <= 2 else SPLIT_QUICKLY * n if f.split <= 4 else SPLIT * n)))
+    if p.sw == 2 and p.kw == 2 and p.kh == 2 and p.pw == 0 and p.kd == 1 and f.at_size == 0 and p.ow >= f.k.vl:
+        way.work *= TWO
     return True

@@ -21,6 +21,11 @@ def name_of(dtype):
     return np.dtype(dtype).newbyteorder("=").name
 
 
+def is_half(dtype):
+    """Whether a dtype is one of HALVES. Names take microseconds."""
+    return dtype.itemsize == 2 and dtype.name in HALVES
+
+
 def module_of(*dtypes):
     """The module for arrays of these dtypes; None if all are float32 or float64, or any is of no module."""
     if _PLAIN.issuperset(dtypes):

@@ -8,15 +8,15 @@ from ndconv._planes import halve, scatter, spread
 from ndconv._pool import Pooling
 from ndconv._runtime import check_threads
 from ndconv.arguments import as_tuple, check_shape
-from ndconv.dtypes import HALVES, module_of
+from ndconv.dtypes import is_half, module_of
 from ndconv.missing import mean_backward_omitting, mean_omitting
 from ndconv.plan import check_dtype
 from ndconv.pool_choice import options_of
 from ndconv.problem import IMAGE_DTYPES, LIMIT, RANKS, as_three, channels_axis, check_int, check_size, per_axis, resolve_padding
 
 CACHED_GEOMETRIES = 256
-INDEX_DTYPES = ("int64", "int32")
-_HASHABLE = (int, str, bool, type(None))
+INDEX_DTYPES = {np.dtype(name): name for name in ("int64", "int32")}
+_HASHABLE = frozenset((int, str, bool, type(None)))
 
 _dtype_names = {np.dtype(name): name for name in ("float32", "float64")}
 _image_names = {np.dtype(name): name for name in IMAGE_DTYPES}
@@ -90,7 +90,7 @@ def min_pool(x, size, *, stride=None, padding=0, dilation=1, ceil_mode=False, re
 
 def _extreme_pool(kind, x, size, stride, padding, dilation, ceil_mode, return_indices, index_dtype, layout, method, out, threads):
     x = np.asarray(x)
-    half = x.dtype.name in HALVES
+    half = is_half(x.dtype)
     x, dtype = (x, None) if half else _image(x, "x")
     geometry = _geometry(x.shape, size, stride, padding, dilation, ceil_mode, layout)
     if threads is not None:
@@ -134,7 +134,7 @@ def avg_pool(x, size, *, stride=None, padding=0, dilation=1, ceil_mode=False, co
     array([[[1., 7.]]])
     """
     x = np.asarray(x)
-    half = x.dtype.name in HALVES and mask is None and nan_policy == "propagate"
+    half = is_half(x.dtype) and mask is None and nan_policy == "propagate"
     x, dtype = (x, None) if half else _image(x, "x")
     if mask is not None or nan_policy != "propagate":
         return mean_omitting(avg_pool, x, size, mask, nan_policy, out, dict(
@@ -156,7 +156,7 @@ def avg_pool(x, size, *, stride=None, padding=0, dilation=1, ceil_mode=False, co
 
 def computed_dtype(dtype, kind, indices):
     """The dtype that a pooling of arrays of `dtype` computes in."""
-    if np.dtype(dtype).name in HALVES:
+    if is_half(np.dtype(dtype)):
         return "float32"
     name = _image(np.empty(0, dtype), "dtype")[1]
     return IMAGE_DTYPES[name] if name in IMAGE_DTYPES and (indices or kind == "avg") else name
@@ -242,18 +242,18 @@ def _array(a, name):
 def _image(a, name):
     """(`a` as an array, the name of its dtype), which may be that of an image."""
     a = np.asarray(a)
-    dtype = _image_names.get(a.dtype.newbyteorder("="))
+    dtype = _dtype_names.get(a.dtype) or _image_names.get(a.dtype.newbyteorder("="))
     return (a, dtype) if dtype else _array(a, name)
 
 
 def _index_dtype(dtype):
     try:
-        name = np.dtype(dtype).name
+        dtype = np.dtype(dtype).newbyteorder("=")
     except TypeError:
         raise TypeError(f"index_dtype must be np.int64 or np.int32, not {dtype!r}") from None
-    if name not in INDEX_DTYPES:
-        raise TypeError(f"index_dtype must be int64 or int32, not {name}")
-    return name
+    if dtype not in INDEX_DTYPES:
+        raise TypeError(f"index_dtype must be int64 or int32, not {dtype.name}")
+    return INDEX_DTYPES[dtype]
 
 
 def _indices(indices):
@@ -285,8 +285,11 @@ def _check_like_result(a, geometry, name):
 
 def _geometry(x_shape, size, stride, padding, dilation, ceil_mode, layout, count_include_pad=True, divisor=None, name="x"):
     """The Pooling of arguments as users give them, checked; that of equal arguments is remembered."""
+    key = size, stride, padding, dilation, ceil_mode, layout, count_include_pad, divisor
+    if _HASHABLE.issuperset(map(type, key)):
+        return _remembered(x_shape, name, *key)
     # 1.0 == 1 == True are three different arguments: those inside a tuple must be ints, the cache tells others apart
-    key = tuple(map(as_tuple, (size, stride, padding, dilation, ceil_mode, layout, count_include_pad, divisor)))
+    key = tuple(map(as_tuple, key))
     make = _remembered if all(type(v) in _HASHABLE or _is_ints(v) for v in key) else _remembered.__wrapped__
     return make(x_shape, name, *key)
 
