@@ -31,10 +31,10 @@ al., High Performance Zero-Memory Overhead Direct Convolutions, ICML 2018.
 """
 from ndconv._c cimport (ND_ADD, ND_BIAS_COLUMN, ND_BIAS_ROW, ND_LIST, ND_ZERO, nd_array, nd_job, nd_kernel_set,
                         nd_method, nd_problem, nd_sizes, nd_tiles, nd_walk, nd_weights)
-from ndconv._direct_plan cimport SHORT, Blocking, blocking, thinned
+from ndconv._direct_plan cimport SHORT, Blocking, blocking, take_fresh_weights, thinned
 from ndconv._direct_slab cimport Forward, Task, fill_pixels, fill_slab
 from ndconv._method cimport new_method
-from ndconv._pack cimport Pixel, ceil_div, finish_pixels, gemm_rows, lines_kept, panels_bytes, prepare_panels, split
+from ndconv._pack cimport Pixel, ceil_div, finish_pixels, gemm_rows, lines_kept, panels_bytes, prepare_block, prepare_panels, split
 from ndconv._phases cimport transpose_forward, transpose_prepare, transpose_sizes
 from ndconv._runtime cimport parallel_for
 from ndconv._weight_grad cimport direct_bias_parts, direct_weight_grad, direct_weight_grad_bytes
@@ -44,19 +44,25 @@ from ndconv._phases import holds_pixels
 cdef enum:
     PANELS_BYTES = 32768     # of weights that meet a tile of pixels together: in L1, with the pixels
 
-cdef Blocking blocking_of(const nd_problem *p, const nd_kernel_set *k) noexcept nogil:
+cdef Blocking blocking_of(const nd_problem *p, const nd_kernel_set *k, bint fresh) noexcept nogil:
     cdef nd_array x
     cdef nd_problem thin = thinned(p, &x)
-    return blocking(&thin, k)
+    cdef Blocking b = blocking(&thin, k)
+    if fresh:
+        take_fresh_weights(&thin, k, &b)
+    return b
+
+cdef inline ptrdiff_t worker_bytes(const Blocking *b) noexcept nogil:
+    return b.slab + b.offsets + b.fresh + b.tile
 
 cdef void sizes(const nd_problem *p, const nd_kernel_set *k, nd_sizes *to) noexcept nogil:
-    cdef Blocking b = blocking_of(p, k)
+    cdef Blocking b = blocking_of(p, k, False), fresh = blocking_of(p, k, True)
     to.prepared, to.prepare_worker, to.shared = panels_bytes(p, k), 0, 0
-    to.worker = b.slab + b.offsets + b.tile
+    to.worker, to.fresh = worker_bytes(&b), worker_bytes(&fresh) if fresh.fresh > 0 else 0
 
 cdef void prepare(const nd_problem *p, const nd_kernel_set *k, const nd_weights *w, void *to, char *workspace,
                   int threads) noexcept nogil:
-    cdef Blocking b = blocking_of(p, k)
+    cdef Blocking b = blocking_of(p, k, False)
     prepare_panels(p, k, w, to, b.icb, threads)
 
 cdef void forward(const nd_job *job) noexcept nogil:
@@ -64,7 +70,7 @@ cdef void forward(const nd_job *job) noexcept nogil:
     cdef nd_job thin = job[0]
     cdef nd_problem p = thinned(job.p, &thin.x)
     thin.p = &p
-    f.job, f.b = &thin, blocking(&p, job.k)
+    f.job, f.b = &thin, blocking_of(job.p, job.k, job.w == NULL)
     parallel_for(p.n * p.g * p.od * f.b.blocks * f.b.strips * f.b.splits, 1, job.threads, forward_body, &f)
 
 cdef void forward_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
@@ -73,12 +79,13 @@ cdef void forward_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end
     cdef Blocking *b = &f.b
     cdef Task t
     cdef ptrdiff_t i, part, at
-    t.slab = f.job.workspace + worker * (b.slab + b.offsets + b.tile)
+    t.slab = f.job.workspace + worker * worker_bytes(b)
     t.a_off = <ptrdiff_t *>(t.slab + b.slab)
     t.b_off = t.a_off + b.offsets // (4 * <ptrdiff_t>sizeof(ptrdiff_t))
     t.a_live = t.b_off + (t.b_off - t.a_off)
     t.b_live = t.a_live + (t.b_off - t.a_off)
-    t.tile = t.slab + b.slab + b.offsets
+    t.fresh = t.slab + b.slab + b.offsets
+    t.tile = t.fresh + b.fresh
     for i in range(begin, end):
         part, at = i % b.splits, i // b.splits
         t.ow, at = at % b.strips * b.columns, at // b.strips
@@ -371,6 +378,10 @@ cdef void convolve_lanes_oc(Forward *f, Task *t) noexcept nogil:
         low = t.low
         while low < t.high:
             high = min(low + b.ob, t.high)
+            if b.fresh > 0:
+                prepare_block(p, k, &f.job.fresh, f.job.fresh.data + size * (t.g * f.job.fresh.g + low * k.nr * f.job.fresh.o
+                                                                             + c0 * f.job.fresh.c),
+                              count, min(k.nr, p.ocg - low * k.nr), k.nr, t.fresh)
             multiply_rows(f, t, &walk, c0, low, high, a, line * p.sh)
             low = high
         c0 += b.icb
@@ -400,9 +411,11 @@ cdef void multiply_row(Forward *f, Task *t, const nd_walk *whole, ptrdiff_t c0, 
     cdef int start = start_of(f, c0, ND_BIAS_COLUMN)
     cdef nd_walk walk = whole[0]
     cdef nd_tiles tiles
-    cdef const char *panels = <const char *>f.job.w + size * ((t.g * f.b.panels + low) * p.icg + c0) * f.b.taps * k.nr
+    cdef const char *panels = t.fresh
     cdef const char *bias = <const char *>f.job.bias + size * o
     cdef char *to = y.data + size * (t.n * y.n + t.od * y.d + (t.oh + row) * y.h + t.ow * y.w + o * y.c)
+    if f.b.fresh == 0:
+        panels = <const char *>f.job.w + size * ((t.g * f.b.panels + low) * p.icg + c0) * f.b.taps * k.nr
     if high - low == 1 and f.b.icb < SHORT:
         gemm_rows(k, &walk, t.columns, count, cols, a, 0, panels, to, y.w, y.c, start, bias)
         return

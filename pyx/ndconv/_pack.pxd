@@ -80,6 +80,8 @@ cdef void add_columns(const nd_kernel_set *k, double *sums, const char *rows, pt
                       ptrdiff_t row) noexcept nogil
 cdef void add_bias_grad(const nd_job *job, ptrdiff_t part, ptrdiff_t channel, ptrdiff_t channels, const char *dy,
                         ptrdiff_t pixels, ptrdiff_t row) noexcept nogil
+cdef void prepare_block(const nd_problem *p, const nd_kernel_set *k, const nd_weights *weights, const char *w,
+                        ptrdiff_t channels, ptrdiff_t rows, ptrdiff_t width, char *to) noexcept nogil
 cdef void prepare_panels(const nd_problem *p, const nd_kernel_set *k, const nd_weights *w, void *to, ptrdiff_t icb,
                          int threads) noexcept nogil
 cdef Pixel pixel_at(const nd_problem *p, ptrdiff_t index) noexcept nogil

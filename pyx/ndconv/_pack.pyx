@@ -135,21 +135,20 @@ cdef void prepare_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end
         while c0 < p.icg:
             cb = min(f.icb, p.icg - c0)
             src = w.data + size * (i // panels * w.g + first * w.o + c0 * w.c)
-            prepare_block(f, src, cb, rows, width, to)
+            prepare_block(p, f.k, w, src, cb, rows, width, to)
             to += taps * cb * width * size
             c0 += cb
 
-cdef void prepare_block(const Prepare *f, const char *w, ptrdiff_t channels, ptrdiff_t rows, ptrdiff_t width,
-                        char *to) noexcept nogil:
-    """A panel's [tap][channel][width] of some channels. Taps that lie beside each other are turned channel by channel, so that a
+cdef void prepare_block(const nd_problem *p, const nd_kernel_set *k, const nd_weights *weights, const char *w,
+                        ptrdiff_t channels, ptrdiff_t rows, ptrdiff_t width, char *to) noexcept nogil:
+    """A panel's [tap][channel][width] of some channels, from w on. Taps that lie beside each other are turned channel by channel, so that a
     line of the weights is met once for all its taps: a third to a half of the time of tap by tap."""
-    cdef const nd_kernel_set *k = f.k
-    cdef const nd_problem *p = f.p
-    cdef ptrdiff_t tap, c, taps = taps_of(p), step = tap_step(p, f.w), row = channels * width
+    cdef ptrdiff_t tap, c, taps = taps_of(p), step = tap_step(p, weights), row = channels * width
     if step == 0:
         for tap in range(taps):
-            k.pack(to + k.size * tap * row, width, w + k.size * (tap // (p.kw * p.kh) * f.w.d + tap // p.kw % p.kh * f.w.h
-                                                                 + tap % p.kw * f.w.w), channels, rows, f.w.c, f.w.o)
+            k.pack(to + k.size * tap * row, width,
+                   w + k.size * (tap // (p.kw * p.kh) * weights.d + tap // p.kw % p.kh * weights.h + tap % p.kw * weights.w),
+                   channels, rows, weights.c, weights.o)
         return
     if rows < width:
         memset(to, 0, taps * row * k.size)
@@ -158,7 +157,7 @@ cdef void prepare_block(const Prepare *f, const char *w, ptrdiff_t channels, ptr
         w -= k.size * (taps - 1)
         to += k.size * (taps - 1) * row
     for c in range(channels):
-        k.move(to + k.size * c * width, step * row, w + k.size * c * f.w.c, taps, rows, 1, f.w.o)
+        k.move(to + k.size * c * width, step * row, w + k.size * c * weights.c, taps, rows, 1, weights.o)
 
 cdef void prepare_panels(const nd_problem *p, const nd_kernel_set *k, const nd_weights *w, void *to, ptrdiff_t icb,
                          int threads) noexcept nogil:
