@@ -10,7 +10,7 @@ from libc.string cimport memset
 from ndconv._c cimport nd_array, nd_kernel_set, nd_problem
 from ndconv._direct_plan cimport Blocking
 from ndconv._outside cimport copy_cells
-from ndconv._pack cimport ceil_div, copy_clipped, pad_rows
+from ndconv._pack cimport ceil_div, pad_rows
 
 cdef inline bint is_seen(ptrdiff_t phase, ptrdiff_t phases, ptrdiff_t taps, ptrdiff_t dilation) noexcept nogil:
     """Whether a tap falls on this phase of a stride."""
@@ -85,9 +85,13 @@ cdef void fill_rows(Forward *f, const Task *t, const char *x, ptrdiff_t top, ptr
                     k.pad_pairs(to + low * line, b.slab_columns, b.slab_rows * b.slab_columns, b.slab_columns,
                                 x + size * ((top + low * step) * a.h + left), high - low, step * a.h, first, last)
             elif b.copied or is_seen(fw, b.fw, p.kw, p.dw):
-                for r in range(low, high):
-                    copy_clipped(k, to + (fw * b.slab_rows + r) * line, x + size * (top + r * step) * a.h, a.w, p.iw, left, p.sw,
-                                 b.slab_columns)
+                first = min(ceil_div(-left, p.sw), b.slab_columns) if left < 0 else 0
+                last = max(min(ceil_div(p.iw - left, p.sw), b.slab_columns), first) if left < p.iw else first
+                if last - first < b.slab_columns:
+                    memset(to + (fw * b.slab_rows + low) * line, 0, (high - low) * line)
+                k.move(to + (fw * b.slab_rows + low) * line + size * first, b.slab_columns,
+                       x + size * ((top + low * step) * a.h + (left + first * p.sw) * a.w), high - low, last - first,
+                       step * a.h, p.sw * a.w)
         to += size * b.channel
         x += size * a.c
 

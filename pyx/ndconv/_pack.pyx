@@ -53,12 +53,14 @@ cdef bint use_lanes_oc(const nd_problem *p, const nd_kernel_set *k) noexcept nog
     Memory decides, with two exceptions. Very few output channels leave vectors empty, so they hold pixels. And narrow
     images are better off with output channels in any memory: rows of 7 to 56 pixels waste 22 to 3 % of vectors that hold
     pixels, while the channels are whole vectors; storing them across memory costs about one cycle a result, which long
-    sums pay for: of seven products (half a cycle) a pixel of the row, and of 200 at least."""
-    cdef bint oc
+    sums pay for: of seven products (half a cycle) a pixel of the row, and of 200 at least. Strides, which lanes of pixels have to
+    take apart, make that three products and 64."""
+    cdef bint oc, strided = p.sw > 1 and p.kw > 1
     if p.lanes_oc:
         oc = p.ocg >= 4
     else:
-        oc = p.ow <= 8 * k.vl and p.ocg >= k.vl and p.icg * taps_of(p) >= max(7 * p.ow, 200)
+        oc = (p.ow <= 8 * k.vl and p.ocg >= k.vl
+              and p.icg * taps_of(p) >= (max(3 * p.ow, 64) if strided else max(7 * p.ow, 200)))
     return oc ^ (p.blocking == ND_TURNED)
 
 cdef bint is_plain(const nd_problem *p) noexcept nogil:

@@ -112,7 +112,7 @@ def direct_counts(problem, prepared):
     for ic, oc, x, y, k, stride, times in geometries(problem):
         planes, apart = problem.n * problem.g * times, stride
         x, stride = thinned(problem, x, y, k, stride)
-        rows, wide = y[0] * y[1], vectors_hold_oc(problem, tile, ic, oc, y, k)
+        rows, wide = y[0] * y[1], vectors_hold_oc(problem, tile, ic, oc, y, k, stride)
         reach = (k[2] - 1) * problem.dilation[2]
         tiles, height = tiles_of_rows(y[2], oc, tile) if wide else tiles_of_pixels(oc, x, y, stride, reach, tile)
         alone, joined = vectors_of_rows(x, y, stride, reach, tile)
@@ -189,7 +189,7 @@ def gemm_counts(problem, prepared):
         planes = problem.n * problem.g * times
         rows, taps = y[0] * y[1], k[0] * k[1] * k[2]
         pixels, length, plain = rows * y[2], ic * taps, taps == 1 and x == y
-        wide = vectors_hold_oc(problem, tile, ic, oc, y, k, plain)
+        wide = vectors_hold_oc(problem, tile, ic, oc, y, k, stride, plain)
         joined = max(problem.n, 1) if pixels <= FEW_PIXELS else 1
         tiles, height = tiles_of_rows(joined * pixels, oc, tile) if wide else tiles_of_rows(oc, joined * pixels, tile)
         tiles *= planes / joined

@@ -37,12 +37,13 @@ def geometries(problem):
     return [(oc, ic, stage.x, stage.y, stage.k, stage.stride, times) for stage, times in alike(problem)]
 
 
-def vectors_hold_oc(problem, tile, ic, oc, y, k, joined=False):
+def vectors_hold_oc(problem, tile, ic, oc, y, k, stride, joined=False):
     """The rule of use_lanes_oc in pyx/ndconv/_pack.pyx."""
     if problem.lanes_oc:
         return oc >= 4
     row = math.prod(y) if joined else y[2]
-    return row <= 8 * tile.lanes and oc >= tile.lanes and ic * math.prod(k) >= max(7 * row, 200)
+    least = max(3 * row, 64) if stride[2] > 1 and k[2] > 1 else max(7 * row, 200)
+    return row <= 8 * tile.lanes and oc >= tile.lanes and ic * math.prod(k) >= least
 
 
 def tiles_of_rows(along, across, tile):
