@@ -53,6 +53,33 @@ static void check_combine(const struct nd_kernel_set *k, int dtype, ptrdiff_t n,
     release();
 }
 
+static void check_pixels(const struct nd_kernel_set *k, int dtype, struct nd_pool_pixels s)
+{
+    const ptrdiff_t n = (s.first + (s.windows - 1) * s.sw + (s.kw - 1) * s.dw) * s.pixel + s.channels;
+    const void *rows[ROWS];
+    ptrdiff_t bases[ROWS];
+    void *y = numbers((s.windows - 1) * s.y_pixel + s.channels, dtype), *at = room(s.windows * s.channels * k->size);
+    for (ptrdiff_t r = 0; r < s.count; r++) {
+        rows[r] = sharp_numbers(n, dtype);
+        bases[r] = 50 + r * 1000;
+    }
+    k->pool_pixels_index(&s, rows, bases, y, at);
+    for (ptrdiff_t i = 0; i < s.windows * s.channels; i++) {
+        const ptrdiff_t w = i / s.channels, c = i % s.channels;
+        double best = 0;
+        ptrdiff_t place = -1;
+        for (ptrdiff_t t = 0; t < s.count * s.kw; t++) {
+            const ptrdiff_t pixel = s.first + w * s.sw + t % s.kw * s.dw;
+            const double a = get(rows[t / s.kw], pixel * s.pixel + c, dtype);
+            if (place < 0 || wins(a, best, s.op))
+                best = a, place = bases[t / s.kw] + pixel;
+        }
+        expect(identical(get(y, w * s.y_pixel + c, dtype), best), "pool_pixels_index", dtype, s.kw, s.channels, s.op);
+        expect(get_at(at, i, k->size) == place, "pool_pixels_index, place", dtype, s.kw, s.channels, s.op);
+    }
+    release();
+}
+
 /* Positions differ as those of a plane do, in no order; some are none, with what never wins. */
 static void check_taps(const struct nd_kernel_set *k, int dtype, ptrdiff_t n, ptrdiff_t count, int op)
 {
@@ -215,6 +242,13 @@ void check_pool_index(const struct nd_kernel_set *k, int dtype)
                     check_scatter(k, dtype, n, size, step, how);
             }
     }
+    for (ptrdiff_t channels = 1; channels <= 9 * k->vl; channels += 1 + k->vl / 3)
+        for (int mode = 0; mode < 24; mode++) {
+            const struct nd_pool_pixels s = {.count = 1 + mode % 3, .kw = 1 + mode % 4, .sw = 1 + mode / 4 % 3, .dw = 1 + mode / 3 % 2,
+                                             .first = mode % 5, .windows = 1 + mode % 4, .pixel = channels + mode % 2,
+                                             .y_pixel = channels + mode % 3, .channels = channels, .op = ND_GREATEST + mode / 12};
+            check_pixels(k, dtype, s);
+        }
     for (ptrdiff_t i = 0; i < 4 * 4 * 4 * 12; i++) {
         const ptrdiff_t taps[3] = {1 + i % 4, 1 + i / 4 % 4, 1 + i / 16 % 4};
         check_point(k, dtype, taps, (int)(i / 64 % 3), (int)(i / 192 % 2));

@@ -54,11 +54,11 @@ static void check_lines(const struct nd_kernel_set *k, int dtype, struct nd_pool
 
 static void check_pixels(const struct nd_kernel_set *k, int dtype, struct nd_pool_pixels s)
 {
-    const ptrdiff_t n = ((s.windows - 1) * s.sw + s.kw - 1) * s.pixel + s.channels;
+    const ptrdiff_t n = (s.first + (s.windows - 1) * s.sw + (s.kw - 1) * s.dw) * s.pixel + s.channels;
     const ptrdiff_t size = (s.windows - 1) * s.y_pixel + s.channels;
     const void *rows[3];
-    if (!k->pool_pixels(&s, NULL, NULL))
-        return;
+    const int shared = s.dw == 1 && s.channels >= k->vl && (s.kw == 3 ? s.sw == 1 : s.kw == 2 && s.sw == 2 && s.op != ND_LEAST);
+    expect(k->pool_pixels(&s, NULL, NULL) == shared, "pool_pixels, shared", dtype, s.kw * 10 + s.sw, s.channels, s.op);
     void *y = numbers(size, dtype);
     for (ptrdiff_t r = 0; r < s.count; r++)
         rows[r] = s.op == ND_SUM ? numbers(n, dtype) : sharp_numbers(n, dtype);
@@ -68,7 +68,7 @@ static void check_pixels(const struct nd_kernel_set *k, int dtype, struct nd_poo
         double e = none(s.op);
         for (ptrdiff_t t = 0; t < s.count * s.kw; t++)
             if (c < s.channels)
-                e = both(get(rows[t / s.kw], (w * s.sw + t % s.kw) * s.pixel + c, dtype), e, s.op);
+                e = both(get(rows[t / s.kw], (s.first + w * s.sw + t % s.kw * s.dw) * s.pixel + c, dtype), e, s.op);
         if (c < s.channels)
             expect(same(get(y, i, dtype), s.op == ND_SUM ? e * s.share : e), "pool_pixels", dtype, s.kw * 10 + s.sw, s.channels,
                    s.op);
@@ -100,8 +100,10 @@ void check_pool_values(const struct nd_kernel_set *k, int dtype)
                 const struct nd_pool_lines s = {.k = size, .ih = 1 + turn % 9, .iw = iw, .op = op};
                 check_lines(k, dtype, s, turn % 3 == 0 ? 2 : 0, turn % 2, turn % (size + 2));
             }
-            for (ptrdiff_t channels = k->vl; channels <= 9 * k->vl; channels += 1 + k->vl / 3, turn++) {
-                const struct nd_pool_pixels s = {.count = 1 + turn % 3, .kw = size, .sw = size == 2 ? 2 : 1,
+            for (ptrdiff_t channels = 1; channels <= 9 * k->vl; channels += 1 + k->vl / 3, turn++) {
+                const struct nd_pool_pixels s = {.count = 1 + turn % 3, .kw = size,
+                                                 .sw = turn % 2 ? 1 + turn % 3 : size == 2 ? 2 : 1,
+                                                 .dw = turn % 5 ? 1 : 2, .first = turn % 4,
                                                  .windows = 1 + turn % 5, .pixel = channels + turn % 2,
                                                  .y_pixel = channels + turn % 3, .channels = channels, .op = op, .share = 0.5};
                 check_pixels(k, dtype, s);

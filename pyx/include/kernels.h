@@ -102,10 +102,11 @@ struct nd_pool_turn {
     const void *shares;
 };
 
-/* Neighbouring windows of `count` rows and kw columns of pixels, `pixel` elements apart, sw pixels from one to the next:
- * `channels` neighbouring elements of each, a vector at least. Results are y_pixel apart, sums times `share`. */
+/* Neighbouring windows of `count` rows and kw columns of pixels, `pixel` elements apart, dw pixels from one column to the next and
+ * sw from one window to the next, the first one at pixel `first`: `channels` neighbouring elements of each. Results are y_pixel
+ * apart, sums times `share`. */
 struct nd_pool_pixels {
-    ptrdiff_t count, kw, sw, windows, pixel, y_pixel, channels;
+    ptrdiff_t count, kw, sw, dw, first, windows, pixel, y_pixel, channels;
     int op;
     double share;
 };
@@ -364,7 +365,7 @@ struct nd_kernel_set {
     void (*pool_walk)(const struct nd_pool_walk *s, const void *x, void *copies, void *y, void *at);
     /* returns whether there are such windows; none are taken if x is NULL */
     int (*pool_lines)(const struct nd_pool_lines *s, const void *x, void *y);
-    /* rows[r] is row r of the first window; likewise */
+    /* returns whether columns that windows share are combined once; nothing is done if rows is NULL */
     int (*pool_pixels)(const struct nd_pool_pixels *s, const void *const *rows, void *y);
     /* to[(at + i) % split * phase + (at + i) / split] = from[i], i < n */
     void (*pool_split)(void *to, ptrdiff_t phase, ptrdiff_t split, ptrdiff_t at, const void *from, ptrdiff_t n);
@@ -398,6 +399,8 @@ struct nd_kernel_set {
      * from, at and y_at are accessible up to whole vectors */
     void (*pool_taps_index)(void *y, void *y_at, const void *from, const void *at, const ptrdiff_t *taps, ptrdiff_t count,
                             ptrdiff_t n, int op);
+    /* pool_pixels with positions, of pixel 0 of each row `bases`: at [window][channels], integers as wide as the dtype */
+    void (*pool_pixels_index)(const struct nd_pool_pixels *s, const void *const *rows, const ptrdiff_t *bases, void *y, void *at);
     /* `lines` rows of windows of at most ND_PLACES cells; stride is 1 or 2 */
     void (*pool_rows_index)(const struct nd_pool_places *s, const void *const *rows, const ptrdiff_t *bases, ptrdiff_t lines,
                             void *y, void *at);
@@ -419,8 +422,8 @@ struct nd_kernel_set {
     /* to[2*i] = sum over t < evens of even[i + t], to[2*i + 1] = sum over t < odds of odd[i + t], as many as are among the n
      * elements of `to`; even and odd are readable up to whole vectors of i */
     void (*pool_halves)(void *to, ptrdiff_t n, const void *even, ptrdiff_t evens, const void *odd, ptrdiff_t odds);
-    /* y[j*vl + l] = window j of plane l, sums times shares[j] unless shares is NULL; rows[r] is row r of plane 0. columns [column][vl],
-     * column t of window 0 taps[t] elements further: workspace, with what there is beside x in it. With bases, the position of
+    /* y[j*vl + l] = window j of plane l, sums times shares[j] unless shares is NULL; rows[r] is row r of plane 0. columns:
+     * [column][vl], column t of window 0 taps[t] elements further: workspace, with what there is beside x in it. With bases, the position of
      * element 0 of each row, also positions: at and places, integers as wide as the dtype */
     void (*pool_turn)(const struct nd_pool_turn *s, const void *const *rows, const ptrdiff_t *bases, void *columns, void *places,
                       void *y, void *at);

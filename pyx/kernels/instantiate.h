@@ -26,9 +26,9 @@
 #include "dots.h"
 #include "pool.h"
 #include "pool_plane.h"
+#include "pool_values.h"
 #include "pool_index.h"
 #include "pool_walk.h"
-#include "pool_values.h"
 #include "pool_places.h"
 #include "pool_weigh.h"
 #include "pool_spread.h"
@@ -96,6 +96,7 @@ static const struct nd_kernel_set NAME(set) = {
     .pool_top = NAME(pool_top),
     .pool_combine_index = NAME(pool_combine_index),
     .pool_taps_index = NAME(pool_taps_index),
+    .pool_pixels_index = NAME(pool_pixels_index),
     .pool_rows_index = NAME(pool_rows_index),
     .pool_store_index = NAME(pool_store_index),
     .pool_point = NAME(pool_point),

@@ -16,6 +16,8 @@
 
 #define POOL_INLINE static inline __attribute__((always_inline))
 
+#define PIXEL_VECTORS (TILE_ROWS < 8 ? 2 : 4) /* of channels at a time: of 16 registers, of 32 */
+
 /* what loses to everything, and whether there are sums: those of integers would leave the dtype */
 #ifdef INTEGER
 #define POOL_LEAST ((T)-1 > 0 ? 0 : (T)((uint64_t)1 << (8 * TSIZE - 1)))

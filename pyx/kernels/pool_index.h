@@ -9,7 +9,7 @@
 /* where a takes the place of m, which came before it */
 POOL_INLINE ivec NAME(pool_take)(vec a, vec m, int op)
 {
-    return (op == ND_LEAST ? (ivec)(a < m) : (ivec)(a > m)) | ((ivec)(a != a) & (ivec)(m == m));
+    return ~(op == ND_LEAST ? (ivec)(a >= m) : (ivec)(a <= m)) & (ivec)(m == m);
 }
 
 POOL_INLINE void NAME(pool_combine_index_at)(T *to, IT *at, const void *const *rows, const ptrdiff_t *bases,
@@ -64,6 +64,83 @@ static void NAME(pool_combine_index)(void *to, void *at, const void *const *rows
         NAME(pool_combine_index_as)(to, at, rows, bases, count, n, step, ND_LEAST);
     else
         NAME(pool_combine_index_as)(to, at, rows, bases, count, n, step, ND_GREATEST);
+}
+
+/* `vectors` vectors of channels from c on of all windows of pixels. */
+POOL_INLINE void NAME(pixels_index_at)(const struct nd_pool_pixels *s, const T *const *rows, const ptrdiff_t *bases, ptrdiff_t c,
+                                       T *y, IT *at, const int vectors, const int op)
+{
+    for (ptrdiff_t w = 0; w < s->windows; w++) {
+        const ptrdiff_t first = s->first + w * s->sw;
+        vec m[PIXEL_VECTORS];
+        ivec place[PIXEL_VECTORS];
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors; v++) {
+            m[v] = NAME(load)(rows[0] + first * s->pixel + c + v * VL);
+            place[v] = (ivec){0} + (IT)(bases[0] + first);
+        }
+        for (ptrdiff_t r = 0; r < s->count; r++)
+            for (ptrdiff_t t = r ? 0 : 1; t < s->kw; t++) {
+                const T *cell = rows[r] + (first + t * s->dw) * s->pixel + c;
+                const ivec here = (ivec){0} + (IT)(bases[r] + first + t * s->dw);
+#pragma GCC unroll 4
+                for (int v = 0; v < vectors; v++) {
+                    const vec a = NAME(load)(cell + v * VL);
+                    const ivec take = NAME(pool_take)(a, m[v], op);
+                    m[v] = NAME(select)(take, a, m[v]);
+                    place[v] = NAME(select_index)(take, here, place[v]);
+                }
+            }
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors; v++) {
+            NAME(store)(y + w * s->y_pixel + c + v * VL, m[v]);
+            NAME(store_index)(at + w * s->channels + c + v * VL, place[v]);
+        }
+    }
+}
+
+/* The same of less than a vector of channels. */
+POOL_INLINE void NAME(pixels_index_few)(const struct nd_pool_pixels *s, const T *const *rows, const ptrdiff_t *bases, T *y,
+                                        IT *at, const int op)
+{
+    for (ptrdiff_t i = 0; i < s->windows * s->channels; i++) {
+        const ptrdiff_t w = i / s->channels, c = i % s->channels, first = s->first + w * s->sw;
+        T m = rows[0][first * s->pixel + c];
+        ptrdiff_t place = bases[0] + first;
+        for (ptrdiff_t r = 0; r < s->count; r++)
+            for (ptrdiff_t t = r ? 0 : 1; t < s->kw; t++) {
+                const T a = rows[r][(first + t * s->dw) * s->pixel + c];
+                if (NAME(pool_wins)(a, m, op))
+                    m = a, place = bases[r] + first + t * s->dw;
+            }
+        y[w * s->y_pixel + c] = m;
+        at[i] = (IT)place;
+    }
+}
+
+POOL_INLINE void NAME(pixels_index_as)(const struct nd_pool_pixels *s, const T *const *rows, const ptrdiff_t *bases, T *y, IT *at,
+                                       const int op)
+{
+    ptrdiff_t c = 0;
+    if (s->channels < VL) {
+        NAME(pixels_index_few)(s, rows, bases, y, at, op);
+        return;
+    }
+    for (; c + PIXEL_VECTORS * VL <= s->channels; c += PIXEL_VECTORS * VL)
+        NAME(pixels_index_at)(s, rows, bases, c, y, at, PIXEL_VECTORS, op);
+    for (; c < s->channels; c += VL) {
+        c = c < s->channels - VL ? c : s->channels - VL; /* the last vector overlaps the one before */
+        NAME(pixels_index_at)(s, rows, bases, c, y, at, 1, op);
+    }
+}
+
+static void NAME(pool_pixels_index)(const struct nd_pool_pixels *s, const void *const *rows, const ptrdiff_t *bases, void *y,
+                                    void *at)
+{
+    if (s->op == ND_LEAST)
+        NAME(pixels_index_as)(s, (const T *const *)rows, bases, y, at, ND_LEAST);
+    else
+        NAME(pixels_index_as)(s, (const T *const *)rows, bases, y, at, ND_GREATEST);
 }
 
 POOL_INLINE void NAME(pool_taps_index_at)(vec *best, ivec *place, const T *from, const IT *at, const ptrdiff_t *taps,

@@ -22,7 +22,6 @@
  * drive out the lines that stores wait for. */
 
 #define LINES_AHEAD 2 /* vectors of a row that are asked for ahead */
-#define PIXEL_VECTORS (TILE_ROWS < 8 ? 2 : 4) /* of 16 registers, of 32 */
 
 POOL_INLINE vec NAME(pool_none)(int op)
 {
@@ -207,9 +206,10 @@ POOL_INLINE void NAME(pixels_along)(const struct nd_pool_pixels *s, const T *con
     const ptrdiff_t count = s->count, pixel = s->pixel, y_pixel = s->y_pixel;
     const vec share = NAME(broadcast)(op == ND_SUM ? (T)s->share : 1);
     vec part[ND_TAPS][PIXEL_VECTORS];
+    y += c;
+    c += s->first * pixel;
     for (int t = 0; t < kept; t++)
         NAME(pixels_part)(part[t + sw], rows, count, c + t * pixel, vectors, op);
-    y += c;
     for (ptrdiff_t w = 0; w < s->windows; w++, y += y_pixel, c += sw * pixel) {
         for (int t = 0; t < kept; t++)
 #pragma GCC unroll 4
@@ -247,9 +247,59 @@ PIXELS(pixels_sum_3, 3, 1, ND_SUM)
 #endif
 #undef PIXELS
 
+/* The same cell by cell, of any windows. */
+POOL_INLINE void NAME(pixels_alone)(const struct nd_pool_pixels *s, const T *const *rows, ptrdiff_t c, T *y, const int vectors,
+                                    const int op)
+{
+    const vec share = NAME(broadcast)(op == ND_SUM ? (T)s->share : 1);
+    for (ptrdiff_t w = 0; w < s->windows; w++) {
+        const ptrdiff_t at = (s->first + w * s->sw) * s->pixel + c;
+        vec m[PIXEL_VECTORS], a[PIXEL_VECTORS];
+        NAME(pixels_part)(m, rows, s->count, at, vectors, op);
+        for (ptrdiff_t t = 1; t < s->kw; t++) {
+            NAME(pixels_part)(a, rows, s->count, at + t * s->dw * s->pixel, vectors, op);
+#pragma GCC unroll 4
+            for (int v = 0; v < vectors; v++)
+                m[v] = NAME(pool_both)(a[v], m[v], op);
+        }
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors; v++)
+            NAME(store)(y + w * s->y_pixel + c + v * VL, op == ND_SUM ? m[v] * share : m[v]);
+    }
+}
+
+/* The same of less than a vector of channels. */
+POOL_INLINE void NAME(pixels_few)(const struct nd_pool_pixels *s, const T *const *rows, T *y, const int op)
+{
+    for (ptrdiff_t i = 0; i < s->windows * s->channels; i++) {
+        const ptrdiff_t w = i / s->channels, c = i % s->channels, at = (s->first + w * s->sw) * s->pixel + c;
+        T m = rows[0][at];
+        for (ptrdiff_t t = 0; t < s->kw; t++)
+            for (ptrdiff_t r = t ? 0 : 1; r < s->count; r++)
+                m = NAME(pool_both_one)(rows[r][at + t * s->dw * s->pixel], m, op);
+        y[w * s->y_pixel + c] = op == ND_SUM ? m * (T)s->share : m;
+    }
+}
+
+POOL_INLINE void NAME(pixels_any)(const struct nd_pool_pixels *s, const T *const *rows, T *y, const int op)
+{
+    ptrdiff_t c = 0;
+    if (s->channels < VL) {
+        NAME(pixels_few)(s, rows, y, op);
+        return;
+    }
+    for (; c + PIXEL_VECTORS * VL <= s->channels; c += PIXEL_VECTORS * VL)
+        NAME(pixels_alone)(s, rows, c, y, PIXEL_VECTORS, op);
+    for (; c < s->channels; c += VL) {
+        c = c < s->channels - VL ? c : s->channels - VL;
+        NAME(pixels_alone)(s, rows, c, y, 1, op);
+    }
+}
+
 static int NAME(pool_pixels)(const struct nd_pool_pixels *s, const void *const *rows, void *y)
 {
-    const int pairs = s->kw == 2 && s->sw == 2, threes = s->kw == 3 && s->sw == 1;
+    const int shared = s->dw == 1 && s->channels >= VL;
+    const int pairs = shared && s->kw == 2 && s->sw == 2, threes = shared && s->kw == 3 && s->sw == 1;
     void (*const pixels)(const struct nd_pool_pixels *, const T *const *, T *) =
         s->op == ND_GREATEST ? (pairs ? NAME(pixels_greatest_2) : threes ? NAME(pixels_greatest_3) : NULL)
 #if POOL_SUMS
@@ -259,7 +309,12 @@ static int NAME(pool_pixels)(const struct nd_pool_pixels *s, const void *const *
                  : NULL;
     if (pixels && rows)
         pixels(s, (const T *const *)rows, y);
+    else if (rows && s->op == ND_GREATEST)
+        NAME(pixels_any)(s, (const T *const *)rows, y, ND_GREATEST);
+    else if (rows && (s->op == ND_LEAST || !POOL_SUMS))
+        NAME(pixels_any)(s, (const T *const *)rows, y, ND_LEAST);
+    else if (rows)
+        NAME(pixels_any)(s, (const T *const *)rows, y, ND_SUM);
     return pixels != NULL;
 }
 #undef LINES_AHEAD
-#undef PIXEL_VECTORS

@@ -8,6 +8,7 @@
 #undef VL
 #undef LANES
 #undef POOL_INLINE
+#undef PIXEL_VECTORS
 #undef POOL_LEAST
 #undef POOL_MOST
 #undef POOL_SUMS

@@ -103,7 +103,7 @@ cdef extern from "kernels.h" nogil:
     enum:
         ND_ROUTED
     struct nd_pool_pixels:
-        ptrdiff_t count, kw, sw, windows, pixel, y_pixel, channels
+        ptrdiff_t count, kw, sw, dw, first, windows, pixel, y_pixel, channels
         int op
         double share
     const ptrdiff_t ND_CONSTANT
@@ -225,6 +225,8 @@ cdef extern from "kernels.h" nogil:
                           void *y) noexcept nogil
         void (*pool_walk)(const nd_pool_walk *s, const void *x, void *copies, void *y, void *at) noexcept nogil
         int (*pool_lines)(const nd_pool_lines *s, const void *x, void *y) noexcept nogil
+        void (*pool_pixels_index)(const nd_pool_pixels *s, const void *const *rows, const ptrdiff_t *bases, void *y,
+                                  void *at) noexcept nogil
         int (*pool_pixels)(const nd_pool_pixels *s, const void *const *rows, void *y) noexcept nogil
         void (*pool_split)(void *to, ptrdiff_t phase, ptrdiff_t split, ptrdiff_t at, const void *src,
                            ptrdiff_t n) noexcept nogil
