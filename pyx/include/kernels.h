@@ -423,8 +423,8 @@ struct nd_kernel_set {
      * elements of `to`; even and odd are readable up to whole vectors of i */
     void (*pool_halves)(void *to, ptrdiff_t n, const void *even, ptrdiff_t evens, const void *odd, ptrdiff_t odds);
     /* y[j*vl + l] = window j of plane l, sums times shares[j] unless shares is NULL; rows[r] is row r of plane 0. columns:
-     * [column][vl], column t of window 0 taps[t] elements further: workspace, with what there is beside x in it. With bases, the position of
-     * element 0 of each row, also positions: at and places, integers as wide as the dtype */
+     * [column][vl], column t of window 0 taps[t] elements further: workspace, with what there is beside x in it. With bases, the
+     * position of element 0 of each row, also positions: at and places, integers as wide as the dtype */
     void (*pool_turn)(const struct nd_pool_turn *s, const void *const *rows, const ptrdiff_t *bases, void *columns, void *places,
                       void *y, void *at);
     /* cells[r][w*pixel + c] += dy[j*dy_pixel + c] where at[j*at_pixel + c] is bases[r] + w, for all windows j and their columns w;

@@ -4,7 +4,8 @@
  *
  * Down a column positions grow, so a later value has to be greater; across columns the lesser position
  * wins a tie. Registers: value, position, and the two masks. Bytes moved: those of kernels/pool.h
- * twice. Bound by the selections, about ten operations a vector and row of the window. */
+ * twice. Bound by the selections, about six operations a vector and row of the window, and where one vector is taken
+ * at a time by their latency: pixels take two or four. */
 
 /* where a takes the place of m, which came before it */
 POOL_INLINE ivec NAME(pool_take)(vec a, vec m, int op)
