@@ -20,7 +20,8 @@ tap would cost more than its steps. And panels come first: all tiles of some row
 written in long stretches, and what is between rows is dropped row by row, from L1.
 
 Lanes hold oc (NHWC memory). Weights are the vector operand, pixels the broadcast one: neighbouring pixels of a row are
-sw*x.w apart, the channels of a pixel x.c. Without padding nothing is copied at all.
+sw*x.w apart, the channels of a pixel x.c. Without padding nothing is copied at all. Weights of a call on few pixels are not
+prepared before: a task is some panels with all pixels, and turns their blocks itself.
 
 Kernels of one tap with strides and no padding see x as if it had only the rows and columns that count (`thinned`).
 
@@ -34,7 +35,8 @@ from ndconv._c cimport (ND_ADD, ND_BIAS_COLUMN, ND_BIAS_ROW, ND_LIST, ND_ZERO, n
 from ndconv._direct_plan cimport SHORT, Blocking, blocking, take_fresh_weights, thinned
 from ndconv._direct_slab cimport Forward, Task, fill_pixels, fill_slab
 from ndconv._method cimport new_method
-from ndconv._pack cimport Pixel, ceil_div, finish_pixels, gemm_rows, lines_kept, panels_bytes, prepare_block, prepare_panels, split
+from ndconv._pack cimport (Pixel, ceil_div, finish_pixels, gemm_rows, lines_kept, panels_bytes, prepare_block, prepare_panels,
+                           split)
 from ndconv._phases cimport transpose_forward, transpose_prepare, transpose_sizes
 from ndconv._runtime cimport parallel_for
 from ndconv._weight_grad cimport direct_bias_parts, direct_weight_grad, direct_weight_grad_bytes
@@ -71,7 +73,8 @@ cdef void forward(const nd_job *job) noexcept nogil:
     cdef nd_problem p = thinned(job.p, &thin.x)
     thin.p = &p
     f.job, f.b = &thin, blocking_of(job.p, job.k, job.w == NULL)
-    parallel_for(p.n * p.g * p.od * f.b.blocks * f.b.strips * f.b.splits, 1, job.threads, forward_body, &f)
+    parallel_for((1 if f.b.fresh > 0 else p.n * p.od) * p.g * f.b.blocks * f.b.strips * f.b.splits, 1, job.threads, forward_body,
+                 &f)
 
 cdef void forward_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) noexcept nogil:
     cdef Forward *f = <Forward *>context
@@ -91,7 +94,7 @@ cdef void forward_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end
         t.ow, at = at % b.strips * b.columns, at // b.strips
         t.oh, t.od = split(p.oh, b.blocks, at % b.blocks), at // b.blocks
         t.rows = split(p.oh, b.blocks, at % b.blocks + 1) - t.oh
-        t.g, t.od = t.od // p.od, t.od % p.od
+        t.g, t.od = (t.od // p.od, t.od % p.od) if b.fresh == 0 else (t.od, <ptrdiff_t>0)
         t.n, t.g = t.g // p.g, t.g % p.g
         t.columns = min(b.columns, p.ow - t.ow)
         t.low, t.high = split(b.panels, b.splits, part), split(b.panels, b.splits, part + 1)
@@ -99,7 +102,12 @@ cdef void forward_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end
             convolve_lanes_oc(f, &t)
         else:
             convolve_lanes_pixels(f, &t)
-        finish_rows(f, &t)
+        if b.fresh == 0:
+            finish_rows(f, &t)
+            continue
+        for at in range(p.n * p.od):
+            t.n, t.od = at // p.od, at % p.od
+            finish_rows(f, &t)
 
 cdef inline void finish_rows(Forward *f, const Task *t) noexcept nogil:
     cdef const nd_problem *p = f.job.p
@@ -346,45 +354,67 @@ cdef bint in_place(const nd_problem *p, const Task *t) noexcept nogil:
 
 cdef void convolve_lanes_oc(Forward *f, Task *t) noexcept nogil:
     cdef const nd_problem *p = f.job.p
+    cdef ptrdiff_t c0 = 0, i
+    while c0 < p.icg:
+        if f.b.fresh == 0:
+            multiply_channels(f, t, c0)
+        else:
+            turn_weights(f, t, c0)
+            for i in range(p.n * p.od):
+                t.n, t.od = i // p.od, i % p.od
+                multiply_channels(f, t, c0)
+        c0 += f.b.icb
+
+cdef void turn_weights(const Forward *f, const Task *t, ptrdiff_t c0) noexcept nogil:
+    """The blocks of a task's panels, from weights that were not prepared."""
+    cdef const nd_problem *p = f.job.p
+    cdef const nd_kernel_set *k = f.job.k
+    cdef const nd_weights *w = &f.job.fresh
+    cdef ptrdiff_t panel, count = min(f.b.icb, p.icg - c0)
+    for panel in range(t.low, t.high):
+        prepare_block(p, k, w, w.data + k.size * (t.g * w.g + panel * k.nr * w.o + c0 * w.c), count,
+                      min(k.nr, p.ocg - panel * k.nr), k.nr, t.fresh + k.size * (panel - t.low) * count * f.b.taps * k.nr)
+
+cdef void multiply_channels(Forward *f, Task *t, ptrdiff_t c0) noexcept nogil:
+    """All tiles of a task for one block of channels."""
+    cdef const nd_problem *p = f.job.p
     cdef const nd_kernel_set *k = f.job.k
     cdef const nd_array *x = &f.job.x
     cdef Blocking *b = &f.b
-    cdef ptrdiff_t c0 = 0, low, high, tap, count, depth, line, pixel, size = k.size
+    cdef ptrdiff_t low, high, tap, count = min(b.icb, p.icg - c0), depth, line, pixel, size = k.size
     cdef bint here = in_place(p, t) and k.mr <= lines_kept(p.sw * x.w * size)
     cdef const char *a
     cdef nd_walk walk
     walk.a_off, walk.b_off, walk.b_k = t.a_off, t.b_off, k.nr
-    while c0 < p.icg:
-        count = min(b.icb, p.icg - c0)
-        if here:
-            a = x.data + size * (t.n * x.n + (t.g * p.icg + c0) * x.c + (t.od * p.sd - p.pd) * x.d
-                                 + (t.oh * p.sh - p.ph) * x.h + (t.ow * p.sw - p.pw) * x.w)
-            depth, line, pixel, walk.a_k = p.dd * x.d, x.h, x.w, x.c
-        else:
-            fill_pixels(f, t, c0, count)
-            a, pixel, walk.a_k = t.slab, count, 1
-            line = b.slab_columns * pixel
-            depth = b.slab_rows * line
-        walk.runs, walk.len, walk.a_row = b.taps, count, p.sw * pixel
-        for tap in range(b.taps):
-            t.b_off[tap] = tap * count * k.nr
-            t.a_off[tap] = tap // (p.kw * p.kh) * depth + tap % p.kw * p.dw * pixel \
-                + tap // p.kw % p.kh * line * (1 if b.rows == 1 and not here else p.dh)
-        if p.dw == 1 and walk.a_k == 1 and pixel == count:
-            # the channels of neighbouring taps follow each other: a run is a row of taps
-            walk.runs, walk.len = p.kd * p.kh, p.kw * count
-            for tap in range(walk.runs):
-                t.a_off[tap], t.b_off[tap] = t.a_off[tap * p.kw], t.b_off[tap * p.kw]
-        low = t.low
-        while low < t.high:
-            high = min(low + b.ob, t.high)
-            if b.fresh > 0:
-                prepare_block(p, k, &f.job.fresh, f.job.fresh.data + size * (t.g * f.job.fresh.g + low * k.nr * f.job.fresh.o
-                                                                             + c0 * f.job.fresh.c),
-                              count, min(k.nr, p.ocg - low * k.nr), k.nr, t.fresh)
-            multiply_rows(f, t, &walk, c0, low, high, a, line * p.sh)
-            low = high
-        c0 += b.icb
+    if b.fresh > 0:
+        t.weights, t.panel = t.fresh, count * b.taps * k.nr
+    else:
+        t.panel = p.icg * b.taps * k.nr
+        t.weights = <const char *>f.job.w + size * ((t.g * b.panels + t.low) * t.panel + c0 * b.taps * k.nr)
+    if here:
+        a = x.data + size * (t.n * x.n + (t.g * p.icg + c0) * x.c + (t.od * p.sd - p.pd) * x.d
+                             + (t.oh * p.sh - p.ph) * x.h + (t.ow * p.sw - p.pw) * x.w)
+        depth, line, pixel, walk.a_k = p.dd * x.d, x.h, x.w, x.c
+    else:
+        fill_pixels(f, t, c0, count)
+        a, pixel, walk.a_k = t.slab, count, 1
+        line = b.slab_columns * pixel
+        depth = b.slab_rows * line
+    walk.runs, walk.len, walk.a_row = b.taps, count, p.sw * pixel
+    for tap in range(b.taps):
+        t.b_off[tap] = tap * count * k.nr
+        t.a_off[tap] = tap // (p.kw * p.kh) * depth + tap % p.kw * p.dw * pixel \
+            + tap // p.kw % p.kh * line * (1 if b.rows == 1 and not here else p.dh)
+    if p.dw == 1 and walk.a_k == 1 and pixel == count:
+        # the channels of neighbouring taps follow each other: a run is a row of taps
+        walk.runs, walk.len = p.kd * p.kh, p.kw * count
+        for tap in range(walk.runs):
+            t.a_off[tap], t.b_off[tap] = t.a_off[tap * p.kw], t.b_off[tap * p.kw]
+    low = t.low
+    while low < t.high:
+        high = min(low + b.ob, t.high)
+        multiply_rows(f, t, &walk, c0, low, high, a, line * p.sh)
+        low = high
 
 cdef void multiply_rows(Forward *f, Task *t, const nd_walk *whole, ptrdiff_t c0, ptrdiff_t low, ptrdiff_t high, const char *a,
                         ptrdiff_t row_step) noexcept nogil:
@@ -411,15 +441,13 @@ cdef void multiply_row(Forward *f, Task *t, const nd_walk *whole, ptrdiff_t c0, 
     cdef int start = start_of(f, c0, ND_BIAS_COLUMN)
     cdef nd_walk walk = whole[0]
     cdef nd_tiles tiles
-    cdef const char *panels = t.fresh
+    cdef const char *panels = t.weights + size * (low - t.low) * t.panel
     cdef const char *bias = <const char *>f.job.bias + size * o
     cdef char *to = y.data + size * (t.n * y.n + t.od * y.d + (t.oh + row) * y.h + t.ow * y.w + o * y.c)
-    if f.b.fresh == 0:
-        panels = <const char *>f.job.w + size * ((t.g * f.b.panels + low) * p.icg + c0) * f.b.taps * k.nr
     if high - low == 1 and f.b.icb < SHORT:
         gemm_rows(k, &walk, t.columns, count, cols, a, 0, panels, to, y.w, y.c, start, bias)
         return
-    tiles.count, tiles.a, tiles.b, tiles.y, tiles.bias = full, 0, p.icg * f.b.taps * k.nr, k.nr * y.c, k.nr
+    tiles.count, tiles.a, tiles.b, tiles.y, tiles.bias = full, 0, t.panel, k.nr * y.c, k.nr
     for i in range(count):
         m = split(t.columns, count, i + 1) - w
         if f.b.icb >= SHORT:

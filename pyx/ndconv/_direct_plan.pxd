@@ -20,7 +20,7 @@ cdef struct Blocking:
     ptrdiff_t together                 # of so many rows
     ptrdiff_t line                     # elements from channel to channel of their results, where these wait beside y
     ptrdiff_t slab, offsets, tile      # bytes; of results that wait: a tile's, or a panel's
-    ptrdiff_t fresh                    # bytes of a panel's block of weights that a task turns itself, 0 where they are prepared
+    ptrdiff_t fresh                    # bytes of the blocks of weights that a task turns itself, 0 where they are prepared
 
 cdef nd_problem thinned(const nd_problem *p, nd_array *x) noexcept nogil
 cdef void set_slab(const nd_problem *p, const nd_kernel_set *k, Blocking *b) noexcept nogil

@@ -15,8 +15,8 @@ cdef enum:
     STRIP = 96               # columns that a strip has at least
     SMALL = 200000           # multiplications that one thread does alone
     TASKS = 12               # that a problem is cut into when it is large enough
-    FEW_PIXELS = 256         # of an image whose weights need not be prepared
-    FEW_TASKS = 4            # that it is then cut into, if it has as many panels
+    FEW_PIXELS = 256         # of all images, whose weights need not be prepared
+    FEW_TASKS = 4            # that they are then cut into, if there are as many panels
 
 cdef nd_problem thinned(const nd_problem *p, nd_array *x) noexcept nogil:
     """The same results of the pixels that a stride leaves to be seen, where an axis has one tap and no padding: as if there were
@@ -111,13 +111,15 @@ cdef Blocking blocking(const nd_problem *p, const nd_kernel_set *k) noexcept nog
     return b
 
 cdef void take_fresh_weights(const nd_problem *p, const nd_kernel_set *k, Blocking *b) noexcept nogil:
-    """Where a panel of weights can meet all pixels in one task, that turns it there, a block at a time, in L2: weights come from
-    memory once and are not written back to it, 0.3 to 0.9 of the time of preparing them first."""
+    """Where panels of weights can meet all pixels of all images in one task, that turns them there, a block of channels at a
+    time, in L2: weights come from memory once and are not written back to it, 0.3 to 0.9 of the time of preparing them first."""
     cdef Blocking whole = b[0]
+    cdef ptrdiff_t block = b.icb * b.taps * k.nr * k.size
     whole.rows, whole.blocks, whole.columns, whole.strips = p.oh, 1, p.ow, 1
     set_slab(p, k, &whole)
-    if not b.lanes_oc or p.n * p.od > 1 or p.oh * p.ow > FEW_PIXELS or p.g * b.panels < 2 or whole.slab > SLAB_BYTES:
+    if not b.lanes_oc or p.n * pixels_of(p) > FEW_PIXELS or p.g * b.panels < 2 or whole.slab > SLAB_BYTES:
         return
-    whole.splits = min(max(b.splits, ceil_div(<ptrdiff_t>FEW_TASKS, p.g)), b.panels)
-    whole.ob, whole.fresh = 1, whole_lines(b.icb * b.taps * k.nr * k.size)
+    whole.ob = max(WEIGHT_BYTES // block, 1)
+    whole.splits = min(max(ceil_div(<ptrdiff_t>FEW_TASKS, p.g), ceil_div(b.panels, whole.ob)), b.panels)
+    whole.fresh = whole_lines(ceil_div(b.panels, whole.splits) * block)
     b[0] = whole

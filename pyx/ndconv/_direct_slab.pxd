@@ -11,7 +11,9 @@ cdef struct Task:
     ptrdiff_t ow, columns             # and of their columns
     ptrdiff_t low, high               # weight panels
     char *slab
-    char *fresh                       # a panel's block of weights that are not prepared
+    char *fresh                       # its panels' blocks of weights that are not prepared
+    const char *weights               # a block of its first panel (lanes hold oc),
+    ptrdiff_t panel                   # and elements to that of the next
     char *tile                        # results of a tile or a panel, before they are taken apart
     ptrdiff_t *a_off
     ptrdiff_t *b_off

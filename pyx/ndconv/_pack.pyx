@@ -143,8 +143,8 @@ cdef void prepare_body(void *context, int worker, ptrdiff_t begin, ptrdiff_t end
 
 cdef void prepare_block(const nd_problem *p, const nd_kernel_set *k, const nd_weights *weights, const char *w,
                         ptrdiff_t channels, ptrdiff_t rows, ptrdiff_t width, char *to) noexcept nogil:
-    """A panel's [tap][channel][width] of some channels, from w on. Taps that lie beside each other are turned channel by channel, so that a
-    line of the weights is met once for all its taps: a third to a half of the time of tap by tap."""
+    """A panel's [tap][channel][width] of some channels, from w on. Taps that lie beside each other are turned channel by channel,
+    so that a line of the weights is met once for all its taps: a third to a half of the time of tap by tap."""
     cdef ptrdiff_t tap, c, taps = taps_of(p), step = tap_step(p, weights), row = channels * width
     if step == 0:
         for tap in range(taps):
