@@ -306,6 +306,15 @@ THINNED = (
     Conv("thinned-3d-depth", 1, 4, 6, (9, 10, 11), (3, 4, 4), (3, 2, 2), (3, 1, 2), (3, 1, 1)),
 )
 
+# Strides of input gradients that gemm does by columns: a block of a few images and a last one, kernels shorter than strides.
+COLUMNS = (
+    Conv("columns-blocks", 3, 32, 4, (54, 56), (5, 5), 2, 2),
+    Conv("columns-images", 5, 19, 40, (10, 11), (3, 4), 3, ((1, 2), (0, 1))),
+    Conv("columns-zeros", 2, 24, 9, (9, 8), (1, 2), (3, 4)),
+    Conv("columns-flip-crop", 1, 17, 33, (12, 13), (4, 3), (2, 3), ((-1, 2), (2, -2)), (1, 2), flip=True),
+    Conv("columns-3d-groups", 2, 36, 10, (5, 6, 7), (2, 3, 3), (2, 1, 2), 1, (1, 2, 1), groups=2),
+)
+
 # Of these, the first that a method can do stands for all where any will do.
 TYPICAL = (SPECTRAL[0], TILED[0], GROUPED[3])
 
@@ -319,7 +328,7 @@ PARALLEL = (
     Conv("parallel-1d", 2, 16, 24, (1500,), (9,), 1, 4),
 )
 
-SMALL = TILE_EDGES + GEOMETRY + GROUPED + ANY_RANK + EMPTY + DEEP + SPECTRAL + TILED + THINNED
+SMALL = TILE_EDGES + GEOMETRY + GROUPED + ANY_RANK + EMPTY + DEEP + SPECTRAL + TILED + THINNED + COLUMNS
 
 POOLING = (
     Pool("2x2", 2, 3, (8, 10), 2),

@@ -26,8 +26,10 @@ Expected 75 to 90 % of the FMA peak. Each output's sum runs over k in the same o
 """
 from libc.string cimport memset
 
-from ndconv._c cimport (ND_ADD, ND_BIAS_COLUMN, ND_BIAS_ROW, ND_ZERO, nd_array, nd_job, nd_kernel_set,
+from ndconv._c cimport (ND_ADD, ND_BIAS_COLUMN, ND_BIAS_ROW, ND_NONE, ND_ZERO, nd_array, nd_job, nd_kernel_set,
                         nd_method, nd_problem, nd_sizes, nd_tiles, nd_walk, nd_weights)
+from ndconv._column_sums cimport (columns_bytes, columns_of, prepare_columns, product_of, sum_columns, sums_worker_bytes,
+                                  takes_columns, turned_bytes)
 from ndconv._method cimport new_method
 from ndconv._outside cimport copy_cells
 from ndconv._pack cimport (Pixel, block_bytes, ceil_div, copy_clipped, evened, finish_pixels, flattened, gather_block,
@@ -463,10 +465,49 @@ cdef void gather_kernel_rows(Forward *f, ptrdiff_t g, Pixel at, ptrdiff_t run, p
             to += length * size
             at_k += length
 
+# ------------------------------------------------------------------------------------------------ transposed, by columns
+
+cdef void transpose_sizes(const nd_problem *p, const nd_kernel_set *k, nd_sizes *to) noexcept nogil:
+    cdef nd_problem q
+    cdef nd_sizes last
+    memset(to, 0, sizeof(nd_sizes))
+    if not takes_columns(p, k):
+        return
+    q = product_of(p, k)
+    sizes(&q, k, to)
+    q.n = p.n % q.n
+    if q.n > 0:
+        sizes(&q, k, &last)
+        to.shared, to.worker = max(to.shared, last.shared), max(to.worker, last.worker)
+    to.shared += columns_bytes(p, k)
+    to.worker = max(to.worker, sums_worker_bytes(p, k))
+    to.prepare_worker = turned_bytes(p, k)
+
+cdef void transpose_prepare(const nd_problem *p, const nd_kernel_set *k, const nd_weights *w, void *to, char *workspace,
+                            int threads) noexcept nogil:
+    prepare_columns(p, k, w, <char *>to, workspace, threads)
+
+cdef void transpose(const nd_job *job) noexcept nogil:
+    cdef nd_problem q = product_of(job.p, job.k)
+    cdef nd_job product = job[0]
+    cdef ptrdiff_t first = 0, images = q.n
+    product.p, product.bias, product.residual.data, product.activation = &q, NULL, NULL, ND_NONE
+    product.y = columns_of(job.p, job.workspace)
+    product.workspace += columns_bytes(job.p, job.k)
+    while first < job.p.n:
+        q.n = min(images, job.p.n - first)
+        product.x.data = job.x.data + job.k.size * first * job.x.n
+        forward(&product)
+        sum_columns(job, &product.y, first, q.n, product.workspace)
+        first += images
+
 cdef nd_method table
 table.sizes = sizes
 table.prepare = prepare
 table.forward = forward
+table.transpose_sizes = transpose_sizes
+table.transpose_prepare = transpose_prepare
+table.transpose = transpose
 table.weight_grad_bytes = gemm_weight_grad_bytes
 table.weight_grad = gemm_weight_grad
 table.bias_parts = gemm_bias_parts

@@ -95,6 +95,8 @@ cdef void gather_block(const nd_problem *p, const nd_kernel_set *k, const nd_arr
                        Pixel at, ptrdiff_t run, ptrdiff_t tap, char *to, ptrdiff_t to_pixel, ptrdiff_t to_channel) noexcept nogil
 cdef void scatter_row(const nd_problem *p, const nd_kernel_set *k, const nd_array *y, ptrdiff_t channel, Pixel at,
                       ptrdiff_t count, const char *row, ptrdiff_t step) noexcept nogil
+cdef void store_turned(const nd_kernel_set *k, char *to, const nd_array *y, const char *row, ptrdiff_t step, ptrdiff_t channels,
+                       ptrdiff_t pixels) noexcept nogil
 cdef void finish_stored(const nd_job *job, ptrdiff_t channel, ptrdiff_t channels, Pixel at, ptrdiff_t count) noexcept nogil
 
 cdef inline void finish_pixels(const nd_job *job, ptrdiff_t channel, ptrdiff_t channels, Pixel at,

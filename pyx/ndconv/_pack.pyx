@@ -285,6 +285,16 @@ cdef void scatter_row(const nd_problem *p, const nd_kernel_set *k, const nd_arra
         count -= run
         next_row(p, &at)
 
+cdef void store_turned(const nd_kernel_set *k, char *to, const nd_array *y, const char *row, ptrdiff_t step, ptrdiff_t channels,
+                       ptrdiff_t pixels) noexcept nogil:
+    """A row of results [pixel][channel], pixels `step` apart, to the pixels of y from `to` on."""
+    cdef ptrdiff_t c
+    if y.w == 1:
+        k.move(to, y.c, row, channels, pixels, 1, step)
+    else:
+        for c in range(channels):
+            k.scatter(to + k.size * c * y.c, y.w, row + k.size * c, step, pixels)
+
 cdef void finish_stored(const nd_job *job, ptrdiff_t channel, ptrdiff_t channels, Pixel at, ptrdiff_t count) noexcept nogil:
     """Stretches of output rows, several rows as one where they follow each other; along pixels, or along channels if those
     are next to each other."""

@@ -32,8 +32,8 @@ from libc.string cimport memset
 
 from ndconv._c cimport (ND_BIAS_COLUMN, ND_ZERO, nd_array, nd_ask, nd_job, nd_kernel_set, nd_problem, nd_sizes, nd_walk,
                         nd_weights)
-from ndconv._pack cimport Pixel, ceil_div, finish_pixels, gemm_rows, split, taps_of, whole_lines
-from ndconv._phase_axis cimport Axis, Phase, axis_of, leaves_zeros, phase_of
+from ndconv._pack cimport Pixel, ceil_div, finish_pixels, gemm_rows, split, store_turned, taps_of, whole_lines
+from ndconv._phase_axis cimport Axis, Live, Phase, axis_of, leaves_zeros, live_taps, phase_of
 from ndconv._phase_rows cimport phase_rows_forward, phase_rows_prepare, phase_rows_sizes
 from ndconv._runtime cimport parallel_for
 
@@ -41,10 +41,6 @@ cdef enum:
     COPY_BYTES = 4194304     # of x that are copied at a time
     ROWS_BYTES = 32768       # of results that are turned at a time
     TASKS = 12               # that a block is cut into when it is large enough
-
-# Taps of a phase on one axis: low <= i < high.
-cdef struct Live:
-    ptrdiff_t low, high
 
 cdef struct Plan:
     Axis axis[3]
@@ -346,15 +342,8 @@ cdef void compute_phase(Block *f, ptrdiff_t image, ptrdiff_t qd, ptrdiff_t first
         row = a[1].s * (f.line + first + q) + h.r
         at.h = row
         if f.b.turned:
-            store_row(k, result + size * row * y.h, y, rows + size * q * y_row, cols, p.ow)
+            store_turned(k, result + size * row * y.h, y, rows + size * q * y_row, k.nr, cols, p.ow)
         finish_pixels(f.job, channel, cols, at, p.ow)
-
-cdef inline Live live_taps(const Phase *f, const Axis *a, ptrdiff_t first, ptrdiff_t last) noexcept nogil:
-    """The taps of a phase by which some of first <= q <= last read x and not the zeros around it."""
-    cdef Live live
-    live.low = 0 if first + f.offset < a.x else min((first + f.offset - a.x) // a.reach + 1, f.count)
-    live.high = 0 if last + f.offset < 0 else min((last + f.offset) // a.reach + 1, f.count)
-    return live
 
 cdef ptrdiff_t list_taps(const Block *f, const Phase *d, const Phase *h, const Phase *w, const Live *live,
                          ptrdiff_t *a_off) noexcept nogil:
@@ -387,13 +376,3 @@ cdef inline const char *source(const Block *f, ptrdiff_t image, ptrdiff_t qd, pt
     image += f.image
     return x.data + f.job.k.size * (image // p.g * x.n + image % p.g * p.icg * x.c + (qd + a[0].low) * x.d
                                     + (f.line + q + a[1].low) * x.h + a[2].low * x.w)
-
-cdef inline void store_row(const nd_kernel_set *k, char *to, const nd_array *y, const char *row, ptrdiff_t channels,
-                           ptrdiff_t ow) noexcept nogil:
-    """A row of results [pixel][nr] to the pixels of y."""
-    cdef ptrdiff_t c
-    if y.w == 1:
-        k.move(to, y.c, row, channels, ow, 1, k.nr)
-    else:
-        for c in range(channels):
-            k.scatter(to + k.size * c * y.c, y.w, row + k.size * c, k.nr, ow)

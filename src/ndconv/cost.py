@@ -7,7 +7,7 @@ are prepared once for many calls, as a plan does; a function call prepares them 
 import math
 from functools import partial
 
-from ndconv import _depthwise, _direct, _fft, _gemm, _phases, _separable, _winograd
+from ndconv import _column_sums, _depthwise, _direct, _fft, _gemm, _phases, _separable, _winograd
 from ndconv.counting import (
     LEAST_ROWS,
     geometries,
@@ -34,6 +34,7 @@ from ndconv.cycles import (
     FFT_SINGLE,
     GEMM,
     GEMM_BACK,
+    GEMM_COLUMNS,
     GEMM_GRAD,
     PHASE_ROWS,
     PHASES,
@@ -107,7 +108,8 @@ def direct_counts(problem, prepared):
         return _direct_grad_counts(problem)
     tile, table = tile_of(problem, _direct), DIRECT_BACK if problem.reversed else DIRECT
     if problem.reversed and max(problem.stride) > 1:
-        return _phase_rows_counts(problem, tile, prepared) if _phases.holds_pixels(problem) else _phases_counts(problem, tile)
+        counts_of_phases = _phase_rows_counts if _phases.holds_pixels(problem) else _phases_counts
+        return counts_of_phases(problem, tile, prepared)
     counts = dict.fromkeys(table, 0)
     for ic, oc, x, y, k, stride, times in geometries(problem):
         planes, apart = problem.n * problem.g * times, stride
@@ -147,7 +149,7 @@ def direct_counts(problem, prepared):
     return table, counts
 
 
-def _phases_counts(problem, tile):
+def _phases_counts(problem, tile, prepared):
     counts, reached, results = dict.fromkeys(PHASES, 0), 0, problem.n * problem.ic * math.prod(problem.x)
     for ic, oc, _, y, k, _, times in geometries(problem):
         planes = problem.n * problem.g * times
@@ -157,6 +159,7 @@ def _phases_counts(problem, tile):
         reached += planes * oc * math.prod(y)
     # results that no tap reaches are zeros, stored a plane at a time if they are half of all and more
     counts["stored"] = reached + ZEROS * (results - reached) if 2 * reached <= results else results
+    counts["prepared"] = 0 if prepared else problem.oc * problem.ic // problem.g * problem.taps
     counts["stages"] = 1
     return PHASES, counts
 
@@ -184,6 +187,8 @@ def gemm_counts(problem, prepared):
     """Seconds of `gemm`: the im2col matrix is packed once, an element a tap; tiles run over the pixels of an image."""
     if problem.op == "weight_grad":
         return _gemm_grad_counts(problem)
+    if _column_sums.holds_columns(problem, _gemm.METHOD):
+        return _gemm_columns_counts(problem, prepared)
     counts, tile = dict.fromkeys(GEMM, 0), tile_of(problem, _gemm)
     for ic, oc, x, y, k, stride, times in geometries(problem):
         planes = problem.n * problem.g * times
@@ -216,6 +221,21 @@ def gemm_counts(problem, prepared):
                 counts["gathered"] += 0 if wide else copied
     counts["stored"] += zeroed(problem)
     return GEMM_BACK if problem.reversed else GEMM, counts
+
+
+def _gemm_columns_counts(problem, prepared):
+    """Of a gradient's strides by columns (_column_sums.pyx): one product for all taps, and sums of its results."""
+    tile, pixels = tile_of(problem, _gemm), math.prod(problem.y)
+    length, row = problem.oc // problem.g, problem.ic // problem.g * problem.taps
+    joined = problem.n if pixels <= FEW_PIXELS else 1
+    tiles, height = tiles_of_rows(joined * pixels, row, tile)
+    tiles *= problem.n * problem.g / max(joined, 1)
+    results = problem.n * problem.ic * math.prod(problem.x)
+    turned = 0 if problem.lanes_oc else 1
+    return GEMM_COLUMNS, dict(
+        steps=tiles * height * length, prepared=0 if prepared else problem.oc * row,
+        packed=turned * problem.n * problem.oc * pixels, stored=problem.n * problem.g * pixels * row, elements=results,
+        turned=turned * results, pixels=results / max(problem.ic // problem.g, 1), stages=1)
 
 
 def _grad_counts(problem, oc, length, tile, tiles, height):

@@ -16,13 +16,15 @@ DIRECT = dict(lines=10.9, pieces=0.758, strided=1.42, runs=4.08, stored=0.0803, 
               gathered=6.73, across=1.32, rows=31.8, prepared=0.245, stages=2830)
 DIRECT_BACK = dict(lines=4.09, pieces=0.0016, runs=3.64, stored=0.194, steps=0.728, calls=0.000714, packed=0.6, gathered=2.36,
                    across=0.605, rows=82.5, prepared=0.124, stages=590)
-PHASES = dict(stored=0.744, steps=0.428, calls=0.472, stages=4030)
-PHASE_ROWS = dict(steps=0.587, calls=28.7, stored=0.197, packed=0.0953, gathered=0.43, lines=2.6, prepared=2.52,
-                  stages=2870)
+PHASES = dict(stored=1.57, steps=0.349, calls=0.506, prepared=0.105, stages=20400)
+PHASE_ROWS = dict(steps=0.555, calls=41.1, stored=0.251, packed=0.0842, gathered=0.468, lines=2.72, prepared=1.27,
+                  stages=3020)
 GEMM = dict(clipped=0.298, planes=40.1, turned=0.736, strided=1.72, runs=4.94, apart=5.1, stored=0.0192, steps=0.499,
             calls=1.77, packed=1.12, gathered=0.225, lines=33.5, across=0.00388, prepared=0.564, stages=3040)
 GEMM_BACK = dict(clipped=0.466, planes=788, turned=0.75e-06, strided=0.75e-06, runs=3.28, apart=2.42, stored=0.0413, steps=0.534,
                  calls=8.77, packed=0.983, gathered=0.317, lines=1.33, across=0.75e-06, prepared=0.326, stages=2550)
+GEMM_COLUMNS = dict(steps=0.247, prepared=0.368, packed=0.132, stored=1.95, elements=0.031, turned=0.15, pixels=8.76,
+                    stages=4890)
 DIRECT_GRAD = dict(steps=0.513, calls=5.99, packed=0.0885, strided=0.0375, weights=0.194, stages=2940)
 GEMM_GRAD = dict(steps=0.689, packed=0.52, lines=9.75, strided=0.622, weights=0.197, stages=5370)
 WINOGRAD = dict(dilated=5.26, parts=0.199, strided=0.93, calls=0.604, cells=0.0772, steps=0.297, vectors=4.94, partial=5,
