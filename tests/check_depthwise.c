@@ -110,9 +110,9 @@ static void check_grad_pixels(const struct nd_kernel_set *k, int dtype, const st
         .steps = n, .stride = shape->sh, .spread = spread, .taps = shape->kw, .low = low, .high = high,
         .x_step = shape->sh * pixel, .x_tap = spread * pixel, .y_step = channels, .across = shape->kh, .column = column,
         .n = channels, .rows = rows,
-        .x_row = 2 * row, .y_row = n * channels + 1, .sums_tap = oc, .sums_column = shape->kw * oc};
+        .x_row = n % 2 ? row : 2 * row, .y_row = n * channels + 1, .sums_tap = oc, .sums_column = shape->kw * oc};
     for (ptrdiff_t t = 0; t < shape->kh; t++)
-        column[t] = (shape->kh - 1 - t) * row;
+        column[t] = (n % 2 ? t : shape->kh - 1 - t) * row; /* rows that follow each other, or are in no order */
     const ptrdiff_t end = (rows - 1) * g.x_row + (shape->kh - 1) * row + (high - 1) * pixel + channels;
     const void *x = item(numbers(end - low * pixel, dtype), -low * pixel, dtype), *dy = numbers(rows * g.y_row - 1, dtype);
     void *sums = numbers(taps * oc, dtype);
@@ -216,7 +216,7 @@ void check_depthwise(const struct nd_kernel_set *k, int dtype)
         }
         check_rows(k, dtype, shapes + i, 17, k->vl + 3);
         check_grad_rows(k, dtype, shapes + i, 17, k->vl + 3);
-        check_grad_pixels(k, dtype, shapes + i, 3, 17, 2 * k->vl, 1);
+        check_grad_pixels(k, dtype, shapes + i, 11, 17, 2 * k->vl, 1);
         check_lined(k, dtype, 1 + i, k->vl + 1 + i, 0, k->vl);
         check_lined(k, dtype, 17, 2 * k->vl + i, i % 2 ? ND_CONSTANT : 1, i % 2 ? ND_CONSTANT : 0);
         check_rows(k, dtype, shapes + i, 1, 9 * k->vl + 1);

@@ -3,25 +3,30 @@
  *   sums[t][j] += sum over steps r of  dy[r*y_step] * x[r*x_step + t*x_tap + column[j]],
  *
  * a vector of partial sums a tap. Up to 3 taps along the walk by 4 across it keep 12 sums in registers while the walk goes
- * from step to step. Where windows move by one a step of x meets 3 steps of dy, which stay in registers: 1 vector of dy and 3
- * or 4 of x are loaded for 9 or 12 multiply-adds. Where they move by two it meets 2 and 1 in turn. Steps at the ends, which
- * lack some of the taps, are taken tap by tap.
+ * from step to step, of 32 registers 5 by 4 or 7 by 3. Where windows move by one a step of x meets as many steps of dy, which
+ * stay in registers: 1 vector of dy and 3 or 4 of x are loaded for 9 or 12 multiply-adds of 3 taps, 4 for 21 of 7. Where
+ * windows move by two a step meets every second tap. Steps at the ends, which lack some of the taps, are taken tap by tap.
  *
  * lanes hold pixels    the walk goes down the rows of a vector of columns; x at a tap's column is an unaligned load, of every
  *                      second element where windows move by two. Vectors with lanes outside x or dy load with masks: such lanes
  *                      are zero in both, so that no NaN reaches a tap that it does not belong to. The caller adds the lanes of
  *                      each sum. Sums of a kernel of 3x3 taps stay in registers over planes of all images.
- * lanes hold channels  the walk goes along the pixels of a row, across are the rows of taps; a lane is a channel's sum.
+ * lanes hold channels  the walk goes along the pixels of a row, across are the rows of taps; a lane is a channel's sum. Loads
+ *                      of 64 bytes cross lines, and pixels are as far apart as all channels, so loads are the bound: up to 3
+ *                      taps of 32 registers walk 4 rows of dy at once (25 registers), 10 loads for 36 multiply-adds.
  *
  * Bytes moved: x and dy once for every 9 taps or so, from L1 or L2 after the first time; what comes next is asked for, which
  * takes a third off batches that no cache holds.
  *
  * Measured on Zen 4, one core, share of the multiply-adds' peak with AVX-512, with AVX2: 3x3 on planes of 112 columns in L2 62 %,
  * 76 %, of 28 in L1 75 %, 58 %, of 14 69 %, 48 %, of 7 19 %, 34 %: what is missing are lanes outside the plane and, at 112, L2.
- * Moving by two 33 % on 112 (42 GB/s), bound by loads; 5x5 54 % and 7x7 55 % on 28. */
-#define GRAD_TAPS 3
+ * Moving by two 33 % on 112 (42 GB/s), bound by loads; 5x5 54 % and 7x7 55 % on 28. Lanes of channels: 3x3 52 %, 42 % (28 %
+ * and 25 % of 512 channels, from L2), 5x5 61 %, 30 %, 7x7 68 %, 29 %. */
+#define GRAD_TAPS (TILE_ROWS < 8 ? 3 : 7) /* of 16 registers, of 32 */
+#define GRAD_DEEP (TILE_ROWS < 8 ? 1 : 4)
 #define GRAD_ACROSS 4
 #define GRAD_SUMS vec sum[GRAD_TAPS][GRAD_ACROSS]
+#define GRAD_DY vec by[GRAD_TAPS][GRAD_DEEP] /* of the last steps, newest first, in rows one below the other */
 
 /* Lanes of dy, and of x at each column of taps (for both of its loads where windows move by two), that count in a vector. */
 struct NAME(grad_masks) {
@@ -45,66 +50,88 @@ struct NAME(grad_block) {
     ptrdiff_t begin, end;    /* steps */
 };
 
-/* A step of x meets taps low, low + every, ... < high; tap t has the dy of t/every steps before. */
+/* A step of x meets taps low, low + every, ... < high; tap t has the dy of t/every steps before. Row j of x meets the
+ * columns j, j - 1, ... of taps with dy of as many rows further down. */
 static inline __attribute__((always_inline)) void NAME(grad_meet)(
-    const int low, const int high, const int across, const int every, const int stride, const int careful,
-    const ptrdiff_t *column, const struct NAME(grad_masks) *masks, const T *x, const vec *by, GRAD_SUMS)
+    const int low, const int high, const int across, const int deep, const int every, const int stride, const int careful,
+    const ptrdiff_t *column, ptrdiff_t x_row, const struct NAME(grad_masks) *masks, const T *x, GRAD_DY, GRAD_SUMS)
 {
     masks = NAME(in_memory)(masks);
-#pragma GCC unroll 4
-    for (int j = 0; j < across; j++) {
-        const vec in = NAME(held)(NAME(strip_load)(stride, careful, x + column[j], masks->mask[j]));
-#pragma GCC unroll 3
+#pragma GCC unroll 7
+    for (int j = 0; j < across + deep - 1; j++) {
+        const T *from = x + (deep == 1 ? column[j] : column[0] + j * x_row);
+        const vec in = NAME(held)(NAME(strip_load)(stride, careful, from, masks->mask[j]));
+#pragma GCC unroll 7
         for (int t = low; t < high; t += every)
-            sum[t][j] += in * by[t / every];
+#pragma GCC unroll 4
+            for (int i = 0; i < deep; i++)
+                if (j >= i && j - i < across)
+                    sum[t][j - i] += in * by[t / every][i];
     }
 }
 
-/* A vector of dy, in the order that strip_load leaves lanes of x in. */
-static inline __attribute__((always_inline)) vec NAME(grad_dy)(const int stride, const int careful,
-                                                               const struct NAME(grad_masks) *masks, const T *dy)
+/* The next step's vectors of dy, if there are any, in the order that strip_load leaves lanes of x in. */
+static inline __attribute__((always_inline)) void NAME(grad_dy)(
+    const int live, const int deep, const int stride, const int careful, const struct nd_depthwise_grad *s,
+    const struct NAME(grad_masks) *masks, const int any, const T *dy, GRAD_DY)
 {
-    const vec by = NAME(held)(careful ? NAME(load_masked)(dy, NAME(in_memory)(masks)->part) : NAME(load)(dy));
-    return stride == 2 ? NAME(out_of_turn)(by) : by;
+#pragma GCC unroll 4
+    for (int i = 0; i < deep; i++) {
+#pragma GCC unroll 6
+        for (int m = live - 1; m > 0; m--)
+            by[m][i] = by[m - 1][i];
+        if (!any)
+            continue;
+        const T *from = dy + i * s->y_row;
+        const vec in = NAME(held)(careful ? NAME(load_masked)(from, NAME(in_memory)(masks)->part) : NAME(load)(from));
+        by[0][i] = stride == 2 ? NAME(out_of_turn)(in) : in;
+    }
+}
+
+/* A plane of pixels that comes next fits into L1, a block of rows of channels into L2: in L1 it would push out this one. */
+static inline __attribute__((always_inline)) void NAME(grad_ask)(const int pixels, const T *p)
+{
+    if (pixels)
+        __builtin_prefetch(p);
+    else
+        __builtin_prefetch(p, 0, 2);
 }
 
 /* All steps of a vector. Those of the middle, which have all taps, in a loop of their own. */
 static inline __attribute__((always_inline)) void NAME(grad_walk)(
-    const int taps, const int across, const int every, const int stride, const int careful,
+    const int taps, const int across, const int deep, const int every, const int stride, const int pixels, const int careful,
     const struct NAME(grad_block) *at, const struct NAME(grad_masks) *masks, const T *x, const T *dy, GRAD_SUMS)
 {
     const struct nd_depthwise_grad *s = at->s;
-    const ptrdiff_t *column = at->column, x_tap = s->x_tap, x_step = s->x_step, y_step = s->y_step;
+    const ptrdiff_t *column = at->column, x_tap = s->x_tap, x_step = s->x_step, y_step = s->y_step, x_row = s->x_row;
     const ptrdiff_t x_ahead = s->x_ahead, y_ahead = s->y_ahead;
     const int live = (taps - 1) / every + 1, fresh = every < taps ? every : taps;
-    vec by[GRAD_TAPS];
-#pragma GCC unroll 3
+    GRAD_DY;
+#pragma GCC unroll 7
     for (int m = 0; m < live; m++)
-        by[m] = (vec){0};
+#pragma GCC unroll 4
+        for (int i = 0; i < deep; i++)
+            by[m][i] = (vec){0};
     for (ptrdiff_t r = 0; r < s->steps + live - 1; r++, x += x_step, dy += y_step) {
         for (; r >= at->begin && r < at->end; r++, x += x_step, dy += y_step) {
-#pragma GCC unroll 2
-            for (int m = live - 1; m > 0; m--)
-                by[m] = by[m - 1];
-            by[0] = NAME(grad_dy)(stride, careful, masks, dy);
-            __builtin_prefetch(x + x_ahead);
-            __builtin_prefetch(dy + y_ahead);
-#pragma GCC unroll 3
+            NAME(grad_dy)(live, deep, stride, careful, s, masks, 1, dy, by);
+#pragma GCC unroll 4
+            for (int i = 0; i < deep; i++) {
+                NAME(grad_ask)(pixels, x + i * x_row + x_ahead);
+                NAME(grad_ask)(pixels, dy + i * s->y_row + y_ahead);
+            }
+#pragma GCC unroll 7
             for (int u = 0; u < fresh; u++)
-                NAME(grad_meet)(u, taps, across, every, stride, careful, column, masks, x + u * x_tap, by, sum);
+                NAME(grad_meet)(u, taps, across, deep, every, stride, careful, column, x_row, masks, x + u * x_tap, by, sum);
         }
         if (r == s->steps + live - 1)
             break;
-#pragma GCC unroll 2
-        for (int m = live - 1; m > 0; m--)
-            by[m] = by[m - 1];
-        if (r < s->steps)
-            by[0] = NAME(grad_dy)(stride, careful, masks, dy);
-#pragma GCC unroll 3
+        NAME(grad_dy)(live, deep, stride, careful, s, masks, r < s->steps, dy, by);
+#pragma GCC unroll 7
         for (int t = 0; t < taps; t++) {
             const ptrdiff_t u = t % every, q = r * s->stride + u * s->spread;
             if (r >= t / every && r - t / every < s->steps && q >= at->low && q < at->high)
-                NAME(grad_meet)(t, t + 1, across, every, stride, careful, column, masks, x + u * x_tap, by, sum);
+                NAME(grad_meet)(t, t + 1, across, deep, every, stride, careful, column, x_row, masks, x + u * x_tap, by, sum);
         }
     }
 }
@@ -126,7 +153,7 @@ static inline __attribute__((always_inline)) struct NAME(grad_block) NAME(grad_b
 static inline __attribute__((always_inline)) void NAME(grad_begin)(
     const int taps, const int across, const struct nd_depthwise_grad *s, const T *sums, GRAD_SUMS)
 {
-#pragma GCC unroll 3
+#pragma GCC unroll 7
     for (int t = 0; t < taps; t++)
 #pragma GCC unroll 4
         for (int j = 0; j < across; j++)
@@ -137,7 +164,7 @@ static inline __attribute__((always_inline)) void NAME(grad_begin)(
 static inline __attribute__((always_inline)) void NAME(grad_end)(
     const int taps, const int across, const struct nd_depthwise_grad *s, const int some, ivec lanes, T *sums, GRAD_SUMS)
 {
-#pragma GCC unroll 3
+#pragma GCC unroll 7
     for (int t = 0; t < taps; t++)
 #pragma GCC unroll 4
         for (int j = 0; j < across; j++) {
@@ -183,12 +210,12 @@ static inline __attribute__((always_inline)) void NAME(grad_pixels)(
         for (ptrdiff_t v = 0; v < n; v += VL) {
             const ptrdiff_t first = s->first + v * stride;
             if (v + VL <= n && first + least >= 0 && first + most + (VL - 1) * stride < s->width) {
-                NAME(grad_walk)(taps, across, every, stride, 0, &at, NULL, x + v * stride, dy + v, sum);
+                NAME(grad_walk)(taps, across, 1, every, stride, 1, 0, &at, NULL, x + v * stride, dy + v, sum);
             } else {
                 const struct NAME(grad_masks) *masks = v == 0 ? &left : v == last ? &right : &between;
                 if (masks == &between)
                     NAME(grad_mask)(across, stride, &at, v, &between);
-                NAME(grad_walk)(taps, across, every, stride, 1, &at, masks, x + v * stride, dy + v, sum);
+                NAME(grad_walk)(taps, across, 1, every, stride, 1, 1, &at, masks, x + v * stride, dy + v, sum);
             }
         }
     NAME(grad_end)(taps, across, s, 0, (ivec){0}, sums, sum);
@@ -201,13 +228,20 @@ static inline __attribute__((always_inline)) void NAME(grad_channels)(
     const ptrdiff_t *column, const T *x, const T *dy, T *sums)
 {
     const struct NAME(grad_block) at = NAME(grad_block_of)(taps, every, s, t0, column);
+    const int deep = every == 1 && taps <= 3 && across > 1 ? GRAD_DEEP : 1;
     x += t0 * s->x_tap;
     for (ptrdiff_t c = 0; c < s->n; c += VL) {
         const ptrdiff_t channel = c < s->n - VL ? c : s->n - VL;
         GRAD_SUMS;
         NAME(grad_begin)(taps, across, s, sums + channel, sum);
-        for (ptrdiff_t r = 0; r < s->rows; r++)
-            NAME(grad_walk)(taps, across, every, 1, 0, &at, NULL, x + channel + r * s->x_row, dy + channel + r * s->y_row, sum);
+        ptrdiff_t r = 0;
+        if (deep > 1 && column[across - 1] - column[0] == (across - 1) * s->x_row)
+            for (; r + deep <= s->rows; r += deep)
+                NAME(grad_walk)(taps, across, deep, every, 1, 0, 0, &at, NULL, x + channel + r * s->x_row,
+                                dy + channel + r * s->y_row, sum);
+        for (; r < s->rows; r++)
+            NAME(grad_walk)(taps, across, 1, every, 1, 0, 0, &at, NULL, x + channel + r * s->x_row,
+                            dy + channel + r * s->y_row, sum);
         NAME(grad_end)(taps, across, s, 1, NAME(lanes_inside)(channel - c, VL), sums + channel, sum);
     }
 }
@@ -225,7 +259,7 @@ static inline __attribute__((always_inline)) void NAME(grad_columns)(
     const int taps, const int every, const int stride, const int pixels, const struct nd_depthwise_grad *s, ptrdiff_t t0,
     ptrdiff_t images, const T *x, const T *dy, T *sums)
 {
-    const ptrdiff_t blocks = (s->across + GRAD_ACROSS - 1) / GRAD_ACROSS;
+    const ptrdiff_t most = taps > 5 ? 3 : GRAD_ACROSS, blocks = (s->across + most - 1) / most;
     ptrdiff_t wider = s->across % blocks;
     for (ptrdiff_t j = 0; j < s->across; wider--) {
         const ptrdiff_t count = s->across / blocks + (wider > 0);
@@ -236,6 +270,12 @@ static inline __attribute__((always_inline)) void NAME(grad_columns)(
     }
 }
 #undef GRAD_CASE
+
+#define GRAD_CASE(count)                                                                 \
+    case count:                                                                          \
+        if (count <= highest)                                                            \
+            NAME(grad_columns)(count, every, stride, pixels, s, t, together, x, dy, to); \
+        break;
 
 /* All taps, dealt out evenly to blocks of up to `highest`. Where there are several blocks they take an image each after the
  * other, which is in L1 then. */
@@ -249,15 +289,13 @@ static inline __attribute__((always_inline)) void NAME(grad_taps)(
         for (ptrdiff_t t = 0, taller = s->taps % blocks; t < s->taps; taller--) {
             const ptrdiff_t count = s->taps / blocks + (taller > 0);
             T *to = sums + t * s->sums_tap;
-            if (highest > 2 && count == 3)
-                NAME(grad_columns)(3, every, stride, pixels, s, t, together, x, dy, to);
-            else if (highest > 1 && count == 2)
-                NAME(grad_columns)(2, every, stride, pixels, s, t, together, x, dy, to);
-            else
-                NAME(grad_columns)(1, every, stride, pixels, s, t, together, x, dy, to);
+            switch (count) {
+                GRAD_CASE(1) GRAD_CASE(2) GRAD_CASE(3) GRAD_CASE(4) GRAD_CASE(5) GRAD_CASE(6) GRAD_CASE(7)
+            }
             t += count;
         }
 }
+#undef GRAD_CASE
 
 /* A function each, so that the compiler deals out registers to one kernel at a time. */
 #define GRAD_OF(kind, highest, every, stride, pixels)                                                              \
@@ -296,6 +334,7 @@ static void NAME(depthwise_grad_pixels)(const struct nd_depthwise_grad *s, const
         NAME(grad_channels_any)(s, x, dy, sums);
 }
 #undef GRAD_SUMS
+#undef GRAD_DY
 
 /* to[i] = what the vl elements from lanes[i*vl] on add up to, i < n. */
 static void NAME(add_lanes)(void *to, const void *lanes, ptrdiff_t n)

@@ -1,18 +1,19 @@
-/* depthwise_pixels where the columns of taps are 3, 5 or 7 neighbouring cells and windows move by 1 or 2 of them.
+/* depthwise_pixels where the columns of taps are 3, 5 or 7 neighbouring cells and windows move by 1 or 2 of them, or 2 or 4
+ * (as in phases of input gradients) and they move by 1.
  *
  * A tile is 1 or 2 rows x up to 8 pixels of results of one vector of channels. Row by row of x, the weights of the tap rows that
  * meet it are loaded, then its pixels pass by: each is loaded once and multiplied for all of its columns of taps. Columns and
  * rows that lie outside x are stepped over.
  *
- *   registers    16: 3x3 2 rows x 4 pixels, 6 weights; 5 and 7 columns 1 row x 8 or 7, 5 or 7 weights; and a pixel
- *                32: 3x3 2 rows x 6 pixels, all 9 weights; 5 and 7 columns 2 rows x 8 or 7, 10 or 14 weights
+ *   registers    16: 3x3 2 rows x 4 pixels, 6 weights; other columns 1 row x 8 or 7, a row of weights; and a pixel
+ *                32: 3x3 2 rows x 6 pixels, all 9 weights; other columns 2 rows x 8 or 7, 2 rows of weights
  *   loads        of x a vector of results of 3x3 takes 2.7 to 3 instead of the 6 of one for each column of taps, of 7x7 7.4 to 13
  *                instead of 17 to 28. NumPy's arrays begin at 16 bytes beyond a line, so all loads of 64 bytes cross one, half of
  *                those of 32: what is loaded limits these kernels, not the multiply-adds.
  *   bytes moved  x once, from L2 for each strip of rows (3x3: twice); y once. A tile has all channels, which are neighbours.
  *
  * Measured on Zen 4, one core, x and y in L2, share of the multiply-adds' peak with AVX-512, with AVX2: 3x3 50 to 64 %, 45 to
- * 57 %; 5x5 81 %, 65 %; 7x7 94 to 98 %, 75 %; strides of 2 a half of that. */
+ * 57 %; 5x5 81 %, 65 %; 7x7 94 to 98 %, 75 %; 2x2 27 %, 20 %, 4x4 56 %, 43 %; strides of 2 a half of that. */
 #define NEAR_ROWS (TILE_ROWS < 8 ? 1 : 2) /* of 16 registers, of 32 */
 #define NEAR_PIXELS 8
 #define NEAR_TAPS 7
@@ -127,7 +128,9 @@ static inline __attribute__((always_inline)) void NAME(near_tiles)(
     }
 NEAR_OF(near_3x3, 2, (TILE_ROWS < 8 ? 4 : 6), 3, 3, 1)
 NEAR_OF(near_3x3_step2, 2, (TILE_ROWS < 8 ? 4 : 6), 3, 3, 2)
+NEAR_OF(near_2, NEAR_ROWS, 8, 0, 2, 1)
 NEAR_OF(near_3, 1, 8, 0, 3, 1)
+NEAR_OF(near_4, NEAR_ROWS, 8, 0, 4, 1)
 NEAR_OF(near_5, NEAR_ROWS, 8, 0, 5, 1)
 NEAR_OF(near_5_step2, NEAR_ROWS, 8, 0, 5, 2)
 NEAR_OF(near_7, NEAR_ROWS, 7, 0, 7, 1)
@@ -142,8 +145,12 @@ static int NAME(near_pixels)(const struct nd_depthwise *s, const T *x, const T *
         return 0;
     if (s->kh == 3 && kw == 3 && s->sh == sw)
         (sw == 1 ? NAME(near_3x3) : NAME(near_3x3_step2))(s, x, w, bias, y);
+    else if (kw == 2 && sw == 1)
+        NAME(near_2)(s, x, w, bias, y);
     else if (kw == 3 && sw == 1)
         NAME(near_3)(s, x, w, bias, y);
+    else if (kw == 4 && sw == 1)
+        NAME(near_4)(s, x, w, bias, y);
     else if (kw == 5)
         (sw == 1 ? NAME(near_5) : NAME(near_5_step2))(s, x, w, bias, y);
     else if (kw == 7)
